@@ -1,0 +1,126 @@
+"""Accuracy runs in the coordinator: a worker trains one cell, and a shard keeps what it said."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data import Dataset, read_npz
+from bench.environment import machine
+from bench.errors import DataError, WorkerError
+from bench.journal import Journal
+from bench.plan import Plan
+from bench.remote import Lane, Worker
+from bench.workload import Cell, TrainingRequest
+
+LOG_CHARACTERS = 4000
+
+
+def finished(journal: Journal, cell: Cell) -> dict[str, Any] | None:
+    """Payload of an earlier attempt at this cell that went well, or None."""
+    for shard_id in journal.attempts(cell.id):
+        payload = journal.read("accuracy", shard_id)
+        if payload is not None and payload["status"] == "ok":
+            return payload
+    return None
+
+
+def run_cell(
+    cell: Cell,
+    plan: Plan,
+    dataset: Dataset,
+    journal: Journal,
+    on_epoch: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Train one cell in a fresh worker and store what came of it, good or bad.
+
+    Args:
+        cell: What to train.
+        plan: Sizes and interpreters.
+        dataset: What to train it on.
+        journal: Where the shard goes.
+        on_epoch: Takes the record of each epoch as it ends.
+
+    Returns:
+        The payload that was stored; its `status` is `ok`, or that of the `WorkerError`.
+    """
+    payload: dict[str, Any] = {
+        "cell": asdict(cell),
+        "protocol": protocol(plan, dataset),
+        "machine": machine(),
+        "status": "ok",
+        "error": None,
+        "log": None,
+        "worker": None,
+        "training": None,
+    }
+    arrays = None
+    try:
+        lane = Lane(cell.backend, cell.device, plan.workers[cell.backend])
+        with Worker(lane, plan.timeout_seconds) as worker:
+            payload["worker"] = worker.hello
+            predictions = worker.scratch / "predictions.npz"
+            request = TrainingRequest(
+                model=cell.model,
+                seed=cell.seed,
+                epochs=plan.epochs,
+                batch_size=plan.batch_size,
+                train_examples=plan.train_examples,
+                data=str(dataset.path.resolve()),
+                data_sha256=dataset.sha256,
+                predictions=str(predictions),
+            )
+            training = worker.call("train", asdict(request), on_epoch)
+            probabilities = _probabilities(predictions, dataset)
+            _check_steps(training, payload["protocol"])
+        payload["training"] = training
+        arrays = {"probabilities": probabilities, "labels": dataset.y_test}
+    except WorkerError as error:
+        payload |= {
+            "status": error.status,
+            "error": str(error),
+            "log": error.log[-LOG_CHARACTERS:],
+        }
+    attempt = len(journal.attempts(cell.id)) + 1
+    journal.write("accuracy", f"{cell.id}.try{attempt}", payload, arrays)
+    return payload
+
+
+def train_examples(plan: Plan, dataset: Dataset) -> int:
+    """How many examples an epoch trains on."""
+    return min(plan.train_examples or dataset.train_examples, dataset.train_examples)
+
+
+def protocol(plan: Plan, dataset: Dataset) -> dict[str, Any]:
+    """What must be equal between two cells before their results may stand side by side."""
+    return {
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "train_examples": train_examples(plan, dataset),
+        "test_examples": len(dataset.y_test),
+        "epochs": plan.epochs,
+        "batch_size": plan.batch_size,
+    }
+
+
+def _probabilities(path: Path, dataset: Dataset) -> NDArray[np.float32]:
+    try:
+        probabilities = read_npz(path)["probabilities"]
+    except (DataError, KeyError) as error:
+        raise WorkerError("invalid", f"the worker stored no predictions: {error}") from error
+    if probabilities.ndim != 2 or len(probabilities) != len(dataset.y_test):
+        raise WorkerError(
+            "invalid",
+            f"predictions of shape {probabilities.shape} for {len(dataset.y_test)} test examples",
+        )
+    return probabilities
+
+
+def _check_steps(training: Mapping[str, Any], planned: Mapping[str, Any]) -> None:
+    """A backend that trained less than was asked for must not look fast."""
+    steps = planned["epochs"] * -(-planned["train_examples"] // planned["batch_size"])
+    if training["steps"] != steps:
+        raise WorkerError("invalid", f"{training['steps']} steps were trained, not {steps}")

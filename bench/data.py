@@ -1,0 +1,241 @@
+"""The datasets: found, verified by what is in them, and prepared once for all workers.
+
+`mnist` is the real one or nothing: whatever file it comes from, its four arrays must have the
+MD5 sums of the original idx files. `digits` is scikit-learn's embedded set of 1,797 real
+handwritten digits, for machines that MNIST cannot reach.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, StorageError
+from bench.order import arrays_sha256
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+# From where Keras itself gets it (keras.datasets.mnist), with Keras's own hash of the file.
+MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+DOWNLOAD_TIMEOUT_SECONDS = 10
+
+# MD5 of the four raw idx files, header included.
+MNIST_IDX_MD5 = {
+    "x_train": "6bbc9ace898e44ae57da46a324031adb",
+    "y_train": "a25bea736e30d166cdddb491f175f624",
+    "x_test": "2646ac647ad5339dbf082846283269ea",
+    "y_test": "27ae3e4e09519cfbb04c329615203637",
+}
+IDX_FILES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+
+# An npz member that claims to be larger than this is refused before it is allocated.
+MAX_MEMBER_BYTES = 1 << 30
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset.
+
+    Attributes:
+        name: `mnist` or `digits`.
+        path: Read-only npz with the four arrays: x uint8 of shape (n, 28, 28, 1), y uint8.
+        sha256: `content_sha256` of it.
+        train_examples: Number of training examples.
+        y_test: Labels of the test examples, uint8 of shape (n,).
+        note: Why this is not the dataset that was wished for, or empty.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    train_examples: int
+    y_test: Array
+    note: str = ""
+
+
+def prepare(request: str, mnist: Path | None, folder: Path) -> Dataset:
+    """Find, verify and store the dataset that `request` names.
+
+    Args:
+        request: `mnist`, `digits`, or `auto`: mnist where it can be had, else digits.
+        mnist: File or folder that the user gave; None looks in the Keras cache, then downloads.
+        folder: Where the prepared npz is kept between runs.
+
+    Raises:
+        DataError: The file is there and is not MNIST, or `mnist` is wanted and cannot be had.
+    """
+    if request == "digits":
+        return _store("digits", load_digits(), folder)
+    source = mnist or _keras_cache()
+    if source is None:
+        try:
+            source = _download()
+        except OSError as error:
+            if request == "mnist":
+                raise DataError(
+                    f"MNIST cannot be downloaded ({type(error).__name__}): "
+                    "give a file with --mnist PATH, or use --dataset digits"
+                ) from error
+            note = "MNIST could not be downloaded; give a file with --mnist PATH"
+            return _store("digits", load_digits(), folder, note)
+    return _store("mnist", load_mnist(source), folder)
+
+
+def load_mnist(path: Path) -> dict[str, Array]:
+    """MNIST from an npz file or from a folder with the four idx files, gzipped or not.
+
+    Returns:
+        `ARRAYS`, uint8; images of shape (n, 28, 28).
+
+    Raises:
+        DataError: Nothing is there, or its content is not MNIST to the last pixel.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; MNIST is wanted here")
+    arrays = _read_idx_folder(path) if path.is_dir() else read_npz(path)
+    for name, expected in MNIST_IDX_MD5.items():
+        if name not in arrays:
+            raise DataError(f"{path}: not MNIST: it has no {name}")
+        array = arrays[name]
+        if array.dtype != np.uint8 or idx_md5(array) != expected:
+            raise DataError(
+                f"{path}: not MNIST: {name} ({array.dtype}, {array.shape}) differs from the "
+                "original; delete the file or give another with --mnist PATH"
+            )
+    return {name: arrays[name] for name in ARRAYS}
+
+
+def load_digits() -> dict[str, Array]:
+    """scikit-learn's digits as 28 x 28 images: 1,500 for training, 297 for testing.
+
+    Each of the 8 x 8 pixels becomes 3 x 3, with a border of 2 as MNIST has one; the
+    intensities 0-16 become 0-255. The split is a fixed permutation.
+    """
+    from sklearn.datasets import load_digits as load
+
+    digits = load()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    images = np.pad(images.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    labels = digits.target.astype(np.uint8)
+    order = np.random.default_rng(0).permutation(len(labels))
+    train, test = order[:1500], order[1500:]
+    return {
+        "x_train": images[train],
+        "y_train": labels[train],
+        "x_test": images[test],
+        "y_test": labels[test],
+    }
+
+
+def idx_md5(array: Array) -> str:
+    """MD5 of the idx file that holds this uint8 array (magic number, sizes, bytes)."""
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    digest = hashlib.md5(header, usedforsecurity=False)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def content_sha256(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 over the four arrays of a dataset, in a fixed order."""
+    return arrays_sha256(arrays[name] for name in ARRAYS)
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    """All arrays of an npz; never unpickles.
+
+    Raises:
+        DataError: Not an npz, truncated, holding objects, or unreasonably large.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+        for member, size in sizes.items():
+            if size > MAX_MEMBER_BYTES:
+                raise DataError(f"{path}: {member} claims {size:,} bytes; refused")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not a readable npz of plain arrays: {reason}") from error
+
+
+def _read_idx_folder(folder: Path) -> dict[str, Array]:
+    return {name: _read_idx(folder, stem) for name, stem in IDX_FILES.items()}
+
+
+def _read_idx(folder: Path, stem: str) -> Array:
+    for path in (folder / stem, folder / f"{stem}.gz"):
+        if not path.exists():
+            continue
+        try:
+            raw = gzip.decompress(path.read_bytes()) if path.suffix else path.read_bytes()
+            axes = raw[3]
+            shape = np.frombuffer(raw, ">u4", axes, offset=4)
+            return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
+        except (OSError, EOFError, ValueError, IndexError) as error:
+            raise DataError(f"{path}: not a readable idx file: {error}") from error
+    raise DataError(f"{folder}: no {stem} or {stem}.gz in it")
+
+
+def _keras_cache() -> Path | None:
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    cached = home / "datasets" / "mnist.npz"
+    return cached if cached.exists() else None
+
+
+def _download() -> Path:
+    import pooch
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    return Path(
+        pooch.retrieve(
+            MNIST_URL,
+            known_hash=f"sha256:{MNIST_SHA256}",
+            fname="mnist.npz",
+            path=pooch.os_cache("keras-backend-bench"),
+            downloader=pooch.HTTPDownloader(timeout=DOWNLOAD_TIMEOUT_SECONDS),
+        )
+    )
+
+
+def _store(name: str, arrays: dict[str, Array], folder: Path, note: str = "") -> Dataset:
+    """Keep the arrays as a read-only npz named by their hash; an intact one is used again."""
+    arrays = {
+        key: array[..., np.newaxis] if key.startswith("x_") else array
+        for key, array in arrays.items()
+    }
+    sha256 = content_sha256(arrays)
+    path = folder / f"{name}-{sha256[:16]}.npz"
+    if not _holds(path, sha256):
+        partial = folder / f".{path.name}.{os.getpid()}.npz"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez(partial, **arrays)
+            partial.chmod(0o444)
+            partial.replace(path)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+    return Dataset(name, path, sha256, len(arrays["x_train"]), arrays["y_test"], note)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    with contextlib.suppress(DataError, KeyError):
+        return content_sha256(read_npz(path)) == sha256
+    return False

@@ -1,0 +1,69 @@
+"""The variables that a worker starts with, and the machine that it runs on."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.backends import BACKENDS
+
+# Everything else is left behind: OMP_*, XLA_FLAGS, TF_*, JAX_*, MALLOC_* change speed, and
+# KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH silently shorten training.
+INHERITED = (
+    "CUDA_DEVICE_ORDER",
+    "CUDA_VISIBLE_DEVICES",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "TMPDIR",
+)
+
+
+def worker_environment(
+    backend: str, device: str, keras_home: Path, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables for a worker of `backend` on `device`.
+
+    Args:
+        backend: Value of `KERAS_BACKEND`.
+        device: `cpu` or `gpu`.
+        keras_home: An empty folder, so that no keras.json of the user's changes defaults.
+        environ: The coordinator's own variables.
+    """
+    inherited = {name: environ[name] for name in INHERITED if name in environ}
+    return inherited | {
+        "KERAS_BACKEND": backend,
+        "KERAS_HOME": str(keras_home),
+        "PYTHONHASHSEED": "0",
+        **BACKENDS[backend].environment[device],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What machine this is: `id` (a hash, equal on one machine only), CPU, cores, memory, OS."""
+    return {
+        "id": _machine_id(),
+        "cpu_model": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def _machine_id() -> str:
+    file = Path("/etc/machine-id")
+    stored = file.read_text(encoding="ascii").strip() if file.exists() else ""
+    return hashlib.sha256(f"{stored} {platform.node()}".encode()).hexdigest()[:16]
+
+
+def _cpu_model() -> str:
+    file = Path("/proc/cpuinfo")
+    if file.exists():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,198 @@
+"""Shards: every finished piece of a run is one immutable file, written atomically at once.
+
+`results/<run>/shards/<shard id>.json` is an envelope `{schema, kind, run_id, shard_id, sha256,
+payload}`; arrays lie beside it in `<shard id>.npz`, whose own hash stands in the payload.
+Nothing in a shard is judged: `reports` does that, and reads these files alone.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, StorageError, UsageError
+
+SCHEMA = 1
+ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FREE_BYTES_WANTED = 200 << 20
+
+
+class Journal:
+    """The shards of one run.
+
+    Attributes:
+        run_id: Name of the run and of its folder.
+        folder: `results/<run_id>`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the run in `folder`, which exists."""
+        self.run_id = folder.name
+        self.folder = folder
+        self._shards = folder / "shards"
+
+    @classmethod
+    def create(cls, results: Path) -> Self:
+        """Start a new run in the folder `results`.
+
+        Raises:
+            StorageError: The folder cannot be written, or its disk is nearly full.
+        """
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        journal = cls(results / f"{stamp}-{secrets.token_hex(2)}")
+        with _storage_errors(journal.folder):
+            journal._shards.mkdir(parents=True)
+        free = shutil.disk_usage(results).free
+        if free < FREE_BYTES_WANTED:
+            shutil.rmtree(journal.folder)
+            raise StorageError(f"{results}: {free >> 20} MiB free; 200 MiB are wanted")
+        return journal
+
+    @classmethod
+    def resume(cls, results: Path, run_id: str) -> Self:
+        """Go on with the run `run_id` of the folder `results`.
+
+        Raises:
+            UsageError: There is no such run.
+        """
+        journal = cls(results / run_id)
+        if not ID.fullmatch(run_id) or not journal._shards.is_dir():
+            raise UsageError(f"--resume: no run {run_id!r} in {results}")
+        if journal.folder.is_symlink():
+            return cls(journal.folder.resolve())
+        return journal
+
+    def write(
+        self,
+        kind: str,
+        shard_id: str,
+        payload: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Store one finished piece; the JSON file comes last and makes it count.
+
+        Args:
+            kind: What it is: `plan` or `accuracy`.
+            shard_id: Its name, of letters, digits and `._-`.
+            payload: JSON values; with arrays it gets `arrays_sha256`.
+            arrays: Arrays to store beside it.
+
+        Raises:
+            StorageError: The disk does not take it. Nothing half-written stays.
+            ValueError: The id is bad or taken, or the payload holds NaN.
+        """
+        path = self._path(shard_id)
+        if path.exists():
+            raise ValueError(f"shard {shard_id} exists, and shards never change")
+        if arrays is not None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **dict(arrays))
+            data = buffer.getvalue()
+            payload = {**payload, "arrays_sha256": hashlib.sha256(data).hexdigest()}
+            write_atomically(path.with_suffix(".npz"), data)
+        write_atomically(path, envelope(kind, self.run_id, shard_id, payload))
+
+    def read(self, kind: str, shard_id: str) -> dict[str, Any] | None:
+        """Payload of an intact shard of this run, or None: then it has to be made again."""
+        path = self._path(shard_id)
+        try:
+            shard = json.loads(path.read_bytes())
+            payload = shard["payload"]
+            whole = envelope(kind, self.run_id, shard_id, payload) == path.read_bytes()
+            arrays = payload.get("arrays_sha256")
+            if arrays is not None:
+                data = path.with_suffix(".npz").read_bytes()
+                whole = whole and hashlib.sha256(data).hexdigest() == arrays
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None
+        return dict(payload) if whole else None
+
+    def attempts(self, prefix: str) -> list[str]:
+        """Ids of the shards `<prefix>.try<n>`, in order of n."""
+        pattern = re.compile(re.escape(prefix) + r"\.try(\d+)")
+        numbers = [
+            int(match[1])
+            for path in self._shards.glob("*.json")
+            if (match := pattern.fullmatch(path.stem))
+        ]
+        return [f"{prefix}.try{number}" for number in sorted(numbers)]
+
+    def point_latest(self) -> None:
+        """Make `results/latest` a link to this run."""
+        link = self.folder.parent / f".latest-{os.getpid()}"
+        with _storage_errors(link):
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.run_id)
+            link.replace(self.folder.parent / "latest")
+
+    def plan(self) -> dict[str, Any]:
+        """Payload of the run's plan.
+
+        Raises:
+            DataError: The plan is missing or damaged.
+        """
+        payload = self.read("plan", "plan")
+        if payload is None:
+            raise DataError(f"{self._path('plan')}: missing or damaged; start a new run")
+        return payload
+
+    def _path(self, shard_id: str) -> Path:
+        if not ID.fullmatch(shard_id):
+            raise ValueError(f"bad shard id {shard_id!r}")
+        return self._shards / f"{shard_id}.json"
+
+
+def envelope(kind: str, run_id: str, shard_id: str, payload: Mapping[str, Any]) -> bytes:
+    """The bytes of a shard. The hash covers all that stands beside it, in canonical JSON."""
+    content = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "run_id": run_id,
+        "shard_id": shard_id,
+        "payload": payload,
+    }
+    canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    content["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    return json.dumps(content, allow_nan=False, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
+
+    Raises:
+        StorageError: The disk does not take it.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with _storage_errors(path):
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""What needs the framework itself: a module per backend, the same functions in each."""

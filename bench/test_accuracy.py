@@ -1,0 +1,50 @@
+"""Train and test every cell by the reference protocol; a test fails where a cell has no result."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.accuracy import finished, run_cell, train_examples
+from bench.errors import ExitCode
+from bench.recorder import CLOCK, record
+from bench.workload import Cell
+
+if TYPE_CHECKING:
+    from bench.conftest import Run
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+def test_accuracy(cell: Cell, run: "Run", benchmark: BenchmarkFixture) -> None:
+    """Train one cell in a worker of its own, unless a resumed run has it already."""
+    plan, progress = run.plan, run.progress
+    payload = finished(run.journal, cell)
+    if payload is None:
+        examples = train_examples(plan, run.dataset)
+        progress.cell_started(cell)
+        payload = run_cell(
+            cell,
+            plan,
+            run.dataset,
+            run.journal,
+            lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
+        )
+        progress.cell_ended(cell, _outcome(payload))
+    if payload["status"] != "ok":
+        run.exit_code = ExitCode.ENVIRONMENT
+        pytest.fail(f"{payload['status']}: {payload['error']}", pytrace=False)
+    protocol = payload["protocol"]
+    record(
+        benchmark,
+        f"{cell.model} {cell.variant} train batch {protocol['batch_size']}",
+        [epoch["train_seconds"] for epoch in payload["training"]["epochs"]],
+        {"cell": payload["cell"], "protocol": protocol, "worker": payload["worker"]},
+    )
+
+
+def _outcome(payload: dict[str, object]) -> str:
+    if payload["status"] != "ok":
+        return f"{payload['status']}: {payload['error']}"
+    epochs = payload["training"]["epochs"]  # type: ignore[index]
+    seconds = sum(epoch["train_seconds"] for epoch in epochs)
+    return f"error {100 * (1 - epochs[-1]['test_accuracy']):.2f} %  trained in {seconds:.1f} s"

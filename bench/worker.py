@@ -1,0 +1,114 @@
+"""`python -m bench.worker REQUESTS REPLIES`: does what the coordinator asks, in one backend.
+
+The two numbers are inherited pipe ends. The parent has set `KERAS_BACKEND` and all that
+belongs to it; Keras is imported by the first request, `hello`, and nowhere else before.
+"""
+
+import ctypes
+import faulthandler
+import importlib
+import importlib.metadata
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import IO, Any
+
+from bench import wire
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
+    """Import Keras and say who this is: backend, device, versions, interpreter, defaults."""
+    start = time.perf_counter()
+    import keras
+
+    import_seconds = time.perf_counter() - start
+    backend = keras.backend.backend()
+    loop = importlib.import_module(f"bench.loops.{backend}")
+    return {
+        "backend": backend,
+        "device": loop.device(),
+        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
+        | {"python": sys.version.split()[0]},
+        "settings": loop.settings(),
+        "prefix": sys.prefix,
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "image_data_format": keras.config.image_data_format(),
+        "import_seconds": import_seconds,
+    }
+
+
+def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Train one cell; see `bench.training`."""
+    from bench import training
+    from bench.workload import TrainingRequest
+
+    return training.train(TrainingRequest(**arguments), emit)
+
+
+CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
+    "hello": hello,
+    "train": train,
+}
+
+
+def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
+    """Answer requests until they end."""
+    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
+    while True:
+        request = wire.decode(inbox.get())
+
+        def reply(kind: str, value: dict[str, Any], number: int = request["id"]) -> None:
+            replies.write(wire.encode({"id": number, kind: value}))
+
+        def emit(event: dict[str, Any], reply: Callable[..., None] = reply) -> None:
+            reply("event", event)
+
+        try:
+            reply("result", CALLS[request["call"]](request["arguments"], emit))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the coordinator is told
+            reply(
+                "error",
+                {
+                    "type": type(error).__name__,
+                    "message": " ".join(str(error).split())[:500],
+                    "traceback": traceback.format_exc()[-20_000:],
+                },
+            )
+
+
+def _receive(requests: IO[bytes], inbox: "queue.SimpleQueue[bytes]") -> None:
+    """Take requests; when they end the coordinator is done or dead: leave, whatever runs."""
+    while line := requests.readline(wire.MAX_LINE_BYTES + 1):
+        inbox.put(line)
+    os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Have Linux kill this process with its parent, even while it hangs in native code."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def main() -> None:
+    """Serve on the pipe ends that were inherited."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    _die_with_parent()
+    requests, replies = (int(number) for number in sys.argv[1:3])
+    for descriptor in (requests, replies):
+        os.set_inheritable(descriptor, False)
+    serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb", buffering=0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""`python -m reports RUN...`: read the shards of some runs, write and print the comparison."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from reports import markdown, shards, terminal
+from reports.accuracy import NotComparableError
+from reports.comparison import Comparison, compare, published_error
+
+# As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
+OK, FAIL, ENVIRONMENT, DATA = 0, 1, 4, 5
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the report and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--require", default="", metavar="BACKENDS", help="comma-separated; each must be there"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="default: the run, or results/merged for several"
+    )
+    options = parser.parse_args(arguments)
+    required = [name for name in options.require.split(",") if name]
+    single = options.runs[0] if len(options.runs) == 1 else Path("results") / "merged"
+    output = options.output or single
+
+    found = shards.read(options.runs)
+    if not found.plans:
+        print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
+        return DATA
+    try:
+        comparison = compare(found, required)
+    except NotComparableError as error:
+        print(f"error: not comparable: {error}", file=sys.stderr)
+        return DATA
+    models = comparison.summary["model"].unique()
+    errors = {model: published_error(found, model) for model in models}
+    published = {model: error for model, error in errors.items() if error is not None}
+    try:
+        write(comparison, published, output)
+    except OSError as error:
+        print(f"error: {output}: cannot be written: {error.strerror}", file=sys.stderr)
+        return ENVIRONMENT
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    terminal.show(comparison, published, console)
+    with contextlib.suppress(ValueError):
+        output = output.resolve().relative_to(Path.cwd())
+    console.print(f"\nreport: {output / 'report.md'}, tables: {output / 'tables'}", soft_wrap=True)
+    return exit_code(comparison, found)
+
+
+def write(comparison: Comparison, published: dict[str, float], folder: Path) -> None:
+    """Write `report.md` and `tables/*.{csv,parquet}` into `folder`."""
+    tables = folder / "tables"
+    tables.mkdir(parents=True, exist_ok=True)
+    frames = {"accuracy": comparison.accuracy, "speed": comparison.speed}
+    for name, frame in frames.items():
+        frame.to_csv(tables / f"{name}.csv", index=False)
+        frame.to_parquet(tables / f"{name}.parquet", index=False)
+    (folder / "report.md").write_text(markdown.render(comparison, published), encoding="utf-8")
+
+
+def exit_code(comparison: Comparison, found: shards.Shards) -> int:
+    """The gravest thing that the comparison found."""
+    statuses = set(comparison.accuracy["status"])
+    if found.problems:
+        return DATA
+    if statuses - {"ok", "diverged"}:
+        return ENVIRONMENT
+    return FAIL if "diverged" in statuses else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,167 @@
+"""The accuracy table: stored predictions in, losses, accuracies and error rates out."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.shards import AccuracyShard, Cell, Plan, Shards
+
+COLUMNS = {
+    "model": "str",
+    "variant": "str",
+    "backend": "str",
+    "device": "str",
+    "dataset": "str",
+    "seed": "Int64",
+    "epochs": "Int64",
+    "train_loss": "float64",
+    "test_loss": "float64",
+    "train_accuracy": "float64",
+    "test_accuracy": "float64",
+    "error_percent": "float64",
+    "correct": "Int64",
+    "total": "Int64",
+    "train_seconds": "float64",
+    "images_per_second": "float64",
+    "status": "str",
+}
+
+
+class NotComparableError(ValueError):
+    """Results that may not stand side by side; the message says why."""
+
+
+def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame:
+    """One row per cell, those that were planned or required and are not there included.
+
+    Args:
+        shards: What was read.
+        required_backends: Backends that must be there besides those of the plans.
+
+    Returns:
+        `COLUMNS`. Accuracies are shares of 1; `train_loss` and `train_accuracy` are Keras's
+        running means over the last epoch; all of the test set is computed here from the stored
+        probabilities. `images_per_second` and `train_seconds` count training alone, over all
+        epochs. `status` is `ok`, `missing`, `diverged`, or how the worker failed.
+    """
+    present = {shard.payload.cell for shard in shards.accuracy}
+    rows = [_row(shard) for shard in shards.accuracy]
+    rows += [_missing(cell, plan) for cell, plan in _absent(shards, required_backends, present)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    keys = ["model", "variant", "device", "seed", "backend"]
+    return frame.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def check_comparable(shards: Shards) -> None:
+    """See that cells which differ only in the backend had the same inputs.
+
+    Raises:
+        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ, or a
+            cell is there twice.
+    """
+    groups: dict[tuple[str, str, int], dict[str, AccuracyShard]] = {}
+    for shard in shards.accuracy:
+        cell = shard.payload.cell
+        group = groups.setdefault((cell.model, cell.variant, cell.seed), {})
+        lane = f"{cell.backend} on {cell.device}"
+        if lane in group:
+            runs = f"{group[lane].run_id} and {shard.run_id}"
+            raise NotComparableError(f"{cell.model} with {lane} stands in two runs: {runs}")
+        group[lane] = shard
+    for (model, _, seed), group in groups.items():
+        for what in _INPUTS:
+            values = {lane: _INPUTS[what](shard) for lane, shard in group.items()}
+            known = {lane: value for lane, value in values.items() if value is not None}
+            if len(set(known.values())) > 1:
+                told = ", ".join(f"{lane}: {value:.16}" for lane, value in known.items())
+                raise NotComparableError(f"{model}, seed {seed}: {what} differ ({told})")
+
+
+_INPUTS = {
+    "datasets": lambda shard: shard.payload.protocol.dataset,
+    "dataset hashes": lambda shard: shard.payload.protocol.dataset_sha256,
+    "protocols": lambda shard: (
+        f"{shard.payload.protocol.epochs} epochs of {shard.payload.protocol.train_examples}"
+        f" by {shard.payload.protocol.batch_size}"
+    ),
+    "initial weights": lambda shard: (
+        shard.payload.training and shard.payload.training.weights_sha256
+    ),
+    "batches": lambda shard: shard.payload.training and shard.payload.training.batches_sha256,
+    "Keras versions": lambda shard: shard.payload.worker and shard.payload.worker.versions["keras"],
+}
+
+
+def score(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[float, int]:
+    """Loss and number of right answers.
+
+    Args:
+        probabilities: float32, shape (examples, classes).
+        labels: uint8, shape (examples,).
+
+    Returns:
+        Mean categorical cross-entropy with Keras's clipping to [1e-7, 1 - 1e-7], in nats, and
+        how often the largest probability stands at the label.
+    """
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    loss = float(-np.log(np.clip(chosen, 1e-7, 1 - 1e-7)).mean())
+    return loss, int((probabilities.argmax(axis=1) == labels).sum())
+
+
+def _row(shard: AccuracyShard) -> dict[str, object]:
+    payload, protocol = shard.payload, shard.payload.protocol
+    row = _identity(payload.cell, protocol.dataset, protocol.epochs) | {"status": payload.status}
+    training = payload.training
+    if training is None or shard.probabilities is None or shard.labels is None:
+        return row
+    loss, correct = score(shard.probabilities, shard.labels)
+    total = len(shard.labels)
+    last = training.epochs[-1]
+    seconds = sum(epoch.train_seconds for epoch in training.epochs)
+    commonest = int(np.bincount(shard.labels).max())
+    if not math.isfinite(loss) or last.train_loss is None or correct <= commonest:
+        # No better than the answer that is always the same: the training went nowhere.
+        row["status"] = "diverged"
+    return row | {
+        "train_loss": last.train_loss,
+        "test_loss": loss,
+        "train_accuracy": last.train_accuracy,
+        "test_accuracy": correct / total,
+        "error_percent": 100 * (total - correct) / total,
+        "correct": correct,
+        "total": total,
+        "train_seconds": seconds,
+        "images_per_second": protocol.train_examples * len(training.epochs) / seconds,
+    }
+
+
+def _absent(
+    shards: Shards, required_backends: Sequence[str], present: set[Cell]
+) -> Iterable[tuple[Cell, Plan]]:
+    """Cells that some plan names, or that a required backend owes, and that are not there."""
+    planned = {cell: plan for plan in shards.plans.values() for cell in plan.cells}
+    for cell, plan in list(planned.items()):
+        for backend in required_backends:
+            owed = Cell(cell.model, cell.variant, backend, cell.device, cell.seed)
+            planned.setdefault(owed, plan)
+    return [(cell, plan) for cell, plan in planned.items() if cell not in present]
+
+
+def _missing(cell: Cell, plan: Plan) -> dict[str, object]:
+    identity = _identity(cell, plan.protocol.dataset, plan.protocol.epochs)
+    return identity | {"status": "missing"}
+
+
+def _identity(cell: Cell, dataset: str, epochs: int) -> dict[str, object]:
+    return {
+        "model": cell.model,
+        "variant": cell.variant,
+        "backend": cell.backend,
+        "device": cell.device,
+        "dataset": dataset,
+        "seed": cell.seed,
+        "epochs": epochs,
+    }

@@ -1,0 +1,70 @@
+"""`report.md`: the comparison for pull requests and job summaries."""
+
+import html
+import re
+
+import pandas as pd
+
+from reports.comparison import Comparison
+
+# Control characters have no business in a text file; the rest is Markdown's own syntax.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")
+
+
+def render(comparison: Comparison, published: dict[str, float]) -> str:
+    """The report as Markdown.
+
+    Args:
+        comparison: What to tell.
+        published: Published error in percent by model, where it may be compared.
+    """
+    summary = comparison.summary.copy()
+    summary.insert(3, "published_error_percent", summary["model"].map(published))
+    blocks = [
+        "# Keras Backend Bench",
+        "\n".join(f"- {escape(line)}" for line in comparison.headings),
+        _table(summary),
+        "\n".join(f"- {escape(note)}" for note in comparison.notes),
+        "## Every cell",
+        _table(comparison.accuracy.drop(columns=["dataset", "images_per_second"])),
+        "## Versions",
+        _table(comparison.ledger),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def escape(text: str) -> str:
+    """`text` such that Markdown and HTML show it as it is."""
+    return _SYNTAX.sub(r"\\\1", html.escape(_CONTROL.sub("?", text), quote=False))
+
+
+def _table(frame: pd.DataFrame) -> str:
+    cells = pd.DataFrame({column: frame[column].map(_cell(column)) for column in frame.columns})
+    return str(cells.to_markdown(index=False, disable_numparse=True))
+
+
+def _cell(column: str):  # type: ignore[no-untyped-def]
+    digits = DIGITS.get(column)
+
+    def show(value: object) -> str:
+        if pd.isna(value):  # type: ignore[call-overload]
+            return "-"
+        return escape(str(value)) if digits is None else f"{value:,.{digits}f}"
+
+    return show
+
+
+DIGITS = {
+    "error_percent": 2,
+    "published_error_percent": 2,
+    "accuracy_percent": 2,
+    "images_per_second": 0,
+    "train_seconds": 1,
+    "peak_rss_mib": 0,
+    "train_loss": 4,
+    "test_loss": 4,
+    "train_accuracy": 4,
+    "test_accuracy": 4,
+}
+"""Digits after the point of each number that a person reads."""
