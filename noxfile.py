@@ -16,7 +16,6 @@ nox.options.sessions = ["lint", "tests"]
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 CONSTRAINTS = "constraints.txt"
-HARNESS = ".nox/harness"
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("cpu", "gpu")
@@ -36,8 +35,8 @@ def selected(variable: str, default: str, choices: tuple[str, ...]) -> list[str]
 
 
 (DEVICE,) = selected("BENCH_DEVICE", "cpu", DEVICES)
-LANES = [f"{name}-{DEVICE}" for name in selected("BENCH_BACKENDS", ",".join(BACKENDS), BACKENDS)]
-WORKERS = [f"worker({lane})" for lane in LANES]
+SELECTED = selected("BENCH_BACKENDS", ",".join(BACKENDS), BACKENDS)
+WORKERS = [f"worker({backend}-{DEVICE})" for backend in SELECTED]
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -52,9 +51,16 @@ def install(session: nox.Session, group: str) -> None:
     stamp.write_text(wanted, encoding="ascii")
 
 
-def environment(name: str) -> Path:
-    """Interpreter of a worker environment."""
-    return ROOT / ".nox" / f"worker-{name}" / "bin" / "python"
+def interpreter(environment: str) -> str:
+    """Path of the interpreter of an environment that `harness` or `worker` builds."""
+    return str(ROOT / ".nox" / environment / "bin" / "python")
+
+
+def worker_options() -> list[str]:
+    """Tell pytest where the selected backends live."""
+    return [
+        f"--worker={backend}={interpreter(f'worker-{backend}-{DEVICE}')}" for backend in SELECTED
+    ]
 
 
 def run_to_the_end(session: nox.Session, *command: str) -> None:
@@ -62,9 +68,8 @@ def run_to_the_end(session: nox.Session, *command: str) -> None:
 
     On Ctrl-C it gets the signal too and ends in good order; only wait for it.
     """
-    arguments = [str(Path(session.bin) / command[0]), *command[1:]]
-    session.log(" ".join(command))
-    with subprocess.Popen(arguments, cwd=ROOT) as process:
+    session.log(" ".join(command[1:]))
+    with subprocess.Popen(command, cwd=ROOT) as process:
         while True:
             try:
                 code = process.wait()
@@ -78,50 +83,57 @@ def run_to_the_end(session: nox.Session, *command: str) -> None:
 @nox.session(venv_backend="none")
 def plan(session: nox.Session) -> None:
     """Say what `bench` will do and how long it will take, and check its options."""
-    missing = [lane for lane in LANES if not environment(lane).exists()]
-    result = subprocess.run(
-        [sys.executable, "-m", "bench.plan", *session.posargs], cwd=ROOT, check=False
-    )
-    if result.returncode:
-        sys.exit(result.returncode)
+    run_to_the_end(session, sys.executable, "-m", "bench.plan", *session.posargs)
+    environments = ["harness", *(f"worker-{backend}-{DEVICE}" for backend in SELECTED)]
+    missing = [name for name in environments if not Path(interpreter(name)).exists()]
     if missing:
         print(
-            f"First the environments are built ({', '.join(missing)}): several minutes and, "
-            "all together, about 4 GB.",
+            f"First {len(missing)} environments are built, about a minute each and up to 2 GB: "
+            f"{', '.join(missing)}.",
             flush=True,
         )
 
 
 @nox.session
+def harness(session: nox.Session) -> None:
+    """Build the environment of the harness: pytest, pandas and friends, never Keras."""
+    install(session, "harness")
+
+
+@nox.session
 @nox.parametrize("lane", [nox.param(f"{b}-{d}", id=f"{b}-{d}") for d in DEVICES for b in BACKENDS])
 def worker(session: nox.Session, lane: str) -> None:
-    """Build one backend's environment."""
+    """Build one backend's environment: Keras, NumPy and that framework."""
     install(session, lane)
 
 
-@nox.session(venv_location=HARNESS, requires=["plan", *WORKERS])
+@nox.session(venv_backend="none", requires=["plan", "harness", *WORKERS])
 def bench(session: nox.Session) -> None:
-    """Train, test and compare on this machine; ends with the report. Options: `-- --help`."""
-    install(session, "harness")
-    workers = [f"--worker={lane.rpartition('-')[0]}={environment(lane)}" for lane in LANES]
-    run_to_the_end(session, "pytest", "bench", *workers, *session.posargs)
+    """Train, test and compare on this machine; ends with the report."""
+    command = [interpreter("harness"), "-m", "pytest", "bench"]
+    run_to_the_end(session, *command, *worker_options(), *session.posargs)
 
 
-@nox.session(venv_location=HARNESS, requires=WORKERS)
+@nox.session(venv_backend="none", requires=["harness", *WORKERS])
 def tests(session: nox.Session) -> None:
     """Run the tests: those without Keras, then those of each backend in its environment."""
-    install(session, "harness")
-    workers = [f"--worker={lane.rpartition('-')[0]}={environment(lane)}" for lane in LANES]
-    session.run("pytest", "-W", "error", "tests", *workers, *session.posargs)
-    for lane in LANES:
-        backend = lane.rpartition("-")[0]
+    strict = ["-m", "pytest", "-W", "error"]
+    session.run(
+        interpreter("harness"),
+        *strict,
+        "tests",
+        "--ignore=tests/backend",
+        *worker_options(),
+        *session.posargs,
+        external=True,
+    )
+    for backend in SELECTED:
         session.run(
-            str(environment(lane)),
-            "-m",
-            "pytest",
+            interpreter(f"worker-{backend}-{DEVICE}"),
+            *strict[:2],
             "tests/backend",
             *session.posargs,
-            env={"KERAS_BACKEND": backend},
+            env={"BENCH_TEST_BACKEND": backend},
             external=True,
         )
 
@@ -138,9 +150,8 @@ def lint(session: nox.Session) -> None:
     session.run("zizmor", "--offline", "--quiet", *workflows)
 
 
-@nox.session(venv_location=HARNESS)
+@nox.session(venv_backend="none", requires=["harness"])
 def report(session: nox.Session) -> None:
     """Merge runs (`-- RUN...`) into one comparison; every selected backend must be in it."""
-    install(session, "harness")
-    required = ",".join(lane.rpartition("-")[0] for lane in LANES)
-    run_to_the_end(session, "python", "-m", "reports", "--require", required, *session.posargs)
+    command = [interpreter("harness"), "-m", "reports", "--require", ",".join(SELECTED)]
+    run_to_the_end(session, *command, *session.posargs)

@@ -158,19 +158,27 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     """After all else, print the report of whatever was finished and set the exit code."""
     yield
     config = session.config
-    session.exitstatus = config.stash.get(ERROR, None) or {
-        pytest.ExitCode.INTERRUPTED: ExitCode.INTERRUPTED,
-        pytest.ExitCode.INTERNAL_ERROR: ExitCode.INTERNAL,
-        pytest.ExitCode.NO_TESTS_COLLECTED: ExitCode.USAGE,
-    }.get(pytest.ExitCode(exitstatus), exitstatus)
     run = config.stash.get(RUN, None)
-    if run is None:
-        return
-    if session.exitstatus == ExitCode.FAIL:
-        session.exitstatus = run.exit_code or ExitCode.INTERNAL
-    command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]
-    report = subprocess.run(command, cwd=ROOT, check=False)
-    session.exitstatus = session.exitstatus or report.returncode
+    code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
+    if run is not None:
+        command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]
+        report = subprocess.run(command, cwd=ROOT, check=False)
+        code = code or report.returncode
+    session.exitstatus = code
+
+
+def _exit_code(error: ExitCode | None, run: Run | None, exitstatus: int) -> int:
+    """Our exit code for pytest's; an `error` of ours that ended the session comes first."""
+    if error is not None:
+        return error
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return ExitCode.USAGE
+    if exitstatus == pytest.ExitCode.OK:
+        return ExitCode.OK
+    # A test that failed without saying why met a fault of the harness itself.
+    return (run.exit_code if run else ExitCode.OK) or ExitCode.INTERNAL
 
 
 @contextlib.contextmanager
@@ -178,6 +186,7 @@ def _exit_on_error(config: pytest.Config) -> Iterator[None]:
     try:
         yield
     except BenchError as error:
+        # pytest gives some of these numbers another meaning.
         config.stash[ERROR] = error.exit_code
         pytest.exit(f"error: {error}", returncode=error.exit_code)
 

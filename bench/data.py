@@ -227,7 +227,7 @@ def _store(name: str, arrays: dict[str, Array], folder: Path, note: str = "") ->
         partial = folder / f".{path.name}.{os.getpid()}.npz"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, **arrays)
+            np.savez(partial, **arrays)  # type: ignore[arg-type]
             partial.chmod(0o444)
             partial.replace(path)
         except OSError as error:

@@ -97,7 +97,7 @@ class Journal:
             raise ValueError(f"shard {shard_id} exists, and shards never change")
         if arrays is not None:
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **dict(arrays))
+            np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
             data = buffer.getvalue()
             payload = {**payload, "arrays_sha256": hashlib.sha256(data).hexdigest()}
             write_atomically(path.with_suffix(".npz"), data)

@@ -43,6 +43,6 @@ def record(
     rounds = iter(seconds)
     benchmark.group = group
     benchmark.extra_info.update(info)
-    benchmark.pedantic(
+    benchmark.pedantic(  # type: ignore[no-untyped-call]
         lambda: CLOCK.play(next(rounds)), setup=CLOCK.rewind, rounds=len(seconds), iterations=1
     )

@@ -6,7 +6,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.accuracy import finished, run_cell, train_examples
-from bench.errors import ExitCode
+from bench.errors import ExitCode, StorageError
 from bench.recorder import CLOCK, record
 from bench.workload import Cell
 
@@ -22,13 +22,17 @@ def test_accuracy(cell: Cell, run: "Run", benchmark: BenchmarkFixture) -> None:
     if payload is None:
         examples = train_examples(plan, run.dataset)
         progress.cell_started(cell)
-        payload = run_cell(
-            cell,
-            plan,
-            run.dataset,
-            run.journal,
-            lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
-        )
+        try:
+            payload = run_cell(
+                cell,
+                plan,
+                run.dataset,
+                run.journal,
+                lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
+            )
+        except StorageError as error:
+            run.exit_code = error.exit_code
+            pytest.exit(f"error: {error}", returncode=error.exit_code)
         progress.cell_ended(cell, _outcome(payload))
     if payload["status"] != "ok":
         run.exit_code = ExitCode.ENVIRONMENT

@@ -72,27 +72,31 @@ def check_comparable(shards: Shards) -> None:
             raise NotComparableError(f"{cell.model} with {lane} stands in two runs: {runs}")
         group[lane] = shard
     for (model, _, seed), group in groups.items():
-        for what in _INPUTS:
-            values = {lane: _INPUTS[what](shard) for lane, shard in group.items()}
-            known = {lane: value for lane, value in values.items() if value is not None}
+        inputs = {lane: _inputs(shard) for lane, shard in group.items()}
+        for what in next(iter(inputs.values())):
+            known = {lane: values[what] for lane, values in inputs.items() if values[what]}
             if len(set(known.values())) > 1:
-                told = ", ".join(f"{lane}: {value:.16}" for lane, value in known.items())
+                told = ", ".join(f"{lane}: {value}" for lane, value in known.items())
                 raise NotComparableError(f"{model}, seed {seed}: {what} differ ({told})")
 
 
-_INPUTS = {
-    "datasets": lambda shard: shard.payload.protocol.dataset,
-    "dataset hashes": lambda shard: shard.payload.protocol.dataset_sha256,
-    "protocols": lambda shard: (
-        f"{shard.payload.protocol.epochs} epochs of {shard.payload.protocol.train_examples}"
-        f" by {shard.payload.protocol.batch_size}"
-    ),
-    "initial weights": lambda shard: (
-        shard.payload.training and shard.payload.training.weights_sha256
-    ),
-    "batches": lambda shard: shard.payload.training and shard.payload.training.batches_sha256,
-    "Keras versions": lambda shard: shard.payload.worker and shard.payload.worker.versions["keras"],
-}
+def _inputs(shard: AccuracyShard) -> dict[str, str | None]:
+    """What must be equal on all backends; None where a failed worker never said."""
+    protocol, training, worker = (
+        shard.payload.protocol,
+        shard.payload.training,
+        shard.payload.worker,
+    )
+    return {
+        "datasets": protocol.dataset,
+        "dataset hashes": protocol.dataset_sha256,
+        "protocols": (
+            f"{protocol.epochs} epochs of {protocol.train_examples} by {protocol.batch_size}"
+        ),
+        "initial weights": training.weights_sha256 if training else None,
+        "batches": training.batches_sha256 if training else None,
+        "Keras versions": worker.versions["keras"] if worker else None,
+    }
 
 
 def score(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[float, int]:
