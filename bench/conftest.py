@@ -130,8 +130,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             }
             journal.write("plan", "plan", stored)
         journal.point_latest()
-    # Read by pytest-benchmark when the session ends; the folder has its name only now.
-    config._benchmarksession.json = journal.folder / "benchmark.json"  # type: ignore[attr-defined]
     print(f"results: {journal.folder}\n", flush=True)
     # A copy of stdout as it is now, before pytest captures what the tests print.
     stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
@@ -156,9 +154,13 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[None]:
     """After all else, print the report of whatever was finished and set the exit code."""
-    yield
     config = session.config
     run = config.stash.get(RUN, None)
+    recorder = config._benchmarksession  # type: ignore[attr-defined]
+    if run is not None and recorder.benchmarks:
+        # Only now: the folder had no name when pytest-benchmark read its options.
+        recorder.json = run.journal.folder / "benchmark.json"
+    yield
     code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
     if run is not None:
         command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]

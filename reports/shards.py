@@ -135,7 +135,7 @@ class Accuracy(Record, frozen=True):
 class Envelope(Record, frozen=True):
     """What every shard is wrapped in."""
 
-    schema: int
+    schema: Positive
     kind: Id
     run_id: Id
     shard_id: Id
@@ -226,7 +226,7 @@ def read_envelope(path: Path) -> Envelope:
         )
     try:
         envelope = msgspec.convert(content, Envelope)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
         raise ShardError(f"{path}: {error}") from error
     stored = content.pop("sha256")
     try:
@@ -278,7 +278,7 @@ def _payload(path: Path, envelope: Envelope, kind: str, struct: type[T]) -> T:
         raise ShardError(f"{path}: kind {envelope.kind}, where {kind} is wanted")
     try:
         return msgspec.convert(envelope.payload, struct)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise ShardError(f"{path}: {error}") from error
 
 

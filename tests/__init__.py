@@ -1,0 +1,1 @@
+"""Tests of the harness; `tests/backend` runs in the worker environments."""

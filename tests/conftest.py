@@ -1,0 +1,41 @@
+"""Fixtures and options for the tests that run without Keras."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.plan import OPTIONS, WORKER_OPTION, resolve
+
+NO_OPTIONS = dict.fromkeys(flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Real workers are found as `pytest bench` finds them."""
+    flag, metavar, text = WORKER_OPTION
+    parser.addoption(flag, metavar=metavar, help=text, action="append", default=[])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that take `real_lane` run once for each selected backend, and none is ever skipped."""
+    if "real_lane" in metafunc.fixturenames:
+        plan = resolve(NO_OPTIONS, metafunc.config.getoption("worker"), os.environ)
+        metafunc.parametrize("real_lane", sorted(plan.workers.items()), ids=sorted(plan.workers))
+
+
+@pytest.fixture
+def fake_python(tmp_path: Path) -> Callable[[str], str]:
+    """Make an "interpreter" that runs `tests/fake_worker.py` with one behaviour."""
+
+    def make(behaviour: str) -> str:
+        script = tmp_path / f"python-{behaviour}"
+        script.write_text(
+            f'#!/bin/sh\nexec {sys.executable} -m tests.fake_worker {behaviour} "$@"\n',
+            encoding="utf-8",
+        )
+        script.chmod(0o755)
+        return str(script)
+
+    return make

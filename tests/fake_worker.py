@@ -1,0 +1,148 @@
+"""A worker that imports no framework and misbehaves as it is told.
+
+`python -m tests.fake_worker BEHAVIOUR -m bench.worker REQUESTS REPLIES`. A behaviour strikes
+when training is asked for; `good` answers like a real worker.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from bench import wire
+from bench.worker import _die_with_parent, _receive
+
+EPOCH = {
+    "train_seconds": 0.25,
+    "test_seconds": 0.125,
+    "train_loss": 0.5,
+    "train_accuracy": 0.875,
+    "test_loss": 0.25,
+    "test_accuracy": 0.9375,
+}
+
+
+def hello(behaviour: str) -> dict[str, Any]:
+    backend = os.environ["KERAS_BACKEND"]
+    return {
+        "backend": "torch" if behaviour == "wrong_backend" else backend,
+        "device": "cpu",
+        "versions": {"keras": "3.15.1", "numpy": "2.0.0", backend: "1.0.0", "python": "3.11.0"},
+        "settings": {"threads": 2},
+        "prefix": "/fake",
+        "floatx": "float32",
+        "epsilon": 1e-7,
+        "image_data_format": "channels_last",
+        "import_seconds": 0.5,
+    }
+
+
+def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]:
+    import numpy as np
+
+    with np.load(request["data"]) as data:
+        labels, examples = data["y_test"], len(data["y_train"])
+    examples = min(request["train_examples"] or examples, examples)
+    epochs = []
+    for number in range(1, request["epochs"] + 1):
+        epochs.append({"epoch": number, **EPOCH})
+        reply("event", epochs[-1])
+    # Right for 15 of 16 examples, as the accuracy above says.
+    answers = np.where(np.arange(len(labels)) % 16, labels, (labels + 1) % 10)
+    probabilities = np.full((len(labels), 10), 0.01, np.float32)
+    probabilities[np.arange(len(labels)), answers] = 0.91
+    if behaviour == "diverged":
+        probabilities[:] = np.nan
+    if behaviour != "no_predictions":
+        np.savez(request["predictions"], probabilities=probabilities)
+    steps = request["epochs"] * -(-examples // request["batch_size"])
+    return {
+        "parameters": 100,
+        "weights_sha256": "a" * 64,
+        "batches_sha256": ("c" if behaviour == "other_batches" else "b") * 64,
+        "steps": steps - (behaviour == "too_few_steps"),
+        "build_seconds": 0.5,
+        "first_step_seconds": 1.5,
+        "peak_rss_mib": 512.0,
+        "jit_compile": False,
+        "epochs": epochs,
+    }
+
+
+def strike(behaviour: str, replies: int) -> None:
+    """Do what ends or spoils a conversation; return if the behaviour is of another kind."""
+    match behaviour:
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit_0" | "exit_3":
+            os._exit(int(behaviour[-1]))
+        case "closes_pipe":
+            os.close(replies)
+            signal.pause()
+        case "hang":
+            signal.pause()
+        case "ignores_sigterm":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                signal.pause()
+        case "grandchild":
+            if os.fork():
+                os._exit(0)
+            os.set_inheritable(replies, True)
+            signal.pause()
+        case "garbage":
+            os.write(replies, b"\x1b[31m<script>\xff\n")
+        case "long_line":
+            os.set_blocking(replies, True)
+            for _ in range(3):
+                os.write(replies, b"x" * wire.MAX_LINE_BYTES)
+        case "wrong_id":
+            os.write(replies, wire.encode({"id": 99, "result": {}}))
+        case "not_an_object":
+            os.write(replies, b"[1, 2]\n")
+        case "unknown_message":
+            os.write(replies, wire.encode({"id": 2, "what": {}}))
+        case "partial_line":
+            os.write(replies, b'{"id": 2, "res')
+            os._exit(0)
+        case "flood":
+            for _ in range(200):
+                os.write(1, b"noise " * 10_000)
+
+
+def main() -> None:
+    _die_with_parent()
+    behaviour, requests, replies = sys.argv[1], int(sys.argv[-2]), int(sys.argv[-1])
+    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    stream = os.fdopen(requests, "rb")
+    threading.Thread(target=_receive, args=(stream, inbox), daemon=True).start()
+    print("a framework's chatter")
+    Path(os.environ["KERAS_HOME"], "keras.json").touch()
+    while True:
+        request = wire.decode(inbox.get())
+
+        def reply(kind: str, value: dict[str, Any], number: int = request["id"]) -> None:
+            os.write(replies, wire.encode({"id": number, kind: value}))
+
+        if request["call"] == "hello":
+            if behaviour == "no_keras":
+                reply(
+                    "error", {"type": "ModuleNotFoundError", "message": "No module named 'keras'"}
+                )
+            else:
+                reply("result", hello(behaviour))
+            continue
+        strike(behaviour, replies)
+        if behaviour == "raises":
+            reply("error", {"type": "ValueError", "message": "bad", "traceback": "line 7"})
+        else:
+            reply("result", train(request["arguments"], behaviour, reply))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Runs as the harness stores them, made up: written by `bench.journal`, read by `reports`."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.journal import Journal
+
+BACKENDS = ("tensorflow", "jax", "torch")
+LABELS = (np.arange(200) % 10).astype(np.uint8)
+
+PROTOCOL = {
+    "dataset": "mnist",
+    "dataset_sha256": "d" * 64,
+    "train_examples": 60_000,
+    "test_examples": len(LABELS),
+    "epochs": 2,
+    "batch_size": 200,
+}
+
+
+def predictions(wrong: int) -> NDArray[np.float32]:
+    """Confident answers, the first `wrong` of them wrong."""
+    answers = LABELS.copy()
+    answers[:wrong] = (answers[:wrong] + 1) % 10
+    probabilities = np.full((len(LABELS), 10), 0.01, np.float32)
+    probabilities[np.arange(len(LABELS)), answers] = 0.91
+    return probabilities
+
+
+def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -> dict[str, Any]:
+    """A cell that went well: two epochs of 10 s and 30 s."""
+    epoch = {
+        "test_seconds": 1.0,
+        "train_loss": 0.5,
+        "train_accuracy": 0.875,
+        "test_loss": 0.25,
+        "test_accuracy": 0.9375,
+    }
+    return {
+        "cell": {
+            "model": model,
+            "variant": "stock",
+            "backend": backend,
+            "device": "cpu",
+            "seed": seed,
+        },
+        "protocol": dict(PROTOCOL),
+        "machine": {
+            "id": "0123456789abcdef",
+            "cpu_model": "CPU | <b>model</b>",
+            "cores": 2,
+            "memory_mib": 1024,
+            "system": "Linux",
+        },
+        "status": "ok",
+        "error": None,
+        "log": None,
+        "worker": {
+            "backend": backend,
+            "device": "cpu",
+            "versions": {"keras": "3.15.1", "numpy": "2.4.6", backend: "1.0+cpu", "python": "3.11"},
+            "settings": {"threads": 2},
+            "prefix": "/env",
+            "floatx": "float32",
+            "epsilon": 1e-7,
+            "image_data_format": "channels_last",
+            "import_seconds": 3.0,
+        },
+        "training": {
+            "parameters": 100,
+            "weights_sha256": "a" * 64,
+            "batches_sha256": "b" * 64,
+            "steps": 600,
+            "build_seconds": 0.5,
+            "first_step_seconds": 2.0,
+            "peak_rss_mib": 700.0,
+            "jit_compile": False,
+            "epochs": [
+                {"epoch": 1, "train_seconds": 10.0, **epoch},
+                {"epoch": 2, "train_seconds": 30.0, **epoch},
+            ],
+        },
+    }
+
+
+def failed_payload(backend: str) -> dict[str, Any]:
+    """A cell whose worker died."""
+    return accuracy_payload(backend) | {
+        "status": "crashed",
+        "error": f"{backend} on cpu: killed by SIGSEGV",
+        "log": "stack",
+        "training": None,
+        "worker": None,
+    }
+
+
+def store_run(
+    results: Path,
+    payloads: Sequence[dict[str, Any]],
+    wrong: Callable[[dict[str, Any]], int] = lambda _: 2,
+    planned: Sequence[dict[str, Any]] | None = None,
+    **plan: Any,
+) -> Journal:
+    """Store a run with these cells; `planned` defaults to them."""
+    journal = Journal.create(results)
+    cells = [payload["cell"] for payload in (payloads if planned is None else planned)]
+    journal.write(
+        "plan",
+        "plan",
+        {
+            "suite": "default",
+            "models": sorted({cell["model"] for cell in cells}),
+            "backends": sorted({cell["backend"] for cell in cells}),
+            "device": "cpu",
+            "seeds": 1 + max(cell["seed"] for cell in cells),
+            "protocol": payloads[0]["protocol"] if payloads else PROTOCOL,
+            "dataset_note": "",
+            "cells": cells,
+        }
+        | plan,
+    )
+    for payload in copy.deepcopy(list(payloads)):
+        cell = payload["cell"]
+        cell_id = "{model}-{variant}-{backend}-{device}-seed{seed}".format(**cell)
+        number = len(journal.attempts(cell_id)) + 1
+        arrays: dict[str, NDArray[Any]] | None = None
+        if payload["training"]:
+            arrays = {"probabilities": predictions(wrong(cell)), "labels": LABELS}
+        journal.write("accuracy", f"{cell_id}.try{number}", payload, arrays)
+    return journal

@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from reports import accuracy, shards
+from tests.stored_runs import (
+    BACKENDS,
+    LABELS,
+    accuracy_payload,
+    failed_payload,
+    predictions,
+    store_run,
+)
+
+
+def read(*folders: Path) -> shards.Shards:
+    found = shards.read(folders)
+    assert found.problems == []
+    return found
+
+
+def test_scores_agree_with_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(200, 10))
+    probabilities = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
+    loss, correct = accuracy.score(probabilities, LABELS)
+    exact = probabilities.astype(np.float64)
+    assert loss == pytest.approx(log_loss(LABELS, exact / exact.sum(1, keepdims=True)), rel=1e-6)
+    assert correct / 200 == accuracy_score(LABELS, probabilities.argmax(1))
+
+
+def test_a_sure_and_wrong_answer_costs_what_keras_says() -> None:
+    probabilities = np.eye(10, dtype=np.float32)[(LABELS + 1) % 10]
+    loss, correct = accuracy.score(probabilities, LABELS)
+    assert loss == pytest.approx(-np.log(1e-7))
+    assert correct == 0
+
+
+def test_a_row_is_computed_from_the_stored_predictions(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 3)
+    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    assert list(row) == list(accuracy.COLUMNS)
+    assert (row["correct"], row["total"]) == (197, 200)
+    assert row["error_percent"] == pytest.approx(1.5)
+    assert row["test_accuracy"] == pytest.approx(0.985)
+    assert row["test_loss"] == pytest.approx(-(197 * np.log(0.91) + 3 * np.log(0.01)) / 200, 1e-5)
+    assert row["train_seconds"] == 40
+    assert row["images_per_second"] == 2 * 60_000 / 40
+    assert (row["dataset"], row["epochs"], row["status"]) == ("mnist", 2, "ok")
+
+
+def test_what_was_planned_and_is_not_there_is_a_row(tmp_path: Path) -> None:
+    planned = [accuracy_payload(backend) for backend in BACKENDS]
+    journal = store_run(tmp_path, [planned[0], failed_payload("torch")], planned=planned)
+    table = accuracy.table(read(journal.folder)).set_index("backend")
+    assert table["status"].to_dict() == {"jax": "missing", "tensorflow": "ok", "torch": "crashed"}
+    assert table.loc[["jax", "torch"], "error_percent"].isna().all()
+
+
+def test_what_is_required_and_was_not_even_planned_is_a_row(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax")])
+    table = accuracy.table(read(journal.folder), ["jax", "torch"]).set_index("backend")
+    assert table["status"].to_dict() == {"jax": "ok", "torch": "missing"}
+
+
+@pytest.mark.parametrize("wrong", [180, 200])
+def test_a_model_that_learned_nothing_has_diverged(tmp_path: Path, wrong: int) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: wrong)
+    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    assert row["status"] == "diverged"
+
+
+def test_a_loss_that_is_no_number_has_diverged(tmp_path: Path) -> None:
+    payload = accuracy_payload("jax")
+    payload["training"]["epochs"][-1]["train_loss"] = None
+    journal = store_run(tmp_path, [payload])
+    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    assert row["status"] == "diverged"
+
+
+def test_an_empty_run_has_a_table(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [], planned=[accuracy_payload("jax")])
+    table = accuracy.table(read(journal.folder))
+    assert table.dtypes.astype(str).to_dict() == accuracy.COLUMNS
+    assert table["status"].tolist() == ["missing"]
+
+
+def test_runs_of_one_backend_each_may_be_compared(tmp_path: Path) -> None:
+    folders = [store_run(tmp_path, [accuracy_payload(name)]).folder for name in BACKENDS]
+    found = read(*folders)
+    accuracy.check_comparable(found)
+    assert accuracy.table(found, BACKENDS)["status"].tolist() == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "words"),
+    [
+        ("training", "weights_sha256", "e" * 64, "initial weights differ"),
+        ("training", "batches_sha256", "e" * 64, "batches differ"),
+        ("protocol", "dataset", "digits", "datasets differ"),
+        ("protocol", "dataset_sha256", "e" * 64, "dataset hashes differ"),
+        ("protocol", "epochs", 3, "protocols differ"),
+        ("worker", "versions", {"keras": "3.14.0", "jax": "1", "numpy": "2", "python": "3"}, "Ker"),
+    ],
+)
+def test_other_inputs_are_never_compared(
+    tmp_path: Path, part: str, key: str, value: object, words: str
+) -> None:
+    other = accuracy_payload("jax")
+    other[part][key] = value
+    journal = store_run(tmp_path, [accuracy_payload("torch"), other])
+    with pytest.raises(accuracy.NotComparableError, match=words) as caught:
+        accuracy.check_comparable(read(journal.folder))
+    assert "jax" in str(caught.value)
+
+
+def test_a_cell_that_stands_in_two_runs_is_refused(tmp_path: Path) -> None:
+    folders = [store_run(tmp_path, [accuracy_payload("jax")]).folder for _ in range(2)]
+    with pytest.raises(accuracy.NotComparableError, match="stands in two runs"):
+        accuracy.check_comparable(read(*folders))
+
+
+def test_a_failed_cell_does_not_stop_the_comparison(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax"), failed_payload("torch")])
+    accuracy.check_comparable(read(journal.folder))
+
+
+def test_predictions_helper_is_what_it_says() -> None:
+    assert (predictions(7).argmax(1) != LABELS).sum() == 7

@@ -1,0 +1,227 @@
+import gzip
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench import data
+from bench.errors import DataError, StorageError
+
+
+@pytest.fixture
+def small_mnist(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[Any]]:
+    """Four small arrays that pass for MNIST: the expected sums are set to theirs.
+
+    The sums come from idx files put together here byte by byte, not from the code under test.
+    """
+    generator = np.random.default_rng(0)
+    arrays = {
+        "x_train": generator.integers(0, 256, (20, 28, 28)).astype(np.uint8),
+        "y_train": generator.integers(0, 10, 20).astype(np.uint8),
+        "x_test": generator.integers(0, 256, (5, 28, 28)).astype(np.uint8),
+        "y_test": generator.integers(0, 10, 5).astype(np.uint8),
+    }
+    monkeypatch.setattr(
+        data,
+        "MNIST_IDX_MD5",
+        {name: hashlib.md5(idx_bytes(array)).hexdigest() for name, array in arrays.items()},  # noqa: S324
+    )
+    monkeypatch.setenv("KERAS_HOME", "/nowhere")
+    return arrays
+
+
+def idx_bytes(array: NDArray[Any]) -> bytes:
+    sizes = b"".join(int(size).to_bytes(4, "big") for size in array.shape)
+    return b"\0\0\x08" + bytes([array.ndim]) + sizes + array.tobytes()
+
+
+def save(path: Path, arrays: dict[str, NDArray[Any]]) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def offline(*_: object) -> Path:
+    raise ConnectionError("no network")
+
+
+def test_idx_sum_is_that_of_the_file() -> None:
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    expected = hashlib.md5(idx_bytes(array)).hexdigest()  # noqa: S324
+    assert data.idx_md5(array) == expected
+
+
+def test_an_empty_label_file_of_mnist_has_the_published_form() -> None:
+    # Magic number 2049 and the count, as the MNIST page documents them.
+    labels = np.zeros(60_000, np.uint8)
+    assert idx_bytes(labels)[:8] == (2049).to_bytes(4, "big") + (60_000).to_bytes(4, "big")
+
+
+def test_npz_is_accepted(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
+    arrays = data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+    assert all(np.array_equal(arrays[name], small_mnist[name]) for name in data.ARRAYS)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_folder_is_accepted(
+    small_mnist: dict[str, NDArray[Any]], tmp_path: Path, packed: bool
+) -> None:
+    for name, stem in data.IDX_FILES.items():
+        raw = idx_bytes(small_mnist[name])
+        path = tmp_path / (stem + ".gz" if packed else stem)
+        path.write_bytes(gzip.compress(raw) if packed else raw)
+    arrays = data.load_mnist(tmp_path)
+    assert all(np.array_equal(arrays[name], small_mnist[name]) for name in data.ARRAYS)
+
+
+def test_one_changed_pixel_is_found(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
+    small_mnist["x_test"][3, 14, 14] ^= 1
+    with pytest.raises(DataError, match="not MNIST: x_test"):
+        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+
+
+def test_one_changed_label_is_found(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
+    small_mnist["y_train"][0] ^= 1
+    with pytest.raises(DataError, match="not MNIST: y_train"):
+        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+
+
+def test_other_dtype_is_refused(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
+    small_mnist["x_train"] = small_mnist["x_train"].astype(np.float32)
+    with pytest.raises(DataError, match="float32"):
+        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+
+
+def test_a_missing_array_is_named(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
+    del small_mnist["y_test"]
+    with pytest.raises(DataError, match="no y_test"):
+        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+
+
+def test_what_is_no_npz_is_one_clear_line(
+    small_mnist: dict[str, NDArray[Any]], tmp_path: Path
+) -> None:
+    whole = save(tmp_path / "whole.npz", small_mnist).read_bytes()
+    for content in (b"", b"<html>404</html>", whole[: len(whole) // 2], b"\x80\x04N."):
+        path = tmp_path / "bad.npz"
+        path.write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            data.load_mnist(path)
+        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+
+
+def test_every_truncation_of_an_npz_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, x=np.arange(3, dtype=np.uint8))
+    whole, path = buffer.getvalue(), tmp_path / "cut.npz"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError):
+            data.read_npz(path)
+
+
+def test_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (canary,))
+
+    np.savez(tmp_path / "bomb.npz", x_train=np.array([Bomb()], dtype=object))
+    with pytest.raises(DataError, match="allow_pickle"):
+        data.load_mnist(tmp_path / "bomb.npz")
+    assert not canary.exists()
+
+
+def test_a_giant_member_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "big.npz", x=np.zeros(10_000, np.uint8))
+    monkeypatch.setattr(data, "MAX_MEMBER_BYTES", 1000)
+    with pytest.raises(DataError, match="claims"):
+        data.read_npz(tmp_path / "big.npz")
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.npz: no such file"):
+        data.load_mnist(tmp_path / "nothing.npz")
+
+
+def test_incomplete_idx_folder_names_the_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no train-images-idx3-ubyte"):
+        data.load_mnist(tmp_path)
+
+
+def test_digits_are_real_images_of_the_same_form() -> None:
+    digits = data.load_digits()
+    assert digits["x_train"].shape == (1500, 28, 28)
+    assert digits["x_test"].shape == (297, 28, 28)
+    assert digits["x_train"].dtype == digits["y_train"].dtype == np.uint8
+    assert digits["x_train"].max() == 255
+    assert not digits["x_train"][:, :2].any()
+    assert sorted(np.unique(digits["y_test"])) == list(range(10))
+    together = np.concatenate([digits["x_train"], digits["x_test"]]).reshape(1797, -1)
+    assert len(np.unique(together, axis=0)) == 1797
+
+
+def test_auto_takes_mnist_where_it_is(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
+    path = save(tmp_path / "m.npz", small_mnist)
+    dataset = data.prepare("auto", path, tmp_path / "data")
+    assert (dataset.name, dataset.note, dataset.train_examples) == ("mnist", "", 20)
+    assert data.read_npz(dataset.path)["x_train"].shape == (20, 28, 28, 1)
+
+
+def test_auto_falls_back_to_digits_aloud(
+    small_mnist: dict[str, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_download", offline)
+    dataset = data.prepare("auto", None, tmp_path)
+    assert dataset.name == "digits"
+    assert "could not be downloaded" in dataset.note
+
+
+def test_mnist_that_was_asked_for_is_never_replaced(
+    small_mnist: dict[str, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_download", offline)
+    with pytest.raises(DataError, match="--mnist PATH"):
+        data.prepare("mnist", None, tmp_path)
+
+
+def test_auto_does_not_replace_a_file_that_the_user_named(tmp_path: Path) -> None:
+    (tmp_path / "m.npz").write_bytes(b"<html>")
+    with pytest.raises(DataError):
+        data.prepare("auto", tmp_path / "m.npz", tmp_path)
+
+
+def test_the_keras_cache_is_used(
+    small_mnist: dict[str, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "datasets").mkdir()
+    save(tmp_path / "datasets" / "mnist.npz", small_mnist)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "_download", offline)
+    assert data.prepare("mnist", None, tmp_path / "data").name == "mnist"
+
+
+def test_the_prepared_file_is_used_again_and_mended(tmp_path: Path) -> None:
+    first = data.prepare("digits", None, tmp_path)
+    stamp = first.path.stat().st_mtime_ns
+    again = data.prepare("digits", None, tmp_path)
+    assert (again.path, again.sha256) == (first.path, first.sha256)
+    assert again.path.stat().st_mtime_ns == stamp
+    first.path.chmod(0o644)
+    first.path.write_bytes(b"damaged")
+    mended = data.prepare("digits", None, tmp_path)
+    assert data.content_sha256(data.read_npz(mended.path)) == first.sha256
+    assert mended.path.stat().st_mode & 0o222 == 0
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be written"):
+        data.prepare("digits", None, tmp_path / "file")

@@ -1,0 +1,103 @@
+"""The floors of docs/architecture.md, read from the source: who may import whom."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.plan import ROOT
+
+BOTTOM = {
+    "bench.backends",
+    "bench.data",
+    "bench.environment",
+    "bench.errors",
+    "bench.order",
+    "bench.plan",
+    "bench.suites",
+    "bench.wire",
+    "bench.workload",
+}
+WORKER = {
+    "bench.loops.jax",
+    "bench.loops.tensorflow",
+    "bench.loops.torch",
+    "bench.training",
+    "bench.worker",
+}
+COORDINATOR = {
+    "bench.accuracy",
+    "bench.journal",
+    "bench.preflight",
+    "bench.progress",
+    "bench.remote",
+}
+FRONT_END = {"bench.conftest", "bench.recorder", "bench.test_accuracy"}
+STDLIB_ALONE = {
+    "bench.backends",
+    "bench.environment",
+    "bench.errors",
+    "bench.plan",
+    "bench.suites",
+    "bench.wire",
+    "bench.workload",
+    "bench.remote",
+    "bench.worker",
+}
+ALLOWED = {
+    **dict.fromkeys(BOTTOM, BOTTOM),
+    **dict.fromkeys(WORKER, BOTTOM | WORKER),
+    **dict.fromkeys(COORDINATOR, BOTTOM | COORDINATOR),
+    **dict.fromkeys(FRONT_END, BOTTOM | COORDINATOR | FRONT_END),
+}
+
+
+def modules(package: str) -> dict[str, Path]:
+    files = sorted((ROOT / package).rglob("*.py"))
+    return {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts): file
+        for file in files
+        if file.name != "__init__.py"
+    }
+
+
+def imports(file: Path, *, top_level: bool = False) -> Iterator[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_of_bench_has_a_floor() -> None:
+    assert set(modules("bench")) == set(ALLOWED)
+
+
+@pytest.mark.parametrize("name", sorted(ALLOWED))
+def test_bench_imports_its_own_floor_and_those_below(name: str) -> None:
+    known = set(ALLOWED)
+    used = {module for module in imports(modules("bench")[name]) if module in known}
+    assert used <= ALLOWED[name]
+
+
+@pytest.mark.parametrize("name", sorted(modules("reports")))
+def test_reports_know_shard_files_alone(name: str) -> None:
+    roots = {module.partition(".")[0] for module in imports(modules("reports")[name])}
+    assert not roots & {"bench", "models", "keras", "tensorflow", "jax", "torch"}
+
+
+@pytest.mark.parametrize("name", sorted(STDLIB_ALONE))
+def test_what_runs_everywhere_needs_the_standard_library_alone(name: str) -> None:
+    roots = {module.partition(".")[0] for module in imports(modules("bench")[name], top_level=True)}
+    assert roots <= sys.stdlib_module_names | {"bench", "models"}
+
+
+def test_frameworks_are_named_by_the_worker_alone() -> None:
+    for name, file in modules("bench").items():
+        roots = {module.partition(".")[0] for module in imports(file)}
+        if roots & {"keras", "tensorflow", "jax", "torch"}:
+            assert name in WORKER

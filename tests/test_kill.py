@@ -1,0 +1,164 @@
+"""Whatever is killed and whenever: finished shards stay whole and no process stays at all."""
+
+import contextlib
+import random
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.errors import WorkerError
+from bench.journal import Journal
+from bench.plan import ROOT
+from bench.remote import Lane, Worker
+from reports import shards
+from tests.front_end import command, environment, run_bench
+
+FakePython = Callable[[str], str]
+
+
+def descendants(process: psutil.Popen) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def assert_all_end(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []
+
+
+def assert_shards_are_whole(results: Path) -> int:
+    """Number of finished cells of the run; every file that counts must be intact."""
+    runs = [path for path in results.glob("2*") if (path / "shards" / "plan.json").exists()]
+    count = 0
+    for run in runs:
+        found = shards.read([run])
+        assert found.problems == []
+        count += len(found.accuracy)
+    return count
+
+
+@contextlib.contextmanager
+def started(results: Path, workers: dict[str, str], *options: str) -> Iterator[psutil.Popen]:
+    """A run that goes on while the test looks at what it prints."""
+    with psutil.Popen(
+        command(results, workers, *options),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield process
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_coordinator_is_killed_at_random_moments(
+    fake_python: FakePython, tmp_path: Path, sent: signal.Signals
+) -> None:
+    """Each moment is a random line of what it prints, and a random while after that."""
+    workers = dict.fromkeys(("tensorflow", "jax"), fake_python("good"))
+    generator = random.Random(sent)
+    cells = 4
+    interrupted = 0
+    for number in range(3):
+        results = tmp_path / f"r{number}"
+        with started(results, workers, "--epochs", "3") as process:
+            last_line = generator.randrange(7, 22)
+            for line_number, _ in enumerate(process.stdout):
+                if line_number == last_line:
+                    break
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(generator.uniform(0, 0.3))
+            children = descendants(process)
+            process.send_signal(sent)
+            process.stdout.read()
+            assert process.wait(20) in {-sent, 130, 0}
+        assert_all_end(children)
+        count = assert_shards_are_whole(results)
+        (run,) = results.glob("2*")
+        before = {path: path.read_bytes() for path in run.glob("shards/*.json")}
+        assert run_bench(results, workers, "--resume", run.name).returncode == 0
+        assert assert_shards_are_whole(results) == cells
+        assert {path: path.read_bytes() for path in before} == before
+        assert len(list(run.glob("shards/*.json"))) == cells + 1
+        interrupted += 0 < count < cells
+    assert interrupted, "no signal struck amid the run"
+
+
+def test_ctrl_c_still_gives_a_report_of_what_was_finished(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    workers = {"tensorflow": fake_python("good"), "jax": fake_python("hang")}
+    with started(tmp_path, workers, "--models", "two_layer") as process:
+        wait_for(process, "two_layer jax  starting")
+        children = descendants(process)
+        process.send_signal(signal.SIGINT)
+        told = process.stdout.read()
+        assert process.wait(20) == 130
+    assert_all_end(children)
+    assert "MISSING two_layer jax" in told
+    assert re.search("two_layer +tensorflow", told)
+    assert assert_shards_are_whole(tmp_path) == 1
+
+
+def wait_for(process: psutil.Popen, words: str) -> None:
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if words in line:
+            return
+    pytest.fail(f"it never said {words!r}: {''.join(told)}")
+
+
+def train_request(tmp_path: Path) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from bench import data
+    from bench.workload import TrainingRequest
+
+    dataset = data.prepare("digits", None, tmp_path / "data")
+    return asdict(
+        TrainingRequest(
+            model="two_layer",
+            seed=0,
+            epochs=1000,
+            batch_size=32,
+            train_examples=None,
+            data=str(dataset.path),
+            data_sha256=dataset.sha256,
+            predictions=str(tmp_path / "predictions.npz"),
+        )
+    )
+
+
+def test_a_real_worker_is_killed_amid_training(real_lane: tuple[str, str], tmp_path: Path) -> None:
+    backend, python = real_lane
+    with Worker(Lane(backend, "cpu", python), 300) as worker:
+        process = psutil.Process(worker.pid)
+        family = [process, *process.children(recursive=True)]
+        with pytest.raises(WorkerError, match="killed by SIGKILL") as caught:
+            worker.call("train", train_request(tmp_path), lambda _: process.kill())
+    assert caught.value.status == "crashed"
+    assert_all_end(family)
+
+
+def test_a_real_worker_dies_with_its_coordinator(
+    real_lane: tuple[str, str], tmp_path: Path
+) -> None:
+    backend, python = real_lane
+    endless = ("--models", "two_layer", "--epochs", "1000")
+    with started(tmp_path, {backend: python}, *endless) as process:
+        wait_for(process, "epoch    1/1000")
+        children = descendants(process)
+        assert children
+        process.kill()
+        process.wait(20)
+        assert_all_end(children)
+    assert Journal.resume(tmp_path, "latest").plan()["backends"] == [backend]

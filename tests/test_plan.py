@@ -1,0 +1,129 @@
+import subprocess
+import sys
+
+import pytest
+
+from bench import plan
+from bench.errors import UsageError
+from bench.plan import ROOT, Plan
+from tests.conftest import NO_OPTIONS
+
+
+def resolve(
+    environ: dict[str, str] | None = None, workers: tuple[str, ...] = (), **options: str
+) -> Plan:
+    return plan.resolve({**NO_OPTIONS, **options}, workers, environ or {})
+
+
+def test_the_default_is_the_reference_protocol_on_all_backends() -> None:
+    default = resolve()
+    assert (default.epochs, default.batch_size, default.seeds) == (10, 200, 1)
+    assert default.models == ("single_layer", "two_layer")
+    assert default.backends == ("tensorflow", "jax", "torch")
+    assert (default.device, default.dataset, default.train_examples) == ("cpu", "auto", None)
+    assert len(default.cells) == 6
+
+
+def test_options_override_the_suite() -> None:
+    small = resolve(suite="smoke", epochs="3", seeds="2", models="two_layer", batch_size="64")
+    assert (small.epochs, small.seeds, small.batch_size) == (3, 2, 64)
+    assert {cell.model for cell in small.cells} == {"two_layer"}
+    assert {cell.seed for cell in small.cells} == {0, 1}
+
+
+def test_the_backends_of_a_model_stand_beside_each_other() -> None:
+    cells = resolve(seeds="2").cells
+    assert [cell.backend for cell in cells[:3]] == ["tensorflow", "jax", "torch"]
+    assert len({(cell.model, cell.seed) for cell in cells[:3]}) == 1
+    assert len(set(cells)) == len(cells) == 12
+
+
+def test_variables_select_backends_and_device() -> None:
+    chosen = resolve({"BENCH_BACKENDS": "torch,jax", "BENCH_DEVICE": "gpu"})
+    assert chosen.backends == ("jax", "torch")
+    assert {cell.device for cell in chosen.cells} == {"gpu"}
+    assert chosen.workers["jax"].endswith("worker-jax-gpu/bin/python")
+
+
+def test_given_interpreters_select_backends_where_no_variable_does() -> None:
+    assert resolve(workers=("jax=/py",)).workers == {"jax": "/py"}
+    both = resolve({"BENCH_BACKENDS": "jax,torch"}, ("jax=/py",))
+    assert set(both.workers) == {"jax", "torch"}
+
+
+@pytest.mark.parametrize("option", ["epochs", "batch_size", "seeds", "worker_timeout"])
+@pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "", "1e3", "٣", "9" * 30])
+def test_counts_must_be_whole_and_positive(option: str, value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.resolve({**NO_OPTIONS, option: value}, (), {})
+    assert option.replace("_", "-") in str(caught.value)
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "workers", "expected"),
+    [
+        ({"models": "three_layer"}, {}, (), "choose from single_layer, two_layer"),
+        ({"suite": "huge"}, {}, (), "choose from smoke, default, full"),
+        ({"dataset": "cifar"}, {}, (), "choose from auto, mnist, digits"),
+        ({}, {"BENCH_BACKENDS": "jax,numpy"}, (), "choose from tensorflow, jax, torch"),
+        ({}, {"BENCH_DEVICE": "tpu"}, (), "choose from cpu, gpu"),
+        ({}, {}, ("mxnet=/py",), "choose from tensorflow, jax, torch"),
+        ({}, {}, ("jax",), "BACKEND=PYTHON is wanted"),
+        ({}, {}, ("jax=",), "BACKEND=PYTHON is wanted"),
+        ({"mnist": "m.npz", "dataset": "digits"}, {}, (), "contradict"),
+    ],
+)
+def test_bad_names_are_told_with_the_good_ones(
+    options: dict[str, str], environ: dict[str, str], workers: tuple[str, ...], expected: str
+) -> None:
+    with pytest.raises(UsageError, match=expected):
+        resolve(environ, workers, **options)
+
+
+def test_a_stored_plan_resolves_to_itself() -> None:
+    first = resolve({"BENCH_BACKENDS": "jax,torch"}, suite="smoke", seeds="2", epochs="4")
+    stored = plan.plan_payload(first) | {
+        "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200},
+        "cells": [],
+    }
+    options, environ, _ = plan.again(stored, {**NO_OPTIONS, "resume": "r"}, {})
+    second = plan.resolve(options, (), environ)
+    assert second.cells == first.cells
+    assert (second.epochs, second.train_examples) == (first.epochs, first.train_examples)
+    assert (second.dataset, second.resume) == ("digits", "r")
+
+
+def test_a_resumed_run_takes_no_other_plan() -> None:
+    with pytest.raises(UsageError, match="leave out --epochs"):
+        plan.again({"protocol": {}}, {**NO_OPTIONS, "resume": "r", "epochs": "3"}, {})
+
+
+def test_the_estimate_grows_with_the_work() -> None:
+    def seconds(p: Plan) -> float:
+        return plan.estimated_seconds(p, p.cells)
+
+    assert seconds(resolve(suite="smoke")) < seconds(resolve(dataset="digits", epochs="20"))
+    assert seconds(resolve(epochs="20")) > seconds(resolve()) > seconds(resolve(epochs="5"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--suite", "smoke", "-k", "jax"], 0, "suite smoke"),
+        (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 on is wanted, not '0'"),
+    ],
+)
+def test_the_plan_is_told_before_anything_is_built(
+    arguments: list[str], code: int, text: str
+) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "bench.plan", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == code
+    assert text in told.stdout + told.stderr
+    assert "Traceback" not in told.stderr

@@ -1,0 +1,42 @@
+import io
+from typing import Any
+
+from rich.console import Console
+
+from bench.progress import Progress
+from tests.test_plan import resolve
+
+EPOCH: dict[str, Any] = {"epoch": 2, "train_seconds": 10.0, "test_accuracy": 0.9875}
+
+
+def show(*, terminal: bool) -> str:
+    cells = resolve(models="two_layer").cells
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=80)
+    progress = Progress(console, cells, lambda some: 100.0 * len(some))
+    progress.cell_started(cells[0])
+    progress.epoch_ended(cells[0], EPOCH, epochs=10, examples=60_000)
+    progress.cell_ended(cells[0], "error 1.25 %")
+    progress.cell_started(cells[1])
+    return stream.getvalue()
+
+
+def test_without_a_terminal_every_event_is_a_plain_line() -> None:
+    lines = show(terminal=False).splitlines()
+    assert lines[0] == "[1/3] two_layer tensorflow  starting  5 min left"
+    assert lines[1] == (
+        "[1/3] two_layer tensorflow  epoch  2/10   6,000 images/s  error  1.25 %  5 min left"
+    )
+    assert lines[2] == "[1/3] two_layer tensorflow  error 1.25 %"
+    assert "\x1b" not in "".join(lines)
+
+
+def test_in_a_terminal_the_line_is_drawn_over() -> None:
+    shown = show(terminal=True)
+    assert "\x1b[2K" in shown
+    assert "6,000 images/s" in shown
+
+
+def test_the_time_left_learns_from_the_time_spent() -> None:
+    # The first cell took next to no time here, so little is expected of the others.
+    assert show(terminal=False).splitlines()[-1].endswith("starting  0 s left")

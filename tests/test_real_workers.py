@@ -1,0 +1,59 @@
+"""The real thing: real backends behind the same front end, on the embedded dataset."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.errors import WorkerError
+from bench.plan import resolve
+from bench.remote import Lane, Worker
+from tests.conftest import NO_OPTIONS
+from tests.front_end import run_bench
+
+
+@pytest.fixture
+def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
+    plan = resolve(NO_OPTIONS, request.config.getoption("worker"), os.environ)
+    return dict(plan.workers)
+
+
+def test_a_worker_says_who_it_is(real_lane: tuple[str, str]) -> None:
+    backend, python = real_lane
+    with Worker(Lane(backend, "cpu", python), 300) as worker:
+        hello = worker.hello
+    assert hello["backend"] == backend
+    assert hello["device"] == "cpu"
+    assert hello["versions"].keys() == {"keras", "numpy", "python", backend}
+    assert hello["import_seconds"] > 0
+
+
+def test_a_worker_has_one_framework_alone(real_lane: tuple[str, str]) -> None:
+    backend, python = real_lane
+    other = "torch" if backend == "jax" else "jax"
+    with pytest.raises(WorkerError, match=f"No module named '{other}'"):
+        Worker(Lane(other, "cpu", python), 300)
+
+
+def test_a_gpu_is_not_claimed_where_none_can_be_seen(
+    real_lane: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    backend, python = real_lane
+    with pytest.raises(WorkerError):
+        Worker(Lane(backend, "gpu", python), 300)
+
+
+def test_all_backends_train_alike(real_workers: dict[str, str], tmp_path: Path) -> None:
+    hostile = {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "1", "JAX_ENABLE_X64": "1"}
+    told = run_bench(tmp_path, real_workers, "--epochs", "2", **hostile)
+    assert told.returncode == 0, told.stdout + told.stderr
+    table = pd.read_csv(tmp_path / "latest" / "tables" / "accuracy.csv")
+    assert len(table) == 2 * len(real_workers)
+    assert set(table["status"]) == {"ok"}
+    for _, rows in table.groupby("model"):
+        # The same weights and batches: at most one of 297 test images apart, losses close.
+        assert rows["correct"].max() - rows["correct"].min() <= 1
+        assert rows["test_loss"].max() - rows["test_loss"].min() < 1e-3
+        assert rows["error_percent"].max() < 80

@@ -1,0 +1,153 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench import remote
+from bench.errors import ExitCode, WorkerError
+from bench.preflight import PreflightError, greet_backends
+from bench.remote import Lane, Worker
+from tests.test_plan import resolve
+
+FakePython = Callable[[str], str]
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(remote, "POLL_SECONDS", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> object:
+    """No test leaves a process, a zombie, a descriptor or a folder behind."""
+    before = set(Path("/proc/self/fd").iterdir())
+    yield
+    assert psutil.Process().children(recursive=True) == []
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def train(python: str, tmp_path: Path, timeout: float = 20) -> None:
+    """Start a worker and send it a request that most behaviours never get to answer."""
+    with Worker(Lane("jax", "cpu", python), timeout) as worker:
+        worker.call("train", {})
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "words"),
+    [
+        ("segfault", "crashed", "killed by SIGSEGV"),
+        ("killed", "crashed", "killed by SIGKILL"),
+        ("exit_3", "crashed", "left with exit code 3"),
+        ("exit_0", "protocol_error", "left before answering"),
+        ("grandchild", "protocol_error", "left before answering"),
+        ("partial_line", "protocol_error", "left before answering"),
+        ("closes_pipe", "protocol_error", "closed its pipe"),
+        ("garbage", "protocol_error", r"\\x1b\[31m<script>\\xff"),
+        ("long_line", "protocol_error", "line of more than"),
+        ("wrong_id", "protocol_error", "answers another request"),
+        ("not_an_object", "protocol_error", "not a JSON object"),
+        ("unknown_message", "protocol_error", "unknown message"),
+        ("raises", "python_error", "ValueError: bad"),
+    ],
+)
+def test_every_misbehaviour_has_its_status(
+    fake_python: FakePython, tmp_path: Path, behaviour: str, status: str, words: str
+) -> None:
+    with pytest.raises(WorkerError, match=words) as caught:
+        train(fake_python(behaviour), tmp_path)
+    assert caught.value.status == status
+    assert "\n" not in str(caught.value)
+
+
+def test_silence_is_timed_out_with_the_stacks_of_the_worker(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    with pytest.raises(WorkerError, match="silent for") as caught:
+        train(fake_python("hang"), tmp_path, timeout=1)
+    assert caught.value.status == "timed_out"
+
+
+def test_a_worker_that_ignores_sigterm_is_killed(fake_python: FakePython, tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="silent for"):
+        train(fake_python("ignores_sigterm"), tmp_path, timeout=1)
+
+
+def test_out_of_memory_is_told_apart_from_a_crash(
+    fake_python: FakePython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = iter([3, 4])
+    monkeypatch.setattr(remote, "_oom_kills", lambda: next(kills))
+    with pytest.raises(WorkerError, match="out of memory") as caught:
+        train(fake_python("killed"), tmp_path)
+    assert caught.value.status == "out_of_memory"
+
+
+def test_the_traceback_of_the_worker_is_kept(fake_python: FakePython, tmp_path: Path) -> None:
+    with pytest.raises(WorkerError) as caught:
+        train(fake_python("raises"), tmp_path)
+    assert caught.value.log == "line 7"
+
+
+def test_a_flood_of_output_neither_blocks_nor_fills_the_memory(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    with pytest.raises(WorkerError) as caught:
+        train(fake_python("flood"), tmp_path)  # then fails for want of arguments
+    assert caught.value.status == "crashed"
+    assert len(caught.value.log) <= remote.LOG_BYTES
+    assert "KeyError" in caught.value.log
+
+
+def test_what_a_framework_prints_is_no_answer(fake_python: FakePython) -> None:
+    with Worker(Lane("jax", "cpu", fake_python("good")), 20) as worker:
+        assert worker.hello["backend"] == "jax"
+        assert worker.scratch.joinpath("keras.json").exists()
+    assert not worker.scratch.exists()
+
+
+def test_an_interpreter_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=r"cannot start .*No such file") as caught:
+        Worker(Lane("jax", "cpu", str(tmp_path / "python")), 20)
+    assert caught.value.status == "wrong_environment"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "device", "words"),
+    [
+        ("wrong_backend", "cpu", "backend is 'torch', wanted 'jax'"),
+        ("good", "gpu", "device is 'cpu', wanted 'gpu'"),
+    ],
+)
+def test_a_worker_that_is_not_what_was_asked_for(
+    fake_python: FakePython, behaviour: str, device: str, words: str
+) -> None:
+    with pytest.raises(WorkerError, match=words) as caught:
+        Worker(Lane("jax", device, fake_python(behaviour)), 20)
+    assert caught.value.status == "wrong_environment"
+
+
+def test_preflight_names_every_backend_that_is_not_there(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    workers = (
+        f"tensorflow={fake_python('good')}",
+        f"jax={fake_python('no_keras')}",
+        f"torch={tmp_path / 'nothing'}",
+    )
+    with pytest.raises(PreflightError) as caught:
+        greet_backends(resolve(workers=workers))
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("jax on cpu: ModuleNotFoundError: No module named 'keras'")
+    assert lines[1].startswith("torch: cannot start")
+    assert "'worker(jax-cpu)'" in lines[2]
+    assert caught.value.exit_code == ExitCode.ENVIRONMENT
+
+
+def test_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
+    fake_python: FakePython,
+) -> None:
+    plan = resolve({"BENCH_DEVICE": "gpu"}, (f"torch={fake_python('good')}",))
+    with pytest.raises(PreflightError, match="device is 'cpu', wanted 'gpu'"):
+        greet_backends(plan)

@@ -1,0 +1,175 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.journal import Journal, envelope
+from reports import shards
+from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, predictions, store_run
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return store_run(tmp_path / "results", [accuracy_payload(backend) for backend in BACKENDS])
+
+
+def shard_path(journal: Journal, backend: str = "jax") -> Path:
+    return journal.folder / "shards" / f"single_layer-stock-{backend}-cpu-seed0.try1.json"
+
+
+def rewrite(path: Path, journal: Journal, change: dict[str, Any]) -> None:
+    """Store a changed payload with a hash that fits it, as a hostile author would."""
+    content = json.loads(path.read_text())
+    payload = content["payload"] | change
+    path.write_bytes(envelope(content["kind"], journal.run_id, content["shard_id"], payload))
+
+
+def test_what_bench_writes_reports_reads(journal: Journal) -> None:
+    found = shards.read([journal.folder])
+    assert found.problems == []
+    assert list(found.plans) == [journal.run_id]
+    assert [shard.payload.cell.backend for shard in found.accuracy] == sorted(BACKENDS)
+    assert found.accuracy[0].payload.training is not None
+    assert found.accuracy[0].probabilities is not None
+    assert np.array_equal(found.accuracy[0].probabilities, predictions(2))
+
+
+def test_the_last_attempt_counts_unless_an_earlier_one_went_well(tmp_path: Path) -> None:
+    good, bad = accuracy_payload("jax"), failed_payload("jax")
+    for payloads, status, number in (
+        ([bad, good], "ok", 2),
+        ([good, bad], "ok", 1),
+        ([bad, bad], "crashed", 2),
+        ([bad] * 10 + [good], "ok", 11),
+    ):
+        journal = store_run(tmp_path / "results", payloads)
+        (shard,) = shards.read([journal.folder]).accuracy
+        assert shard.payload.status == status
+        assert shard.shard_id.endswith(f".try{number}")
+
+
+def one_problem(journal: Journal) -> str:
+    found = shards.read([journal.folder])
+    assert len(found.problems) == 1
+    assert len(found.accuracy) == 2
+    assert "\n" not in found.problems[0]
+    return found.problems[0]
+
+
+def test_every_truncation_is_one_problem(journal: Journal) -> None:
+    path = shard_path(journal)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 97):
+        path.write_bytes(whole[:length])
+        assert str(path) in one_problem(journal)
+
+
+def test_every_flipped_byte_is_one_problem_or_changes_nothing(journal: Journal) -> None:
+    path = shard_path(journal)
+    whole = path.read_bytes()
+    before = json.loads(whole)
+    for position in range(0, len(whole), 31):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        found = shards.read([journal.folder])
+        if not found.problems:
+            assert json.loads(path.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not JSON"),
+        (b"\xef\xbb\xbf{}", "not JSON"),
+        ('{"a": 1}'.encode("utf-16"), "not JSON"),
+        (b"[]", "Expected `object`"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": 1, "a": 2}', "a key stands twice"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"schema": 2}', "schema 2 is newer than this program's 1"),
+        (b'{"schema": "1"}', "Expected `int`"),
+        (b'"\\ud800"', "surrogates not allowed"),
+        (b'{"schema": 0}', "Expected `int` >= 1"),
+        (b"<html>", "not JSON"),
+    ],
+)
+def test_what_is_no_shard_is_told_with_its_reason(
+    journal: Journal, content: bytes, words: str
+) -> None:
+    shard_path(journal).write_bytes(content)
+    assert words in one_problem(journal)
+
+
+def test_a_huge_file_is_not_read(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shard_path(journal)
+    path.write_bytes(path.read_bytes() + b" " * 10_000)
+    monkeypatch.setattr(shards, "MAX_JSON_BYTES", 9_000)
+    assert "larger than" in one_problem(journal)
+
+
+def test_a_shard_of_another_run_is_refused(journal: Journal) -> None:
+    other = store_run(journal.folder.parent, [accuracy_payload("jax")])
+    shutil.copy(shard_path(other), shard_path(journal))
+    assert f"belongs to run {other.run_id}" in one_problem(journal)
+
+
+def test_a_shard_under_another_name_is_refused(journal: Journal) -> None:
+    shard_path(journal).rename(shard_path(journal).with_name("other.json"))
+    assert "under another name" in one_problem(journal)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"status": "<script>"}, "$.status"),
+        ({"extra": 1}, "unknown field `extra`"),
+        ({"training": None}, "status ok, but no result"),
+        ({"cell": {"model": "../../x"}}, "$.cell"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_refused(
+    journal: Journal, change: dict[str, Any], words: str
+) -> None:
+    rewrite(shard_path(journal), journal, change)
+    assert words in one_problem(journal)
+
+
+def test_arrays_that_were_exchanged_are_refused(journal: Journal) -> None:
+    arrays = shard_path(journal).with_suffix(".npz")
+    np.savez(arrays, probabilities=predictions(0))
+    assert "does not have the hash" in one_problem(journal)
+    arrays.unlink()
+    assert "No such file" in one_problem(journal)
+
+
+def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
+    payload = accuracy_payload("jax")
+    payload["protocol"]["test_examples"] = 100
+    journal = store_run(tmp_path, [payload])
+    (problem,) = shards.read([journal.folder]).problems
+    assert "labels for 100 test examples" in problem
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    found = shards.read([tmp_path / "nothing", tmp_path])
+    assert "no such run" in found.problems[0]
+    assert "No such file" in found.problems[1]
+
+
+def test_a_run_given_twice_is_read_once(journal: Journal) -> None:
+    found = shards.read([journal.folder, journal.folder])
+    assert len(found.accuracy) == 3
+    assert "given twice" in found.problems[0]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300) | st.from_regex(r'\{"schema": .*\}', fullmatch=True).map(str.encode))
+def test_nothing_but_a_shard_error_is_ever_raised(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "any.json"
+    path.write_bytes(data)
+    with pytest.raises(shards.ShardError):
+        shards.read_envelope(path)

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from reports import shards, speed
+from tests.stored_runs import accuracy_payload, failed_payload, store_run
+
+
+def test_a_row_is_the_median_over_launches_of_the_median_epoch(tmp_path: Path) -> None:
+    payloads = [accuracy_payload("jax", seed=seed) for seed in range(3)]
+    for payload, seconds in zip(payloads, (10.0, 12.0, 90.0), strict=True):
+        for epoch in payload["training"]["epochs"]:
+            epoch["train_seconds"] = seconds
+        payload["training"]["peak_rss_mib"] = 500 + seconds
+    journal = store_run(tmp_path, payloads)
+    (row,) = speed.table(shards.read([journal.folder])).to_dict("records")
+    assert list(row) == list(speed.COLUMNS)
+    assert row["images_per_second"] == 60_000 / 12
+    assert row["ms_per_step"] == pytest.approx(12_000 / 300)
+    assert (row["launches"], row["rounds"]) == (3, 6)
+    assert row["peak_rss_mib"] == 590
+    assert (row["import_seconds"], row["first_step_seconds"]) == (3, 2)
+    assert (row["phase"], row["batch_size"], row["status"]) == ("train", 200, "ok")
+
+
+def test_no_interval_is_claimed(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax")])
+    table = speed.table(shards.read([journal.folder]))
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_failed_backend_is_a_row_without_numbers(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax"), failed_payload("torch")])
+    table = speed.table(shards.read([journal.folder])).set_index("backend")
+    assert table.loc["torch", "status"] == "crashed"
+    assert table.loc["torch", ["images_per_second", "peak_rss_mib"]].isna().all()
+    assert table.loc["torch", "launches"] == 0
+
+
+def test_one_failed_seed_is_not_hidden_by_a_good_one(tmp_path: Path) -> None:
+    bad = failed_payload("jax")
+    bad["cell"]["seed"] = 1
+    journal = store_run(tmp_path, [accuracy_payload("jax"), bad])
+    (row,) = speed.table(shards.read([journal.folder])).to_dict("records")
+    assert row["status"] == "crashed"
+    assert row["launches"] == 1
+
+
+def test_no_cell_no_row(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [], planned=[accuracy_payload("jax")])
+    table = speed.table(shards.read([journal.folder]))
+    assert table.dtypes.astype(str).to_dict() == speed.COLUMNS
+    assert table.empty
