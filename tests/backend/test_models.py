@@ -51,8 +51,8 @@ def test_the_model_is_the_reference_layer_for_layer(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(LAYERS))
 def test_the_model_is_compiled_as_in_the_reference(name: str) -> None:
     model = models.build(name)
+    assert type(model.optimizer).__name__ == "Adam"
     adam = model.optimizer.get_config()
-    assert adam["name"] == "adam"
     assert adam["learning_rate"] == pytest.approx(1e-3)
     assert (adam["beta_1"], adam["beta_2"], adam["epsilon"]) == (0.9, 0.999, 1e-7)
     assert model.loss == "categorical_crossentropy"
