@@ -31,20 +31,20 @@ BACKENDS = {
         Backend(
             "tensorflow",
             {"cpu": {"CUDA_VISIBLE_DEVICES": "-1"}, "gpu": {}},
-            epoch_seconds=5,
+            epoch_seconds=6,
         ),
         Backend(
             "jax",
             # Hiding the GPUs instead would crash a CUDA build of jaxlib (jax#37668). With
             # "cuda", JAX raises where it would else fall back to the CPU with a warning.
             {"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda"}},
-            epoch_seconds=18,
+            epoch_seconds=21,
         ),
         Backend(
             "torch",
             # Without it Keras takes CUDA, MPS or XPU by itself where torch has one.
             {"cpu": {"KERAS_TORCH_DEVICE": "cpu"}, "gpu": {"KERAS_TORCH_DEVICE": "cuda"}},
-            epoch_seconds=10,
+            epoch_seconds=15,
         ),
     )
 }

@@ -196,12 +196,14 @@ def describe(plan: Plan) -> str:
     """The plan in a few lines for a person."""
     minutes = estimated_seconds(plan, plan.cells) / 60
     device = "the CPU" if plan.device == "cpu" else "the GPU"
+    epochs = "epoch" if plan.epochs == 1 else "epochs"
     examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
     return (
         f"Keras Backend Bench, suite {plan.suite}: train and test {' and '.join(plan.models)}\n"
         f"under {', '.join(plan.backends)} on {device}, from the same weights, with the same "
         "batches.\n"
-        f"{len(plan.cells)} trainings x {plan.epochs} epochs{examples}, batch {plan.batch_size}, "
+        f"{len(plan.cells)} trainings x {plan.epochs} {epochs}{examples}, "
+        f"batch {plan.batch_size}, "
         f"dataset {plan.dataset}: about {max(1, round(minutes))} min on two cores."
     )
 
