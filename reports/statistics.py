@@ -1,0 +1,142 @@
+"""What may be claimed from paired samples: intervals over launches, verdicts, their power.
+
+Processes differ from launch to launch (memory layout, allocator), so rounds within a launch are
+no independent witnesses: pooled, they call identical things different three times out of four
+(tests/test_statistics.py shows it). One number per launch and a t-interval over launches keeps the
+promised error rate (Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+MARGIN = 0.05
+"""Ratios within 1 / 1.05 ... 1.05 count as equal in practice."""
+
+CONFIDENCE = 0.95
+POWER = 0.80
+MIN_LAUNCHES = 3
+"""Fewer launches give a point and the verdict `indicative`, never an interval."""
+
+Medians = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A throughput ratio with what may be said of it.
+
+    Attributes:
+        ratio: Above 1 means faster than the baseline.
+        low: Lower end of the 95 % interval; NaN under `MIN_LAUNCHES`.
+        high: Upper end.
+        minimum_detectable_percent: The smallest true difference from 1 that as many launches of
+            this noise find with a probability of 80 %; NaN under `MIN_LAUNCHES`.
+        launches: Number of launches.
+        verdict: `faster`, `slower`, `equivalent`, `unresolved` or `indicative`.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    minimum_detectable_percent: float
+    launches: int
+    verdict: str
+
+
+def launch_median(seconds: ArrayLike, baseline_seconds: ArrayLike) -> float:
+    """Median over the rounds of one launch of the log of the throughput ratio.
+
+    Args:
+        seconds: Per step, one value per round; NaN where a round was voided.
+        baseline_seconds: The same rounds of the baseline.
+    """
+    logs = np.log(np.asarray(baseline_seconds)) - np.log(np.asarray(seconds))
+    return float(np.nanmedian(logs))
+
+
+def compare(pairs: Mapping[str, Medians], margin: float = MARGIN) -> dict[str, Ratio]:
+    """Ratios of one family of comparisons, the verdicts adjusted by Holm for their number.
+
+    `faster` and `slower` need a Holm-adjusted two-sided test to reject that the ratio lies within
+    the margin; `equivalent` needs the 90 % interval inside the margin (two one-sided tests);
+    `unresolved` is all else.
+
+    Args:
+        pairs: Name of the comparison and its launch medians, logs of ratios.
+        margin: Differences up to this share do not count.
+    """
+    testable = [name for name, medians in pairs.items() if len(medians) >= MIN_LAUNCHES]
+    adjusted: dict[str, float] = {}
+    if testable:
+        p_values = [_beyond_margin(pairs[name], margin) for name in testable]
+        adjusted = dict(zip(testable, multipletests(p_values, method="holm")[1], strict=True))
+    return {name: _ratio(medians, adjusted.get(name), margin) for name, medians in pairs.items()}
+
+
+def differs_from_one(pairs: Mapping[str, Medians]) -> list[str]:
+    """Names of the comparisons whose ratio is not 1, by a t-test adjusted by Holm.
+
+    For A/A twins: whatever it names, the measurement cannot be trusted.
+    """
+    names = [name for name, medians in pairs.items() if len(medians) >= MIN_LAUNCHES]
+    if not names:
+        return []
+    p_values = [float(stats.ttest_1samp(pairs[name], 0).pvalue) for name in names]
+    rejected = multipletests(p_values, alpha=1 - CONFIDENCE, method="holm")[0]
+    return [name for name, differs in zip(names, rejected, strict=True) if differs]
+
+
+def interval(medians: Medians, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """t-interval of the mean of logs, as a ratio."""
+    low, high = stats.ttest_1samp(medians, 0).confidence_interval(confidence)
+    return float(np.exp(low)), float(np.exp(high))
+
+
+def _ratio(medians: Medians, p_value: float | None, margin: float) -> Ratio:
+    point = float(np.exp(np.mean(medians))) if len(medians) else np.nan
+    if p_value is None:
+        return Ratio(point, np.nan, np.nan, np.nan, len(medians), "indicative")
+    low, high = interval(medians)
+    return Ratio(
+        ratio=point,
+        low=low,
+        high=high,
+        minimum_detectable_percent=_minimum_detectable_percent(medians),
+        launches=len(medians),
+        verdict=_verdict(medians, p_value, margin),
+    )
+
+
+def _verdict(medians: Medians, p_value: float, margin: float) -> str:
+    if p_value < 1 - CONFIDENCE:
+        return "faster" if np.mean(medians) > 0 else "slower"
+    low, high = interval(medians, 1 - 2 * (1 - CONFIDENCE))
+    return "equivalent" if 1 / (1 + margin) < low and high < 1 + margin else "unresolved"
+
+
+def _beyond_margin(medians: Medians, margin: float) -> float:
+    """Two-sided p-value of "the ratio lies within the margin"."""
+    bound = np.log1p(margin)
+    above = stats.ttest_1samp(medians, bound, alternative="greater").pvalue
+    below = stats.ttest_1samp(medians, -bound, alternative="less").pvalue
+    return float(min(1.0, 2 * min(above, below)))
+
+
+def _minimum_detectable_percent(medians: Medians) -> float:
+    return float(100 * np.expm1(_detectable_effect(len(medians)) * np.std(medians, ddof=1)))
+
+
+@cache
+def _detectable_effect(launches: int) -> float:
+    """Cohen's d that a two-sided t-test of so many launches finds with `POWER`."""
+    return float(
+        TTestPower().solve_power(
+            nobs=launches, alpha=1 - CONFIDENCE, power=POWER, alternative="two-sided"
+        )
+    )
