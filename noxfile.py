@@ -88,7 +88,7 @@ def plan(session: nox.Session) -> None:
     missing = [name for name in environments if not Path(interpreter(name)).exists()]
     if missing:
         print(
-            f"First {len(missing)} environments are built, about a minute each and up to 2 GB: "
+            f"First {len(missing)} environments are built, about half a minute each:\n"
             f"{', '.join(missing)}.",
             flush=True,
         )

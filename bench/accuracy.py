@@ -57,11 +57,12 @@ def run_cell(
         "worker": None,
         "training": None,
     }
+    shard_id = journal.next_attempt(cell.id)
     arrays = None
     try:
         lane = Lane(cell.backend, cell.device, plan.workers[cell.backend])
         with Worker(lane, plan.timeout_seconds) as worker:
-            payload["worker"] = worker.hello
+            payload["worker"] = worker.greet()
             predictions = worker.scratch / "predictions.npz"
             request = TrainingRequest(
                 model=cell.model,
@@ -75,7 +76,7 @@ def run_cell(
             )
             training = worker.call("train", asdict(request), on_epoch)
             probabilities = _probabilities(predictions, dataset)
-            _check_steps(training, payload["protocol"])
+            _check_work(training, payload["protocol"])
         payload["training"] = training
         arrays = {"probabilities": probabilities, "labels": dataset.y_test}
     except WorkerError as error:
@@ -84,8 +85,7 @@ def run_cell(
             "error": str(error),
             "log": error.log[-LOG_CHARACTERS:],
         }
-    attempt = len(journal.attempts(cell.id)) + 1
-    journal.write("accuracy", f"{cell.id}.try{attempt}", payload, arrays)
+    journal.write("accuracy", shard_id, payload, arrays)
     return payload
 
 
@@ -119,8 +119,11 @@ def _probabilities(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     return probabilities
 
 
-def _check_steps(training: Mapping[str, Any], planned: Mapping[str, Any]) -> None:
+def _check_work(training: Mapping[str, Any], planned: Mapping[str, Any]) -> None:
     """A backend that trained less than was asked for must not look fast."""
+    epochs = [epoch["epoch"] for epoch in training["epochs"]]
+    if epochs != list(range(1, planned["epochs"] + 1)):
+        raise WorkerError("invalid", f"epochs {epochs} were trained, not 1 ... {planned['epochs']}")
     steps = planned["epochs"] * -(-planned["train_examples"] // planned["batch_size"])
     if training["steps"] != steps:
         raise WorkerError("invalid", f"{training['steps']} steps were trained, not {steps}")

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from bench import data
-from bench.accuracy import protocol
-from bench.errors import BenchError, DataError, ExitCode
+from bench.accuracy import finished, protocol
+from bench.errors import BenchError, DataError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.plan import (
     OPTIONS,
@@ -52,11 +54,21 @@ class Run:
 
 
 PLAN = pytest.StashKey[Plan]()
-CELLS = pytest.StashKey[tuple[Cell, ...]]()
+CELLS = pytest.StashKey[Sequence[Cell]]()
 RESUMED = pytest.StashKey[Journal]()
-DATASET = pytest.StashKey[data.Dataset]()
 RUN = pytest.StashKey[Run]()
 ERROR = pytest.StashKey[ExitCode]()
+
+
+class _Interruption:
+    """Remembers that a person ended the session: pytest's code for it has other causes too."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if type(excinfo.value) is KeyboardInterrupt:
+            self._config.stash[ERROR] = ExitCode.INTERRUPTED
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -83,26 +95,16 @@ def pytest_configure(config: pytest.Config) -> None:
         plan = resolve(options, config.getoption("worker"), environ)
     config.stash[PLAN] = plan
     config.stash.setdefault(CELLS, plan.cells)
+    config.pluginmanager.register(_Interruption(config))
+    # A polite end (a CI job that is cancelled) is one that Ctrl-C asks for too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A training that failed has nothing to record, and says so itself.
+    config.addinivalue_line(
+        "filterwarnings", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"
+    )
     # Progress has a line for each cell, and the report says the rest.
     config.option.verbose -= 2
     config.option.benchmark_quiet = True
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Find the dataset, and see that every backend is there, before anything is timed."""
-    config = session.config
-    if config.option.collectonly:
-        return
-    plan = config.stash[PLAN]
-    print(describe(plan), flush=True)
-    with _exit_on_error(config):
-        dataset = data.prepare(plan.dataset, plan.mnist, plan.results / "data")
-        _check_resumed_dataset(config, dataset)
-        if dataset.note:
-            print(_banner(dataset), flush=True)
-        for backend, hello in greet_backends(plan).items():
-            print(f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
-    config.stash[DATASET] = dataset
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -113,28 +115,66 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Open the journal for the cells that were selected."""
+    """Find the dataset, see that every backend is there, and open the journal."""
     config = session.config
     cells = [item.callspec.params["cell"] for item in session.items if hasattr(item, "callspec")]
-    if config.option.collectonly or not cells:
+    if config.option.collectonly:
         return
-    plan, dataset = config.stash[PLAN], config.stash[DATASET]
     with _exit_on_error(config):
-        journal = config.stash.get(RESUMED, None)
-        if journal is None:
-            journal = Journal.create(plan.results)
-            stored = plan_payload(plan) | {
-                "protocol": protocol(plan, dataset),
-                "dataset_note": dataset.note,
-                "cells": [asdict(cell) for cell in cells],
-            }
-            journal.write("plan", "plan", stored)
-        journal.point_latest()
+        if not cells:
+            raise UsageError("no training is selected; look at -k and at the arguments of pytest")
+        config.stash[RUN] = _prepare_run(config, cells)
+
+
+def _prepare_run(config: pytest.Config, cells: list[Cell]) -> Run:
+    journal = config.stash.get(RESUMED, None)
+    backends = {cell.backend for cell in cells}
+    plan = config.stash[PLAN]
+    plan = replace(plan, backends=tuple(name for name in plan.backends if name in backends))
+    if journal is None:
+        print(describe(plan, cells), flush=True)
+    else:
+        done = sum(finished(journal, cell) is not None for cell in cells)
+        print(f"Keras Backend Bench: {done} of {len(cells)} trainings are done.", flush=True)
+    dataset = _dataset(plan, journal)
+    print(f"Starting {', '.join(plan.backends)} once, to see that they are there.", flush=True)
+    for backend, hello in greet_backends(plan).items():
+        print(f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
+    if journal is None:
+        journal = Journal.create(plan.results)
+        stored = plan_payload(plan) | {
+            "protocol": protocol(plan, dataset),
+            "dataset_note": dataset.note,
+            "cells": [asdict(cell) for cell in cells],
+        }
+        journal.write("plan", "plan", stored)
+    journal.lock()
+    journal.point_latest()
     print(f"results: {journal.folder}\n", flush=True)
     # A copy of stdout as it is now, before pytest captures what the tests print.
     stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    progress = Progress(Console(file=stdout), cells, partial(estimated_seconds, plan))
-    config.stash[RUN] = Run(plan, dataset, journal, progress)
+    estimate = partial(estimated_seconds, plan, examples=dataset.train_examples)
+    return Run(plan, dataset, journal, Progress(Console(file=stdout), cells, estimate))
+
+
+def _dataset(plan: Plan, journal: Journal | None) -> data.Dataset:
+    folder = plan.results / "data"
+    if journal is not None:
+        begun = journal.plan()["protocol"]
+        dataset = data.stored(begun["dataset"], begun["dataset_sha256"], folder)
+        dataset = dataset or data.prepare(plan.dataset, plan.mnist, folder)
+        if dataset.sha256 != begun["dataset_sha256"]:
+            raise DataError(f"{journal.folder} was begun with another {dataset.name} dataset")
+        return dataset
+    dataset = data.prepare(plan.dataset, plan.mnist, folder)
+    if dataset.note:
+        line = "!" * 79
+        print(
+            f"\n{line}\n!!! NOT MNIST: {dataset.note}.\n!!! This run uses the {dataset.name} "
+            f"dataset; its figures say nothing about MNIST.\n{line}\n",
+            flush=True,
+        )
+    return dataset
 
 
 @pytest.fixture(scope="session")
@@ -157,15 +197,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     config = session.config
     run = config.stash.get(RUN, None)
     recorder = config._benchmarksession  # type: ignore[attr-defined]
-    if run is not None and recorder.benchmarks:
+    if run is not None and recorder.benchmarks and not recorder.json:
         # Only now: the folder had no name when pytest-benchmark read its options.
         recorder.json = run.journal.folder / "benchmark.json"
-    yield
+    try:
+        yield
+    except OSError as error:
+        print(f"error: {recorder.json}: cannot be written: {error.strerror}", file=sys.stderr)
+        config.stash[ERROR] = ExitCode.ENVIRONMENT
     code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
     if run is not None:
         command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]
         report = subprocess.run(command, cwd=ROOT, check=False)
-        code = code or report.returncode
+        code = code or (report.returncode if report.returncode >= 0 else ExitCode.INTERNAL)
+        if code in {ExitCode.INTERRUPTED, ExitCode.ENVIRONMENT}:
+            print(f"To go on with it: nox -s bench -- --resume {run.journal.run_id}")
     session.exitstatus = code
 
 
@@ -173,36 +219,31 @@ def _exit_code(error: ExitCode | None, run: Run | None, exitstatus: int) -> int:
     """Our exit code for pytest's; an `error` of ours that ended the session comes first."""
     if error is not None:
         return error
-    if exitstatus == pytest.ExitCode.INTERRUPTED:
-        return ExitCode.INTERRUPTED
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-        return ExitCode.USAGE
     if exitstatus == pytest.ExitCode.OK:
         return ExitCode.OK
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return ExitCode.USAGE
     # A test that failed without saying why met a fault of the harness itself.
     return (run.exit_code if run else ExitCode.OK) or ExitCode.INTERNAL
 
 
 @contextlib.contextmanager
 def _exit_on_error(config: pytest.Config) -> Iterator[None]:
+    """Leave with one line and our exit code; pytest gives some of the numbers other meanings."""
     try:
         yield
     except BenchError as error:
-        # pytest gives some of these numbers another meaning.
-        config.stash[ERROR] = error.exit_code
-        pytest.exit(f"error: {error}", returncode=error.exit_code)
-
-
-def _check_resumed_dataset(config: pytest.Config, dataset: data.Dataset) -> None:
-    if RESUMED in config.stash:
-        journal = config.stash[RESUMED]
-        if journal.plan()["protocol"]["dataset_sha256"] != dataset.sha256:
-            raise DataError(f"{journal.folder} was begun with another {dataset.name} dataset")
-
-
-def _banner(dataset: data.Dataset) -> str:
-    line = "!" * 79
-    return (
-        f"\n{line}\n!!! NOT MNIST: {dataset.note}.\n!!! This run uses the {dataset.name} dataset; "
-        f"its figures say nothing about MNIST.\n{line}\n"
-    )
+        code, message = error.exit_code, f"error: {error}"
+    except KeyboardInterrupt:
+        code, message = ExitCode.INTERRUPTED, "interrupted before anything was trained"
+    except Exception:  # noqa: BLE001 - pytest would leave with a code that means something else
+        code, message = ExitCode.INTERNAL, f"a fault of the harness:\n{traceback.format_exc()}"
+    else:
+        return
+    config.stash[ERROR] = code
+    if PLAN in config.stash:
+        # After its start pytest would tell it in its own words, after all else; before, it is
+        # pytest's one line on stderr that tells it.
+        config.pluginmanager.unregister(name="terminalreporter")
+        print(message, file=sys.stderr)
+    pytest.exit(message, returncode=code)

@@ -8,6 +8,7 @@ handwritten digits, for machines that MNIST cannot reach.
 import contextlib
 import gzip
 import hashlib
+import io
 import logging
 import os
 import zipfile
@@ -19,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, StorageError
+from bench.errors import DataError
 from bench.order import arrays_sha256
+from bench.storage import storage_errors, write_atomically
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -87,7 +89,7 @@ def prepare(request: str, mnist: Path | None, folder: Path) -> Dataset:
     if source is None:
         try:
             source = _download()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no network; or a proxy's page instead of a file
             if request == "mnist":
                 raise DataError(
                     f"MNIST cannot be downloaded ({type(error).__name__}): "
@@ -96,6 +98,15 @@ def prepare(request: str, mnist: Path | None, folder: Path) -> Dataset:
             note = "MNIST could not be downloaded; give a file with --mnist PATH"
             return _store("digits", load_digits(), folder, note)
     return _store("mnist", load_mnist(source), folder)
+
+
+def stored(name: str, sha256: str, folder: Path) -> Dataset | None:
+    """The prepared dataset of this hash, if an earlier run left it in `folder` intact."""
+    path = _stored_path(name, sha256, folder)
+    if not _holds(path, sha256):
+        return None
+    arrays = read_npz(path)
+    return Dataset(name, path, sha256, len(arrays["x_train"]), arrays["y_test"])
 
 
 def load_mnist(path: Path) -> dict[str, Array]:
@@ -171,9 +182,13 @@ def read_npz(path: Path) -> dict[str, Array]:
                 raise DataError(f"{path}: {member} claims {size:,} bytes; refused")
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: not a readable npz of plain arrays: {reason}") from error
+        raise DataError(
+            f"{path}: not a readable npz of plain arrays ({reason}); delete it or give another file"
+        ) from error
 
 
 def _read_idx_folder(folder: Path) -> dict[str, Array]:
@@ -189,9 +204,9 @@ def _read_idx(folder: Path, stem: str) -> Array:
             axes = raw[3]
             shape = np.frombuffer(raw, ">u4", axes, offset=4)
             return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
-        except (OSError, EOFError, ValueError, IndexError) as error:
+        except Exception as error:
             raise DataError(f"{path}: not a readable idx file: {error}") from error
-    raise DataError(f"{folder}: no {stem} or {stem}.gz in it")
+    raise DataError(f"{folder}: no {stem} or {stem}.gz in it; give a file or the idx files")
 
 
 def _keras_cache() -> Path | None:
@@ -222,17 +237,18 @@ def _store(name: str, arrays: dict[str, Array], folder: Path, note: str = "") ->
         for key, array in arrays.items()
     }
     sha256 = content_sha256(arrays)
-    path = folder / f"{name}-{sha256[:16]}.npz"
+    path = _stored_path(name, sha256, folder)
     if not _holds(path, sha256):
-        partial = folder / f".{path.name}.{os.getpid()}.npz"
-        try:
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        with storage_errors(path):
             folder.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, **arrays)  # type: ignore[arg-type]
-            partial.chmod(0o444)
-            partial.replace(path)
-        except OSError as error:
-            raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+        write_atomically(path, buffer.getvalue(), mode=0o444)
     return Dataset(name, path, sha256, len(arrays["x_train"]), arrays["y_test"], note)
+
+
+def _stored_path(name: str, sha256: str, folder: Path) -> Path:
+    return folder / f"{name}-{sha256[:16]}.npz"
 
 
 def _holds(path: Path, sha256: str) -> bool:

@@ -5,7 +5,7 @@ payload}`; arrays lie beside it in `<shard id>.npz`, whose own hash stands in th
 Nothing in a shard is judged: `reports` does that, and reads these files alone.
 """
 
-import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError, StorageError, UsageError
+from bench.storage import storage_errors, write_atomically
 
 SCHEMA = 1
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -51,7 +52,7 @@ class Journal:
         """
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         journal = cls(results / f"{stamp}-{secrets.token_hex(2)}")
-        with _storage_errors(journal.folder):
+        with storage_errors(journal.folder):
             journal._shards.mkdir(parents=True)
         free = shutil.disk_usage(results).free
         if free < FREE_BYTES_WANTED:
@@ -120,18 +121,29 @@ class Journal:
 
     def attempts(self, prefix: str) -> list[str]:
         """Ids of the shards `<prefix>.try<n>`, in order of n."""
-        pattern = re.compile(re.escape(prefix) + r"\.try(\d+)")
-        numbers = [
-            int(match[1])
-            for path in self._shards.glob("*.json")
-            if (match := pattern.fullmatch(path.stem))
-        ]
-        return [f"{prefix}.try{number}" for number in sorted(numbers)]
+        return [f"{prefix}.try{number}" for number in self._attempt_numbers(prefix)]
+
+    def next_attempt(self, prefix: str) -> str:
+        """Id of the shard of the next attempt."""
+        return f"{prefix}.try{max(self._attempt_numbers(prefix), default=0) + 1}"
+
+    def lock(self) -> None:
+        """Keep this run to this process, until it ends.
+
+        Raises:
+            UsageError: Another process works on it.
+        """
+        with storage_errors(self.folder):
+            self._lock = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"run {self.run_id} is in use by another process") from None
 
     def point_latest(self) -> None:
         """Make `results/latest` a link to this run."""
         link = self.folder.parent / f".latest-{os.getpid()}"
-        with _storage_errors(link):
+        with storage_errors(link):
             link.unlink(missing_ok=True)
             link.symlink_to(self.run_id)
             link.replace(self.folder.parent / "latest")
@@ -146,6 +158,11 @@ class Journal:
         if payload is None:
             raise DataError(f"{self._path('plan')}: missing or damaged; start a new run")
         return payload
+
+    def _attempt_numbers(self, prefix: str) -> list[int]:
+        pattern = re.compile(re.escape(prefix) + r"\.try(\d+)\.(json|npz)")
+        matches = (pattern.fullmatch(path.name) for path in self._shards.iterdir())
+        return sorted({int(match[1]) for match in matches if match})
 
     def _path(self, shard_id: str) -> Path:
         if not ID.fullmatch(shard_id):
@@ -165,34 +182,3 @@ def envelope(kind: str, run_id: str, shard_id: str, payload: Mapping[str, Any]) 
     canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
     content["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
     return json.dumps(content, allow_nan=False, sort_keys=True, indent=1).encode() + b"\n"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
-
-    Raises:
-        StorageError: The disk does not take it.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with _storage_errors(path):
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-@contextlib.contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error

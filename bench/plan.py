@@ -5,6 +5,8 @@ the options) before any environment is built. Standard library only.
 """
 
 import argparse
+import difflib
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,13 +16,14 @@ from typing import Any
 
 import models
 from bench.backends import BACKENDS, DEVICES
-from bench.errors import UsageError
+from bench.errors import BenchError, DataError, UsageError
 from bench.suites import SUITES
 from bench.workload import Cell
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ("auto", "mnist", "digits")
 MNIST_EXAMPLES = 60_000
+DIGITS_EXAMPLES = 1_500
 CELL_START_SECONDS = 12  # import, compile and predict, roughly, on two cores
 
 # Name of the option, placeholder, help. All arrive as text, so that `resolve` words each error.
@@ -56,7 +59,6 @@ class Plan:
         train_examples: Train on the first so many only; None takes all.
         workers: Interpreter of each backend.
         results: Folder of all runs.
-        resume: Run to go on with.
         timeout_seconds: Longest silence of a worker.
     """
 
@@ -72,7 +74,6 @@ class Plan:
     train_examples: int | None
     workers: Mapping[str, str]
     results: Path
-    resume: str | None
     timeout_seconds: float
 
     @property
@@ -127,7 +128,6 @@ def resolve(
             for backend in backends
         },
         results=Path(options["results"] or "results"),
-        resume=options["resume"],
         timeout_seconds=_count("--worker-timeout", options["worker_timeout"], 900),
     )
 
@@ -181,31 +181,39 @@ def default_interpreter(backend: str, device: str) -> str:
     return str(ROOT / ".nox" / f"worker-{backend}-{device}" / "bin" / "python")
 
 
-def estimated_seconds(plan: Plan, cells: Sequence[Cell]) -> float:
-    """A rough guess, from rates seen on two cores, for before anything is measured."""
-    share = (plan.train_examples or MNIST_EXAMPLES) / MNIST_EXAMPLES
-    if plan.dataset == "digits":
-        share = 1500 / MNIST_EXAMPLES
+def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = None) -> float:
+    """A rough guess, from rates seen on two cores, for before anything is measured.
+
+    Args:
+        plan: The plan.
+        cells: Those that are to be trained.
+        examples: Training examples of the dataset, where it is known already.
+    """
+    examples = examples or (DIGITS_EXAMPLES if plan.dataset == "digits" else MNIST_EXAMPLES)
+    share = min(plan.train_examples or examples, examples) / MNIST_EXAMPLES
     return sum(
         CELL_START_SECONDS + plan.epochs * share * BACKENDS[cell.backend].epoch_seconds
         for cell in cells
     )
 
 
-def describe(plan: Plan) -> str:
-    """The plan in a few lines for a person."""
-    minutes = estimated_seconds(plan, plan.cells) / 60
+def describe(plan: Plan, cells: Sequence[Cell]) -> str:
+    """What training `cells` by this plan means, in a few lines for a person."""
+    minutes = math.ceil(estimated_seconds(plan, cells) / 60)
     device = "the CPU" if plan.device == "cpu" else "the GPU"
-    epochs = "epoch" if plan.epochs == 1 else "epochs"
+    dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
     examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
     return (
         f"Keras Backend Bench, suite {plan.suite}: train and test {' and '.join(plan.models)}\n"
-        f"under {', '.join(plan.backends)} on {device}, from the same weights, with the same "
-        "batches.\n"
-        f"{len(plan.cells)} trainings x {plan.epochs} {epochs}{examples}, "
-        f"batch {plan.batch_size}, "
-        f"dataset {plan.dataset}: about {max(1, round(minutes))} min on two cores."
+        f"under {', '.join(plan.backends)} on {device}, from the same weights,\n"
+        f"with the same batches: {_number(len(cells), 'training')} of "
+        f"{_number(plan.epochs, 'epoch')}{examples}, batch {plan.batch_size},\n"
+        f"dataset {dataset}. About {minutes} min on two cores."
     )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _choice(option: str, value: str, choices: Sequence[str] | Mapping[str, object]) -> str:
@@ -226,7 +234,7 @@ def _count(option: str, value: str | None, default: int) -> int:
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= 1_000_000):
-        raise UsageError(f"{option}: a whole number from 1 on is wanted, not {value!r}")
+        raise UsageError(f"{option}: a whole number from 1 to 1,000,000 is wanted, not {value!r}")
     return int(value)
 
 
@@ -240,6 +248,15 @@ def _interpreters(workers: Sequence[str]) -> dict[str, str]:
     return interpreters
 
 
+def _check_spelling(others: Sequence[str]) -> None:
+    """What is not ours is pytest's, unless it looks like a slip."""
+    ours = [flag for flag, _, _ in OPTIONS]
+    for other in others:
+        near = difflib.get_close_matches(other.partition("=")[0], ours, n=1, cutoff=0.8)
+        if near:
+            raise UsageError(f"unknown option {other}; did you mean {near[0]}?")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the plan for these options, ignoring those that are pytest's."""
     parser = argparse.ArgumentParser(prog="bench", add_help=False, allow_abbrev=False)
@@ -247,10 +264,21 @@ def main(arguments: Sequence[str]) -> int:
         parser.add_argument(flag, metavar=metavar, help=text)
     flag, metavar, text = WORKER_OPTION
     parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
-    options = vars(parser.parse_known_args(arguments)[0])
+    known, others = parser.parse_known_args(arguments)
+    options = vars(known)
     try:
-        print(describe(resolve(options, options["worker"], os.environ)))
-    except UsageError as error:
+        _check_spelling(others)
+        results, resume = Path(options["results"] or "results"), options["resume"]
+        if resume and not (results / resume / "shards" / "plan.json").exists():
+            raise UsageError(f"--resume: no run {resume!r} in {results}")
+        if resume:
+            print(f"Keras Backend Bench: go on with {results / resume}.")
+        else:
+            plan = resolve(options, options["worker"], os.environ)
+            if plan.mnist and not plan.mnist.exists():
+                raise DataError(f"{plan.mnist}: no such file or folder; MNIST is wanted here")
+            print(describe(plan, plan.cells))
+    except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0

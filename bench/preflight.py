@@ -1,11 +1,14 @@
 """Greets every backend once before anything is timed, so that a broken one costs seconds."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 from bench.errors import BenchError, ExitCode, WorkerError
 from bench.plan import Plan
 from bench.remote import Lane, Worker
+
+GREETING_SECONDS = 300  # importing a framework from a slow disk
 
 
 class PreflightError(BenchError):
@@ -26,26 +29,31 @@ def greet_backends(plan: Plan) -> dict[str, dict[str, Any]]:
     Raises:
         PreflightError: One line for each backend that failed.
     """
-
-    def greet(backend: str) -> dict[str, Any] | WorkerError:
-        lane = Lane(backend, plan.device, plan.workers[backend])
-        try:
-            with Worker(lane, plan.timeout_seconds) as worker:
-                return worker.hello
-        except WorkerError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:
-        answers = dict(zip(plan.backends, pool.map(greet, plan.backends), strict=True))
-    faults = [
-        f"{error} (interpreter {plan.workers[backend]})"
-        for backend, error in answers.items()
-        if isinstance(error, WorkerError)
-    ]
+    hellos: dict[str, dict[str, Any]] = {}
+    faults: dict[str, WorkerError] = {}
+    greetings = {}
+    # On Ctrl-C the workers are killed first; then no greeting can keep the pool waiting.
+    with ThreadPoolExecutor() as pool, ExitStack() as workers:
+        for backend in plan.backends:
+            lane = Lane(backend, plan.device, plan.workers[backend])
+            try:
+                worker = workers.enter_context(Worker(lane, GREETING_SECONDS))
+                greetings[backend] = pool.submit(worker.greet)
+            except WorkerError as error:
+                faults[backend] = error
+        for backend, greeting in greetings.items():
+            try:
+                hellos[backend] = greeting.result()
+            except WorkerError as error:
+                faults[backend] = error
     if faults:
-        build = ", ".join(f"'worker({backend}-{plan.device})'" for backend in plan.backends)
+        missing = [backend for backend in plan.backends if backend in faults]
+        lines = [f"{faults[name]} (interpreter {plan.workers[name]})" for name in missing]
+        if plan.device == "gpu":
+            lines.append("Is there a GPU, and does this build of the framework support it?")
+        build = " ".join(f"'worker({backend}-{plan.device})'" for backend in missing)
         raise PreflightError(
-            "\n".join(faults) + f"\nBuild the environments with nox -s {build.replace(',', '')}, "
-            "or name an interpreter with --worker BACKEND=PYTHON."
+            "\n".join(lines) + f"\nBuild with nox -s {build}, or name an interpreter with "
+            "--worker BACKEND=PYTHON."
         )
-    return {name: hello for name, hello in answers.items() if not isinstance(hello, WorkerError)}
+    return hellos

@@ -1,7 +1,8 @@
 """What a person sees while a run goes on: a live line in a terminal, else a line per event."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -33,14 +34,27 @@ class Progress:
         self._estimate = estimate
         self._spent = 0.0
         self._guessed = 0.0
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
-    def cell_started(self, cell: Cell) -> None:
-        """A worker is being started for `cell`."""
-        self._started = time.monotonic()
+    @contextmanager
+    def cell(self, cell: Cell) -> Iterator[None]:
+        """While `cell` runs; the terminal is given back whatever happens."""
+        started = time.monotonic()
         if self._console.is_terminal:
             self._live.start()
-        self._show(cell, "starting")
+        try:
+            self._show(cell, "starting")
+            yield
+        finally:
+            self._live.stop()
+            self._spent += time.monotonic() - started
+            self._guessed += self._estimate([cell])
 
     def epoch_ended(self, cell: Cell, epoch: dict[str, Any], epochs: int, examples: int) -> None:
         """An epoch of `cell` is done."""
@@ -54,9 +68,6 @@ class Progress:
 
     def cell_ended(self, cell: Cell, outcome: str) -> None:
         """`cell` is done; `outcome` says in a few words what came of it."""
-        self._live.stop()
-        self._spent += time.monotonic() - self._started
-        self._guessed += self._estimate([cell])
         self._line(f"{self._name(cell)}  {outcome}")
 
     def _show(self, cell: Cell, text: str, done: float = 0.0) -> None:

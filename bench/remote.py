@@ -45,18 +45,20 @@ class Worker:
     Attributes:
         lane: What it was started for.
         scratch: A folder that lives as long as the worker.
-        hello: What it said of itself when it was greeted (`python -m bench.worker`).
     """
 
     def __init__(self, lane: Lane, timeout_seconds: float) -> None:
-        """Start the process and greet it.
+        """Start the process, without waiting for it.
+
+        The kernel kills it when the thread that started it ends (`bench.worker`), so start it in
+        one that outlives it.
 
         Args:
             lane: What to start.
             timeout_seconds: Longest silence while it works.
 
         Raises:
-            WorkerError: It did not start, or is not the backend and device that was asked for.
+            WorkerError: It did not start.
         """
         self.lane = lane
         self._timeout = timeout_seconds
@@ -93,12 +95,6 @@ class Worker:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._replies, selectors.EVENT_READ)
         self._log = _LogTail(self._process)
-        try:
-            self.hello = self.call("hello", {})
-            self._check_identity()
-        except BaseException:
-            self.kill()
-            raise
 
     def __enter__(self) -> Self:
         """Give the worker itself."""
@@ -115,6 +111,16 @@ class Worker:
             self.close()
         else:
             self.kill()
+
+    def greet(self) -> dict[str, Any]:
+        """Hear who it is; see `bench.worker.hello`.
+
+        Raises:
+            WorkerError: It is not the backend, on the device, that was asked for.
+        """
+        hello = self.call("hello", {})
+        self._check_identity(hello)
+        return hello
 
     @property
     def pid(self) -> int:
@@ -205,7 +211,7 @@ class Worker:
             elif not alive:
                 raise self._death()
 
-    def _check_identity(self) -> None:
+    def _check_identity(self, hello: dict[str, Any]) -> None:
         expected = {
             "backend": self.lane.backend,
             "device": self.lane.device,
@@ -214,11 +220,11 @@ class Worker:
             "image_data_format": "channels_last",
         }
         for name, value in expected.items():
-            if self.hello.get(name) != value:
+            if hello.get(name) != value:
                 raise WorkerError(
                     "wrong_environment",
                     f"{self.lane.backend} on {self.lane.device}: {name} is "
-                    f"{self.hello.get(name)!r}, wanted {value!r} ({self.lane.python})",
+                    f"{hello.get(name)!r}, wanted {value!r} ({self.lane.python})",
                     self._log.text(),
                 )
 

@@ -21,15 +21,15 @@ def test_accuracy(cell: Cell, run: "Run", benchmark: BenchmarkFixture) -> None:
     payload = finished(run.journal, cell)
     if payload is None:
         examples = train_examples(plan, run.dataset)
-        progress.cell_started(cell)
         try:
-            payload = run_cell(
-                cell,
-                plan,
-                run.dataset,
-                run.journal,
-                lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
-            )
+            with progress.cell(cell):
+                payload = run_cell(
+                    cell,
+                    plan,
+                    run.dataset,
+                    run.journal,
+                    lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
+                )
         except StorageError as error:
             run.exit_code = error.exit_code
             pytest.exit(f"error: {error}", returncode=error.exit_code)

@@ -56,8 +56,13 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     set_initial_weights(model, request.seed)
     weights_sha256 = order.arrays_sha256(model.get_weights())
     classes = model.output_shape[-1]
+    # Enough for a whole batch and for one of the size of an epoch's last.
+    few = slice(min(request.batch_size, len(labels)))
     first_step_seconds = _first_step(
-        model, as_input(images), as_targets(labels, classes), request.batch_size
+        model,
+        as_input(images[few]),
+        as_targets(labels[few], classes),
+        last_batch=len(labels) % request.batch_size,
     )
 
     batches = hashlib.sha256()
@@ -99,7 +104,9 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
 
 def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Pixels 0-255 as float32 in 0-1, as in the reference."""
-    return images.astype(np.float32) / np.float32(255)
+    pixels = images.astype(np.float32)
+    pixels /= 255
+    return pixels
 
 
 def as_targets(labels: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
@@ -132,7 +139,7 @@ def synchronise(model: keras.Model) -> None:
 
 
 def _first_step(
-    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], batch_size: int
+    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], last_batch: int
 ) -> float:
     """Seconds of the first step, most of it tracing and compiling; then forget the step.
 
@@ -143,9 +150,9 @@ def _first_step(
     variables = [*model.variables, *model.optimizer.variables]
     before = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
     seconds = math.nan
-    for size in filter(None, (min(batch_size, len(x)), len(x) % batch_size)):
+    for size in filter(None, (len(x), last_batch)):
         start = time.perf_counter()
-        model.fit(x[:size], y[:size], batch_size=batch_size, shuffle=False, verbose=0)
+        model.fit(x[:size], y[:size], batch_size=len(x), shuffle=False, verbose=0)
         synchronise(model)
         if math.isnan(seconds):
             seconds = time.perf_counter() - start

@@ -79,10 +79,16 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                 "error",
                 {
                     "type": type(error).__name__,
-                    "message": " ".join(str(error).split())[:500],
+                    "message": _message(error),
                     "traceback": traceback.format_exc()[-20_000:],
                 },
             )
+
+
+def _message(error: Exception) -> str:
+    """What the error says in one line; for one that says nothing, the line that raised it."""
+    said = " ".join(str(error).split())[:500]
+    return said or f"at {traceback.extract_tb(error.__traceback__)[-1].line}"
 
 
 def _receive(requests: IO[bytes], inbox: "queue.SimpleQueue[bytes]") -> None:

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-VARIANTS = ("stock", "tuned", "native")
-PHASES = ("train", "evaluate", "predict")
-
 
 @dataclass(frozen=True)
 class Cell:

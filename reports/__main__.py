@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from reports.accuracy import NotComparableError
 from reports.comparison import Comparison, compare, published_error
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
-OK, FAIL, ENVIRONMENT, DATA = 0, 1, 4, 5
+OK, FAIL, ENVIRONMENT, DATA, INTERNAL = 0, 1, 4, 5, 6
+
+WRITTEN = (
+    "report.md",
+    *(f"tables/{n}.{t}" for n in ("accuracy", "speed") for t in ("csv", "parquet")),
+)
+"""An old comparison must not stand where a new one was refused."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,6 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     single = options.runs[0] if len(options.runs) == 1 else Path("results") / "merged"
     output = options.output or single
 
+    try:
+        for stale in WRITTEN:
+            (output / stale).unlink(missing_ok=True)
+    except OSError as error:
+        return _cannot_write(output, error)
     found = shards.read(options.runs)
     if not found.plans:
         print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
@@ -46,14 +58,20 @@ def main(arguments: Sequence[str]) -> int:
     try:
         write(comparison, published, output)
     except OSError as error:
-        print(f"error: {output}: cannot be written: {error.strerror}", file=sys.stderr)
-        return ENVIRONMENT
+        return _cannot_write(output, error)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
     terminal.show(comparison, published, console)
     with contextlib.suppress(ValueError):
         output = output.resolve().relative_to(Path.cwd())
-    console.print(f"\nreport: {output / 'report.md'}, tables: {output / 'tables'}", soft_wrap=True)
+    console.print(f"\nreport: {output / 'report.md'}", soft_wrap=True)
+    console.print(f"tables: {output / 'tables'}", soft_wrap=True)
     return exit_code(comparison, found)
+
+
+def _cannot_write(output: Path, error: OSError) -> int:
+    path = error.filename or output
+    print(f"error: {path}: cannot be written ({error.strerror})", file=sys.stderr)
+    return ENVIRONMENT
 
 
 def write(comparison: Comparison, published: dict[str, float], folder: Path) -> None:
@@ -78,4 +96,8 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Exception:  # noqa: BLE001 - Python's own exit code, 1, would mean "diverged"
+        traceback.print_exc()
+        sys.exit(INTERNAL)

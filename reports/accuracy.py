@@ -1,13 +1,14 @@
 """The accuracy table: stored predictions in, losses, accuracies and error rates out."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.shards import AccuracyShard, Cell, Plan, Shards
+from reports.schema import Cell, Plan
+from reports.shards import AccuracyShard, Shards
 
 COLUMNS = {
     "model": "str",
@@ -56,46 +57,68 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
 
 
 def check_comparable(shards: Shards) -> None:
-    """See that cells which differ only in the backend had the same inputs.
+    """See that what stands side by side had the same inputs.
 
     Raises:
         NotComparableError: Protocol, dataset, initial weights, batches or Keras differ, or a
             cell is there twice.
     """
-    groups: dict[tuple[str, str, int], dict[str, AccuracyShard]] = {}
+    runs: dict[Cell, str] = {}
     for shard in shards.accuracy:
         cell = shard.payload.cell
-        group = groups.setdefault((cell.model, cell.variant, cell.seed), {})
-        lane = f"{cell.backend} on {cell.device}"
-        if lane in group:
-            runs = f"{group[lane].run_id} and {shard.run_id}"
-            raise NotComparableError(f"{cell.model} with {lane} stands in two runs: {runs}")
-        group[lane] = shard
-    for (model, _, seed), group in groups.items():
-        inputs = {lane: _inputs(shard) for lane, shard in group.items()}
-        for what in next(iter(inputs.values())):
-            known = {lane: values[what] for lane, values in inputs.items() if values[what]}
-            if len(set(known.values())) > 1:
-                told = ", ".join(f"{lane}: {value}" for lane, value in known.items())
-                raise NotComparableError(f"{model}, seed {seed}: {what} differ ({told})")
+        known = runs.setdefault(cell, shard.run_id)
+        if known != shard.run_id:
+            raise NotComparableError(
+                f"{cell.model} with {cell.backend} on {cell.device}, seed {cell.seed}, stands in "
+                f"two runs: {known} and {shard.run_id}"
+            )
+    # What the seed does not change must be equal over all seeds; the rest for each seed.
+    by_model: dict[str, list[AccuracyShard]] = {}
+    by_seed: dict[str, list[AccuracyShard]] = {}
+    for shard in shards.accuracy:
+        cell = shard.payload.cell
+        by_model.setdefault(f"{cell.model} {cell.variant}", []).append(shard)
+        by_seed.setdefault(f"{cell.model} {cell.variant}, seed {cell.seed}", []).append(shard)
+    for groups, inputs in ((by_model, _fixed_inputs), (by_seed, _seeded_inputs)):
+        for name, group in groups.items():
+            _check_equal(name, group, inputs)
 
 
-def _inputs(shard: AccuracyShard) -> dict[str, str | None]:
-    """What must be equal on all backends; None where a failed worker never said."""
-    protocol, training, worker = (
-        shard.payload.protocol,
-        shard.payload.training,
-        shard.payload.worker,
-    )
+def _check_equal(
+    name: str,
+    group: Sequence[AccuracyShard],
+    inputs: Callable[[AccuracyShard], dict[str, str | None]],
+) -> None:
+    for what in inputs(group[0]):
+        values: dict[str, str] = {}
+        for shard in group:
+            value = inputs(shard)[what]
+            if value is not None:
+                values[value] = f"{shard.payload.cell.backend} in run {shard.run_id}"
+        if len(values) > 1:
+            told = ", ".join(f"{lane}: {value}" for value, lane in values.items())
+            raise NotComparableError(f"{name}: {what} differ ({told})")
+
+
+def _fixed_inputs(shard: AccuracyShard) -> dict[str, str | None]:
+    """What must be equal wherever the model is; None where a failed worker never said."""
+    protocol, worker = shard.payload.protocol, shard.payload.worker
     return {
         "datasets": protocol.dataset,
         "dataset hashes": protocol.dataset_sha256,
         "protocols": (
             f"{protocol.epochs} epochs of {protocol.train_examples} by {protocol.batch_size}"
         ),
+        "Keras versions": worker.versions["keras"] if worker else None,
+    }
+
+
+def _seeded_inputs(shard: AccuracyShard) -> dict[str, str | None]:
+    """What must be equal on all backends that trained from the same seed."""
+    training = shard.payload.training
+    return {
         "initial weights": training.weights_sha256 if training else None,
         "batches": training.batches_sha256 if training else None,
-        "Keras versions": worker.versions["keras"] if worker else None,
     }
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports import accuracy, published, speed
-from reports.shards import Protocol, Shards
+from reports.schema import Protocol
+from reports.shards import Shards
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     """
     accuracy.check_comparable(shards)
     accuracy_table = accuracy.table(shards, required_backends)
-    speed_table = speed.table(shards)
+    speed_table = speed.table(shards, accuracy_table)
     return Comparison(
         accuracy=accuracy_table,
         speed=speed_table,
@@ -53,22 +54,19 @@ def summarise(accuracy_table: pd.DataFrame, speed_table: pd.DataFrame) -> pd.Dat
     """Means over seeds, beside the speed.
 
     Returns:
-        model, backend, device, error_percent, accuracy_percent, images_per_second,
+        model, variant, backend, device, error_percent, accuracy_percent, images_per_second,
         train_seconds, peak_rss_mib, status (`ok` only if every seed is).
     """
-    keys = ["model", "variant", "backend", "device"]
-    means = accuracy_table.groupby(keys, as_index=False).agg(
+    means = accuracy_table.groupby(speed.KEYS, as_index=False).agg(
         error_percent=("error_percent", "mean"),
         accuracy_percent=("test_accuracy", lambda share: 100 * share.mean()),
         train_seconds=("train_seconds", "mean"),
-        status=("status", lambda statuses: next((s for s in statuses if s != "ok"), "ok")),
     )
-    speeds = speed_table[[*keys, "images_per_second", "peak_rss_mib"]]
-    return means.merge(speeds, on=keys, how="left")[
+    speeds = speed_table[[*speed.KEYS, "images_per_second", "peak_rss_mib", "status"]]
+    summary = means.merge(speeds, on=speed.KEYS, validate="one_to_one")
+    return summary[
         [
-            "model",
-            "backend",
-            "device",
+            *speed.KEYS,
             "error_percent",
             "accuracy_percent",
             "images_per_second",
@@ -129,8 +127,10 @@ def _notes(shards: Shards, accuracy_table: pd.DataFrame) -> tuple[str, ...]:
     if not all(_is_reference(plan.protocol) for plan in plans):
         notes.append("Not the reference's protocol, so its published errors are left out.")
     if any(plan.seeds == 1 for plan in plans):
-        notes.append("One seed is one draw: errors of this size vary by 0.1 to 0.2 points.")
-    notes.append("Speeds are of one backend after another, without intervals: no ratio is claimed.")
+        notes.append(
+            "One seed is one draw: over seeds the reference's errors vary by 0.1 to 0.2 points."
+        )
+    notes.append("Speeds are of a few epochs of one backend after another: no ratio is claimed.")
     return tuple(dict.fromkeys(notes))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from reports.comparison import Comparison
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")
 
 
@@ -20,7 +20,8 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         published: Published error in percent by model, where it may be compared.
     """
     summary = comparison.summary.copy()
-    summary.insert(3, "published_error_percent", summary["model"].map(published))
+    if published:
+        summary.insert(4, "published_error_percent", summary["model"].map(published))
     blocks = [
         "# Keras Backend Bench",
         "\n".join(f"- {escape(line)}" for line in comparison.headings),
@@ -36,7 +37,7 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
 
 def escape(text: str) -> str:
     """`text` such that Markdown and HTML show it as it is."""
-    return _SYNTAX.sub(r"\\\1", html.escape(_CONTROL.sub("?", text), quote=False))
+    return _SYNTAX.sub(r"\\\1", html.escape(CONTROL.sub("?", text), quote=False))
 
 
 def _table(frame: pd.DataFrame) -> str:

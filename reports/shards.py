@@ -7,140 +7,19 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
+
+from reports.schema import Accuracy, Cell, Envelope, Plan
 
 SCHEMA = 1
 MAX_JSON_BYTES = 16 << 20
 MAX_ARRAYS_BYTES = 1 << 30
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}$")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
-Text = Annotated[str, Meta(max_length=20_000)]
-
-
 T = TypeVar("T")
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of all that stands in a shard: nothing unknown, nothing missing."""
-
-
-class Cell(Record, frozen=True):
-    """Which model, variant, backend, device and seed."""
-
-    model: Id
-    variant: Id
-    backend: Id
-    device: Id
-    seed: Count
-
-
-class Protocol(Record, frozen=True):
-    """What must be equal before two results may stand side by side."""
-
-    dataset: Id
-    dataset_sha256: Sha256
-    train_examples: Positive
-    test_examples: Positive
-    epochs: Positive
-    batch_size: Positive
-
-
-class Plan(Record, frozen=True):
-    """What a run set out to do; each of its cells must be there in the end."""
-
-    suite: Id
-    models: list[Id]
-    backends: list[Id]
-    device: Id
-    seeds: Positive
-    protocol: Protocol
-    dataset_note: Text
-    cells: list[Cell]
-
-
-class Machine(Record, frozen=True):
-    """Where a cell ran; `id` is equal on one machine only."""
-
-    id: Id
-    cpu_model: Text
-    cores: Positive
-    memory_mib: Positive
-    system: Text
-
-
-class WorkerInfo(Record, frozen=True):
-    """What a worker said of itself."""
-
-    backend: Id
-    device: Id
-    versions: dict[Id, Version]
-    settings: dict[Id, Any]
-    prefix: Text
-    floatx: Id
-    epsilon: float
-    image_data_format: Id
-    import_seconds: Seconds
-
-
-class Epoch(Record, frozen=True):
-    """One epoch. A loss that was no finite number is None."""
-
-    epoch: Positive
-    train_seconds: Seconds
-    test_seconds: Seconds
-    train_loss: float | None
-    train_accuracy: float
-    test_loss: float | None
-    test_accuracy: float
-
-
-class Training(Record, frozen=True):
-    """What a worker said of one training; see `bench.training.train`."""
-
-    parameters: Positive
-    weights_sha256: Sha256
-    batches_sha256: Sha256
-    steps: Positive
-    build_seconds: Seconds
-    first_step_seconds: Seconds
-    peak_rss_mib: Seconds
-    jit_compile: bool
-    epochs: Annotated[list[Epoch], Meta(min_length=1)]
-
-
-class Accuracy(Record, frozen=True):
-    """One attempt at one cell."""
-
-    cell: Cell
-    protocol: Protocol
-    machine: Machine
-    status: Id
-    error: Text | None
-    log: Text | None
-    worker: WorkerInfo | None
-    training: Training | None
-    arrays_sha256: Sha256 | None = None
-
-
-class Envelope(Record, frozen=True):
-    """What every shard is wrapped in."""
-
-    schema: Positive
-    kind: Id
-    run_id: Id
-    shard_id: Id
-    sha256: Sha256
-    payload: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -244,6 +123,8 @@ def _read_plan(folder: Path) -> tuple[str, Plan]:
     if not folder.is_dir():
         raise ShardError(f"{folder}: no such run")
     path = folder / "shards" / "plan.json"
+    if not path.exists():
+        raise ShardError(f"{folder}: not a run: it has no shards/plan.json")
     envelope = read_envelope(path)
     return envelope.run_id, _payload(path, envelope, "plan", Plan)
 
@@ -265,12 +146,35 @@ def _read_attempt(path: Path, run_id: str) -> AccuracyShard:
     if envelope.run_id != run_id:
         raise ShardError(f"{path}: belongs to run {envelope.run_id}, not to {run_id}")
     payload = _payload(path, envelope, "accuracy", Accuracy)
+    if payload.worker is not None:
+        missing = {
+            "keras",
+            "numpy",
+            "python",
+            payload.cell.backend,
+        } - payload.worker.versions.keys()
+        if missing:
+            raise ShardError(f"{path}: no version of {', '.join(sorted(missing))}")
     probabilities = labels = None
     if payload.status == "ok":
-        if payload.worker is None or payload.training is None or payload.arrays_sha256 is None:
-            raise ShardError(f"{path}: status ok, but no result")
+        _check_result(path, payload)
         probabilities, labels = _read_arrays(path.with_suffix(".npz"), payload)
     return AccuracyShard(run_id, envelope.shard_id, payload, probabilities, labels)
+
+
+def _check_result(path: Path, payload: Accuracy) -> None:
+    """What is called ok must be a whole training, of this cell, by this backend."""
+    cell, protocol = payload.cell, payload.protocol
+    training, worker = payload.training, payload.worker
+    if worker is None or training is None or payload.arrays_sha256 is None:
+        raise ShardError(f"{path}: status ok, but no result")
+    if (worker.backend, worker.device) != (cell.backend, cell.device):
+        raise ShardError(f"{path}: {cell.backend} on {cell.device} was run by {worker.backend}")
+    if [epoch.epoch for epoch in training.epochs] != list(range(1, protocol.epochs + 1)):
+        raise ShardError(f"{path}: not all of its {protocol.epochs} epochs")
+    steps = protocol.epochs * -(-protocol.train_examples // protocol.batch_size)
+    if training.steps != steps:
+        raise ShardError(f"{path}: {training.steps} steps, where {steps} were planned")
 
 
 def _payload(path: Path, envelope: Envelope, kind: str, struct: type[T]) -> T:
@@ -294,7 +198,9 @@ def _read_arrays(path: Path, payload: Accuracy) -> tuple[NDArray[np.float32], ND
             probabilities, labels = archive["probabilities"], archive["labels"]
     except OSError as error:
         raise ShardError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except ShardError:
+        raise
+    except Exception as error:
         raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
     examples = payload.protocol.test_examples
     if probabilities.ndim != 2 or probabilities.dtype != np.float32:

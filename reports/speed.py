@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from reports.shards import Accuracy, Shards
+from reports.schema import Accuracy
+from reports.shards import Shards
 
 COLUMNS = {
     "model": "str",
@@ -23,13 +24,27 @@ COLUMNS = {
     "rounds": "Int64",
     "status": "str",
 }
-KEYS = ["model", "variant", "device", "batch_size", "backend"]
+KEYS = ["model", "variant", "backend", "device"]
+_LAUNCH = [
+    "batch_size",
+    "images",
+    "steps",
+    "epoch_seconds",
+    "import_seconds",
+    "first_step_seconds",
+    "peak_rss_mib",
+    "rounds",
+]
 
 
-def table(shards: Shards) -> pd.DataFrame:
-    """One row per model, backend and batch size.
+def table(shards: Shards, accuracy_table: pd.DataFrame) -> pd.DataFrame:
+    """One row per model and backend, those without a result included.
 
     A launch is a worker that trained one cell, a round is one of its epochs.
+
+    Args:
+        shards: What was read, comparable by `reports.accuracy.check_comparable`.
+        accuracy_table: `reports.accuracy.table` of them, for what became of each cell.
 
     Returns:
         `COLUMNS`. `images_per_second` and `ms_per_step` come from the median over launches of
@@ -37,11 +52,13 @@ def table(shards: Shards) -> pd.DataFrame:
         launches; `peak_rss_mib` is the largest. `low` and `high` stay empty: epochs of one
         backend after another are not paired, so no interval can be claimed from them.
     """
-    rows = [_launch(shard.payload) for shard in shards.accuracy]
-    if not rows:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    launches = pd.DataFrame(rows)
+    statuses = accuracy_table.groupby(KEYS, as_index=False).agg(status=("status", worst))
+    launches = pd.DataFrame(
+        [_launch(shard.payload) for shard in shards.accuracy if shard.payload.training],
+        columns=[*KEYS, *_LAUNCH],
+    )
     table = launches.groupby(KEYS, as_index=False).agg(
+        batch_size=("batch_size", "first"),
         epoch_seconds=("epoch_seconds", "median"),
         images=("images", "first"),
         steps=("steps", "first"),
@@ -50,43 +67,42 @@ def table(shards: Shards) -> pd.DataFrame:
         peak_rss_mib=("peak_rss_mib", "max"),
         launches=("epoch_seconds", "count"),
         rounds=("rounds", "sum"),
-        status=("status", _worst),
     )
+    table = statuses.merge(table, on=KEYS, how="left", validate="one_to_one")
     table["phase"] = "train"
     table["images_per_second"] = table["images"] / table["epoch_seconds"]
     table["ms_per_step"] = 1000 * table["epoch_seconds"] / table["steps"]
     table["low"] = table["high"] = np.nan
+    table[["launches", "rounds"]] = table[["launches", "rounds"]].fillna(0)
     return table[list(COLUMNS)].astype(COLUMNS)
 
 
-def _launch(payload: Accuracy) -> dict[str, object]:
-    cell, protocol, training = payload.cell, payload.protocol, payload.training
-    row: dict[str, object] = {
-        "model": cell.model,
-        "variant": cell.variant,
-        "device": cell.device,
-        "batch_size": protocol.batch_size,
-        "backend": cell.backend,
-        "images": protocol.train_examples,
-        "steps": -(-protocol.train_examples // protocol.batch_size),
-        "status": payload.status,
-        "epoch_seconds": np.nan,
-        "import_seconds": np.nan,
-        "first_step_seconds": np.nan,
-        "peak_rss_mib": np.nan,
-        "rounds": 0,
-    }
-    if training is None or payload.worker is None:
-        return row
-    return row | {
-        "epoch_seconds": float(np.median([epoch.train_seconds for epoch in training.epochs])),
-        "import_seconds": payload.worker.import_seconds,
-        "first_step_seconds": training.first_step_seconds,
-        "peak_rss_mib": training.peak_rss_mib,
-        "rounds": len(training.epochs),
-    }
-
-
-def _worst(statuses: "pd.Series[str]") -> str:
+def worst(statuses: "pd.Series[str]") -> str:
+    """`ok` only if all are."""
     bad = statuses[statuses != "ok"]
     return "ok" if bad.empty else str(bad.iloc[0])
+
+
+def _launch(payload: Accuracy) -> tuple[object, ...]:
+    cell, protocol, training, worker = (
+        payload.cell,
+        payload.protocol,
+        payload.training,
+        payload.worker,
+    )
+    assert training is not None  # noqa: S101 - the caller's choice
+    assert worker is not None  # noqa: S101 - `reports.shards` sees to it
+    return (
+        cell.model,
+        cell.variant,
+        cell.backend,
+        cell.device,
+        protocol.batch_size,
+        protocol.train_examples,
+        -(-protocol.train_examples // protocol.batch_size),
+        float(np.median([epoch.train_seconds for epoch in training.epochs])),
+        worker.import_seconds,
+        training.first_step_seconds,
+        training.peak_rss_mib,
+        len(training.epochs),
+    )

@@ -1,7 +1,5 @@
 """The comparison on a terminal, readable without colour and in 80 columns."""
 
-import re
-
 import pandas as pd
 from rich import box
 from rich.console import Console
@@ -9,9 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.comparison import Comparison
-from reports.markdown import DIGITS
+from reports.markdown import CONTROL, DIGITS
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEADERS = {
     "model": "model",
     "backend": "backend",
@@ -31,6 +28,7 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
         published: Published error in percent by model, where it may be compared.
         console: Where to print.
     """
+    terminal = console.is_terminal  # elsewhere a note stays one line, for grep
     console.print()
     for line in comparison.headings:
         console.print(_plain(line))
@@ -42,6 +40,8 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
     for model, rows in comparison.summary.groupby("model"):
         for row in rows.to_dict("records"):
             style = None if row["status"] == "ok" else "bold red"
+            if row["device"] != "cpu":
+                row["backend"] = f"{row['backend']} {row['device']}"
             table.add_row(*(_cell(name, row[name]) for name in _HEADERS), style=style)
         if model in published:
             error = published[str(model)]
@@ -52,7 +52,7 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
     console.print(table)
     for note in comparison.notes:
         grave = note.split(" ")[0].isupper()
-        console.print(_plain(note), style="bold red" if grave else None)
+        console.print(_plain(note), style="bold red" if grave else None, soft_wrap=not terminal)
 
 
 def _cell(name: str, value: object) -> Text:
@@ -63,4 +63,4 @@ def _cell(name: str, value: object) -> Text:
 
 def _plain(text: str) -> Text:
     """Text without markup or escape sequences: shards may come from anywhere."""
-    return Text(_CONTROL.sub("?", text))
+    return Text(CONTROL.sub("?", text))

@@ -4,6 +4,7 @@
 when training is asked for; `good` answers like a real worker.
 """
 
+import faulthandler
 import os
 import queue
 import signal
@@ -58,6 +59,8 @@ def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]
         probabilities[:] = np.nan
     if behaviour != "no_predictions":
         np.savez(request["predictions"], probabilities=probabilities)
+    if behaviour == "too_few_epochs":
+        del epochs[-1]
     steps = request["epochs"] * -(-examples // request["batch_size"])
     return {
         "parameters": 100,
@@ -106,7 +109,7 @@ def strike(behaviour: str, replies: int) -> None:
         case "not_an_object":
             os.write(replies, b"[1, 2]\n")
         case "unknown_message":
-            os.write(replies, wire.encode({"id": 2, "what": {}}))
+            os.write(replies, wire.encode({"id": 1, "what": {}}))
         case "partial_line":
             os.write(replies, b'{"id": 2, "res')
             os._exit(0)
@@ -116,6 +119,7 @@ def strike(behaviour: str, replies: int) -> None:
 
 
 def main() -> None:
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     _die_with_parent()
     behaviour, requests, replies = sys.argv[1], int(sys.argv[-2]), int(sys.argv[-1])
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -101,8 +101,8 @@ def test_runs_of_one_backend_each_may_be_compared(tmp_path: Path) -> None:
         ("training", "batches_sha256", "e" * 64, "batches differ"),
         ("protocol", "dataset", "digits", "datasets differ"),
         ("protocol", "dataset_sha256", "e" * 64, "dataset hashes differ"),
-        ("protocol", "epochs", 3, "protocols differ"),
         ("worker", "versions", {"keras": "3.14.0", "jax": "1", "numpy": "2", "python": "3"}, "Ker"),
+        ("training", "steps", 300, "protocols differ"),
     ],
 )
 def test_other_inputs_are_never_compared(
@@ -110,10 +110,26 @@ def test_other_inputs_are_never_compared(
 ) -> None:
     other = accuracy_payload("jax")
     other[part][key] = value
+    if key == "steps":  # half the examples, and therefore half the steps
+        other["protocol"]["train_examples"] = 30_000
     journal = store_run(tmp_path, [accuracy_payload("torch"), other])
     with pytest.raises(accuracy.NotComparableError, match=words) as caught:
         accuracy.check_comparable(read(journal.folder))
     assert "jax" in str(caught.value)
+
+
+def test_other_protocols_are_not_averaged_over_seeds(tmp_path: Path) -> None:
+    other = accuracy_payload("jax", seed=1)
+    other["protocol"] |= {"dataset": "digits"}
+    folders = [store_run(tmp_path, [p]).folder for p in (accuracy_payload("jax"), other)]
+    with pytest.raises(accuracy.NotComparableError, match="datasets differ"):
+        accuracy.check_comparable(read(*folders))
+
+
+def test_seeds_have_their_own_weights_and_batches(tmp_path: Path) -> None:
+    other = accuracy_payload("jax", seed=1)
+    other["training"] |= {"weights_sha256": "e" * 64, "batches_sha256": "f" * 64}
+    accuracy.check_comparable(read(store_run(tmp_path, [accuracy_payload("jax"), other]).folder))
 
 
 def test_a_cell_that_stands_in_two_runs_is_refused(tmp_path: Path) -> None:

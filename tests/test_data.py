@@ -48,6 +48,10 @@ def offline(*_: object) -> Path:
     raise ConnectionError("no network")
 
 
+def captive_portal(*_: object) -> Path:
+    raise ValueError("SHA256 hash of downloaded file does not match")
+
+
 def test_idx_sum_is_that_of_the_file() -> None:
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     expected = hashlib.md5(idx_bytes(array)).hexdigest()  # noqa: S324
@@ -124,6 +128,28 @@ def test_every_truncation_of_an_npz_is_refused(tmp_path: Path) -> None:
             data.read_npz(path)
 
 
+@pytest.mark.parametrize("suffix", ["npz", "gz"])
+def test_flipped_bytes_of_a_packed_file_are_refused_or_change_nothing(
+    tmp_path: Path, suffix: str
+) -> None:
+    array = np.random.default_rng(0).integers(0, 9, (3, 7), dtype=np.uint8)
+    path = tmp_path / f"{data.IDX_FILES['x_test']}.{suffix}"
+    if suffix == "npz":
+        np.savez_compressed(path, x=array)
+    else:
+        path.write_bytes(gzip.compress(idx_bytes(array)))
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 5]) + whole[position + 1 :])
+        try:
+            if suffix == "npz":
+                data.read_npz(path)
+            else:
+                data._read_idx(tmp_path, data.IDX_FILES["x_test"])
+        except DataError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - what is not refused is hashed later
+
+
 def test_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
 
@@ -175,10 +201,14 @@ def test_auto_takes_mnist_where_it_is(small_mnist: dict[str, NDArray[Any]], tmp_
     assert data.read_npz(dataset.path)["x_train"].shape == (20, 28, 28, 1)
 
 
+@pytest.mark.parametrize("download", [offline, captive_portal])
 def test_auto_falls_back_to_digits_aloud(
-    small_mnist: dict[str, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_mnist: dict[str, NDArray[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    download: object,
 ) -> None:
-    monkeypatch.setattr(data, "_download", offline)
+    monkeypatch.setattr(data, "_download", download)
     dataset = data.prepare("auto", None, tmp_path)
     assert dataset.name == "digits"
     assert "could not be downloaded" in dataset.note
@@ -219,6 +249,15 @@ def test_the_prepared_file_is_used_again_and_mended(tmp_path: Path) -> None:
     mended = data.prepare("digits", None, tmp_path)
     assert data.content_sha256(data.read_npz(mended.path)) == first.sha256
     assert mended.path.stat().st_mode & 0o222 == 0
+
+
+def test_a_resumed_run_finds_its_dataset_without_the_file_it_came_from(tmp_path: Path) -> None:
+    prepared = data.prepare("digits", None, tmp_path)
+    found = data.stored("digits", prepared.sha256, tmp_path)
+    assert found is not None
+    assert (found.path, found.train_examples) == (prepared.path, 1500)
+    assert np.array_equal(found.y_test, prepared.y_test)
+    assert data.stored("digits", "0" * 64, tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ BOTTOM = {
     "bench.errors",
     "bench.order",
     "bench.plan",
+    "bench.schedule",
+    "bench.storage",
     "bench.suites",
     "bench.wire",
     "bench.workload",
@@ -40,6 +42,7 @@ STDLIB_ALONE = {
     "bench.environment",
     "bench.errors",
     "bench.plan",
+    "bench.schedule",
     "bench.suites",
     "bench.wire",
     "bench.workload",
@@ -68,7 +71,9 @@ def imports(file: Path, *, top_level: bool = False) -> Iterator[str]:
     for node in tree.body if top_level else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import, which this test cannot follow"
+            assert node.module is not None
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 

@@ -91,7 +91,7 @@ def test_a_stored_plan_resolves_to_itself() -> None:
     second = plan.resolve(options, (), environ)
     assert second.cells == first.cells
     assert (second.epochs, second.train_examples) == (first.epochs, first.train_examples)
-    assert (second.dataset, second.resume) == ("digits", "r")
+    assert second.dataset == "digits"
 
 
 def test_a_resumed_run_takes_no_other_plan() -> None:
@@ -111,7 +111,10 @@ def test_the_estimate_grows_with_the_work() -> None:
     ("arguments", "code", "text"),
     [
         (["--suite", "smoke", "-k", "jax"], 0, "suite smoke"),
-        (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 on is wanted, not '0'"),
+        (["--resume", "nothing"], 2, "error: --resume: no run 'nothing' in results"),
+        (["--epoch", "3"], 2, "error: unknown option --epoch; did you mean --epochs?"),
+        (["--mnist", "/nothing"], 5, "error: /nothing: no such file"),
+        (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 to 1,000,000 is wanted"),
     ],
 )
 def test_the_plan_is_told_before_anything_is_built(

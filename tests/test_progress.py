@@ -1,6 +1,7 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from bench.progress import Progress
@@ -14,10 +15,11 @@ def show(*, terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=80)
     progress = Progress(console, cells, lambda some: 100.0 * len(some))
-    progress.cell_started(cells[0])
-    progress.epoch_ended(cells[0], EPOCH, epochs=10, examples=60_000)
+    with progress.cell(cells[0]):
+        progress.epoch_ended(cells[0], EPOCH, epochs=10, examples=60_000)
     progress.cell_ended(cells[0], "error 1.25 %")
-    progress.cell_started(cells[1])
+    with pytest.raises(KeyboardInterrupt), progress.cell(cells[1]):
+        raise KeyboardInterrupt
     return stream.getvalue()
 
 
@@ -34,6 +36,7 @@ def test_without_a_terminal_every_event_is_a_plain_line() -> None:
 def test_in_a_terminal_the_line_is_drawn_over() -> None:
     shown = show(terminal=True)
     assert "\x1b[2K" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 2, "the cursor comes back"
     assert "6,000 images/s" in shown
 
 

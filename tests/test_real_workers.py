@@ -9,6 +9,7 @@ import pytest
 from bench.errors import WorkerError
 from bench.plan import resolve
 from bench.remote import Lane, Worker
+from reports import accuracy, shards
 from tests.conftest import NO_OPTIONS
 from tests.front_end import run_bench
 
@@ -22,7 +23,7 @@ def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
 def test_a_worker_says_who_it_is(real_lane: tuple[str, str]) -> None:
     backend, python = real_lane
     with Worker(Lane(backend, "cpu", python), 300) as worker:
-        hello = worker.hello
+        hello = worker.greet()
     assert hello["backend"] == backend
     assert hello["device"] == "cpu"
     assert hello["versions"].keys() == {"keras", "numpy", "python", backend}
@@ -32,8 +33,9 @@ def test_a_worker_says_who_it_is(real_lane: tuple[str, str]) -> None:
 def test_a_worker_has_one_framework_alone(real_lane: tuple[str, str]) -> None:
     backend, python = real_lane
     other = "torch" if backend == "jax" else "jax"
-    with pytest.raises(WorkerError, match=f"No module named '{other}'"):
-        Worker(Lane(other, "cpu", python), 300)
+    with Worker(Lane(other, "cpu", python), 300) as worker:
+        with pytest.raises(WorkerError, match=f"No module named '{other}'"):
+            worker.greet()
 
 
 def test_a_gpu_is_not_claimed_where_none_can_be_seen(
@@ -41,8 +43,9 @@ def test_a_gpu_is_not_claimed_where_none_can_be_seen(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     backend, python = real_lane
-    with pytest.raises(WorkerError):
-        Worker(Lane(backend, "gpu", python), 300)
+    with Worker(Lane(backend, "gpu", python), 300) as worker:
+        with pytest.raises(WorkerError, match=r"(?i)device is 'cpu'|cuda|gpu"):
+            worker.greet()
 
 
 def test_all_backends_train_alike(real_workers: dict[str, str], tmp_path: Path) -> None:
@@ -52,6 +55,14 @@ def test_all_backends_train_alike(real_workers: dict[str, str], tmp_path: Path) 
     table = pd.read_csv(tmp_path / "latest" / "tables" / "accuracy.csv")
     assert len(table) == 2 * len(real_workers)
     assert set(table["status"]) == {"ok"}
+    for shard in shards.read([(tmp_path / "latest").resolve()]).accuracy:
+        # The worker and the report compute the same from the same predictions.
+        assert shard.payload.training is not None
+        assert shard.probabilities is not None
+        assert shard.labels is not None
+        last = shard.payload.training.epochs[-1]
+        loss, correct = accuracy.score(shard.probabilities, shard.labels)
+        assert (last.test_loss, last.test_accuracy) == (loss, correct / len(shard.labels))
     for _, rows in table.groupby("model"):
         # The same weights and batches: at most one of 297 test images apart, losses close.
         assert rows["correct"].max() - rows["correct"].min() <= 1

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,11 +68,14 @@ def test_silence_is_timed_out_with_the_stacks_of_the_worker(
     with pytest.raises(WorkerError, match="silent for") as caught:
         train(fake_python("hang"), tmp_path, timeout=1)
     assert caught.value.status == "timed_out"
+    assert "in strike" in caught.value.log
 
 
 def test_a_worker_that_ignores_sigterm_is_killed(fake_python: FakePython, tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match="silent for"):
-        train(fake_python("ignores_sigterm"), tmp_path, timeout=1)
+    lane = Lane("jax", "cpu", fake_python("ignores_sigterm"))
+    with pytest.raises(WorkerError, match="silent for"), Worker(lane, 1) as worker:
+        worker.call("train", {})
+    assert worker._process.returncode == -signal.SIGKILL
 
 
 def test_out_of_memory_is_told_apart_from_a_crash(
@@ -102,7 +106,7 @@ def test_a_flood_of_output_neither_blocks_nor_fills_the_memory(
 
 def test_what_a_framework_prints_is_no_answer(fake_python: FakePython) -> None:
     with Worker(Lane("jax", "cpu", fake_python("good")), 20) as worker:
-        assert worker.hello["backend"] == "jax"
+        assert worker.greet()["backend"] == "jax"
         assert worker.scratch.joinpath("keras.json").exists()
     assert not worker.scratch.exists()
 
@@ -123,8 +127,9 @@ def test_an_interpreter_that_does_not_exist(tmp_path: Path) -> None:
 def test_a_worker_that_is_not_what_was_asked_for(
     fake_python: FakePython, behaviour: str, device: str, words: str
 ) -> None:
-    with pytest.raises(WorkerError, match=words) as caught:
-        Worker(Lane("jax", device, fake_python(behaviour)), 20)
+    with Worker(Lane("jax", device, fake_python(behaviour)), 20) as worker:
+        with pytest.raises(WorkerError, match=words) as caught:
+            worker.greet()
     assert caught.value.status == "wrong_environment"
 
 

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from bench.journal import Journal, envelope
 from reports import shards
-from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, predictions, store_run
+from tests.stored_runs import (
+    BACKENDS,
+    PROTOCOL,
+    accuracy_payload,
+    failed_payload,
+    predictions,
+    store_run,
+)
 
 
 @pytest.fixture
@@ -129,6 +136,10 @@ def test_a_shard_under_another_name_is_refused(journal: Journal) -> None:
         ({"extra": 1}, "unknown field `extra`"),
         ({"training": None}, "status ok, but no result"),
         ({"cell": {"model": "../../x"}}, "$.cell"),
+        ({"protocol": PROTOCOL | {"epochs": 3}}, "not all of its 3 epochs"),
+        ({"protocol": PROTOCOL | {"batch_size": 100}}, "600 steps, where 1200 were planned"),
+        ({"worker": accuracy_payload("torch")["worker"]}, "no version of jax"),
+        ({"cell": accuracy_payload("torch")["cell"]}, "no version of torch"),
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused(
@@ -157,7 +168,7 @@ def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     found = shards.read([tmp_path / "nothing", tmp_path])
     assert "no such run" in found.problems[0]
-    assert "No such file" in found.problems[1]
+    assert "not a run: it has no shards/plan.json" in found.problems[1]
 
 
 def test_a_run_given_twice_is_read_once(journal: Journal) -> None:

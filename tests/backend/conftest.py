@@ -1,15 +1,23 @@
 """Puts this process where a worker would be, before Keras is imported."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from bench.backends import BACKENDS
+from bench.environment import worker_environment
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Take the backend from `KERAS_BACKEND`, and fail where none was chosen."""
     backend = os.environ.get("KERAS_BACKEND")
     if backend not in BACKENDS:
         pytest.exit(f"error: set KERAS_BACKEND to one of {', '.join(BACKENDS)}", returncode=2)
-    os.environ.update(BACKENDS[backend].environment[os.environ.get("BENCH_DEVICE") or "cpu"])
+    home = tempfile.TemporaryDirectory(prefix="bench-keras-")
+    config.add_cleanup(home.cleanup)
+    device = os.environ.get("BENCH_DEVICE") or "cpu"
+    environment = worker_environment(backend, device, Path(home.name), os.environ)
+    os.environ.clear()
+    os.environ.update(environment)

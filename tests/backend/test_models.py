@@ -25,7 +25,6 @@ LAYERS = {
     ],
 }
 PARAMETERS = {"single_layer": 231_926, "two_layer": 22_046}
-ACTIVATIONS = {"Conv2D": "relu", "Dense": "relu"}
 
 
 def test_this_is_the_backend_that_was_asked_for() -> None:
