@@ -7,51 +7,16 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from bench import data
-from bench.accuracy import finished, protocol
-from bench.errors import BenchError, DataError, ExitCode, UsageError
+from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
-from bench.plan import (
-    OPTIONS,
-    ROOT,
-    WORKER_OPTION,
-    Plan,
-    again,
-    describe,
-    estimated_seconds,
-    plan_payload,
-    resolve,
-)
-from bench.preflight import greet_backends
-from bench.progress import Progress
+from bench.plan import OPTIONS, ROOT, WORKER_OPTION, Plan, again, resolve
+from bench.run import Run, prepare
 from bench.workload import Cell
-
-
-@dataclass
-class Run:
-    """What the tests of one session share.
-
-    Attributes:
-        plan: What was asked for.
-        dataset: What to train on.
-        journal: Where results go.
-        progress: What the person at the terminal sees.
-        exit_code: What the session leaves with, as far as the tests know.
-    """
-
-    plan: Plan
-    dataset: data.Dataset
-    journal: Journal
-    progress: Progress
-    exit_code: ExitCode = ExitCode.OK
-
 
 PLAN = pytest.StashKey[Plan]()
 CELLS = pytest.StashKey[Sequence[Cell]]()
@@ -123,58 +88,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with _exit_on_error(config):
         if not cells:
             raise UsageError("no training is selected; look at -k and at the arguments of pytest")
-        config.stash[RUN] = _prepare_run(config, cells)
-
-
-def _prepare_run(config: pytest.Config, cells: list[Cell]) -> Run:
-    journal = config.stash.get(RESUMED, None)
-    backends = {cell.backend for cell in cells}
-    plan = config.stash[PLAN]
-    plan = replace(plan, backends=tuple(name for name in plan.backends if name in backends))
-    if journal is None:
-        print(describe(plan, cells), flush=True)
-    else:
-        done = sum(finished(journal, cell) is not None for cell in cells)
-        print(f"Keras Backend Bench: {done} of {len(cells)} trainings are done.", flush=True)
-    dataset = _dataset(plan, journal)
-    print(f"Starting {', '.join(plan.backends)} once, to see that they are there.", flush=True)
-    for backend, hello in greet_backends(plan).items():
-        print(f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
-    if journal is None:
-        journal = Journal.create(plan.results)
-        stored = plan_payload(plan) | {
-            "protocol": protocol(plan, dataset),
-            "dataset_note": dataset.note,
-            "cells": [asdict(cell) for cell in cells],
-        }
-        journal.write("plan", "plan", stored)
-    journal.lock()
-    journal.point_latest()
-    print(f"results: {journal.folder}\n", flush=True)
-    # A copy of stdout as it is now, before pytest captures what the tests print.
-    stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    estimate = partial(estimated_seconds, plan, examples=dataset.train_examples)
-    return Run(plan, dataset, journal, Progress(Console(file=stdout), cells, estimate))
-
-
-def _dataset(plan: Plan, journal: Journal | None) -> data.Dataset:
-    folder = plan.results / "data"
-    if journal is not None:
-        begun = journal.plan()["protocol"]
-        dataset = data.stored(begun["dataset"], begun["dataset_sha256"], folder)
-        dataset = dataset or data.prepare(plan.dataset, plan.mnist, folder)
-        if dataset.sha256 != begun["dataset_sha256"]:
-            raise DataError(f"{journal.folder} was begun with another {dataset.name} dataset")
-        return dataset
-    dataset = data.prepare(plan.dataset, plan.mnist, folder)
-    if dataset.note:
-        line = "!" * 79
-        print(
-            f"\n{line}\n!!! NOT MNIST: {dataset.note}.\n!!! This run uses the {dataset.name} "
-            f"dataset; its figures say nothing about MNIST.\n{line}\n",
-            flush=True,
-        )
-    return dataset
+        # A copy of stdout as it is now, before pytest captures what the tests print.
+        console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
+        resumed = config.stash.get(RESUMED, None)
+        config.stash[RUN] = prepare(config.stash[PLAN], cells, resumed, console)
 
 
 @pytest.fixture(scope="session")

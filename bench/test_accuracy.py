@@ -1,21 +1,17 @@
 """Train and test every cell by the reference protocol; a test fails where a cell has no result."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.accuracy import finished, run_cell, train_examples
 from bench.errors import ExitCode, StorageError
 from bench.recorder import CLOCK, record
+from bench.run import Run
 from bench.workload import Cell
-
-if TYPE_CHECKING:
-    from bench.conftest import Run
 
 
 @pytest.mark.benchmark(timer=CLOCK)
-def test_accuracy(cell: Cell, run: "Run", benchmark: BenchmarkFixture) -> None:
+def test_accuracy(cell: Cell, run: Run, benchmark: BenchmarkFixture) -> None:
     """Train one cell in a worker of its own, unless a resumed run has it already."""
     plan, progress = run.plan, run.progress
     payload = finished(run.journal, cell)

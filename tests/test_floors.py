@@ -36,7 +36,7 @@ COORDINATOR = {
     "bench.progress",
     "bench.remote",
 }
-FRONT_END = {"bench.conftest", "bench.recorder", "bench.test_accuracy"}
+FRONT_END = {"bench.conftest", "bench.recorder", "bench.run", "bench.test_accuracy"}
 STDLIB_ALONE = {
     "bench.backends",
     "bench.environment",
