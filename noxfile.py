@@ -123,6 +123,7 @@ def tests(session: nox.Session) -> None:
         *pytest,
         "tests",
         "--ignore=tests/backend",
+        "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *worker_options(),
         *session.posargs,
         external=True,
