@@ -66,14 +66,14 @@ def test_silence_is_timed_out_with_the_stacks_of_the_worker(
     fake_python: FakePython, tmp_path: Path
 ) -> None:
     with pytest.raises(WorkerError, match="silent for") as caught:
-        train(fake_python("hang"), tmp_path, timeout=1)
+        train(fake_python("hang"), tmp_path, timeout=5)
     assert caught.value.status == "timed_out"
     assert "in strike" in caught.value.log
 
 
 def test_a_worker_that_ignores_sigterm_is_killed(fake_python: FakePython, tmp_path: Path) -> None:
     lane = Lane("jax", "cpu", fake_python("ignores_sigterm"))
-    with pytest.raises(WorkerError, match="silent for"), Worker(lane, 1) as worker:
+    with pytest.raises(WorkerError, match="silent for"), Worker(lane, 5) as worker:
         worker.call("train", {})
     assert worker._process.returncode == -signal.SIGKILL
 
