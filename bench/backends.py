@@ -30,14 +30,21 @@ BACKENDS = {
     for backend in (
         Backend(
             "tensorflow",
-            {"cpu": {"CUDA_VISIBLE_DEVICES": "-1"}, "gpu": {}},
+            # On a GPU each framework would take all the memory, and lanes live side by side.
+            {
+                "cpu": {"CUDA_VISIBLE_DEVICES": "-1"},
+                "gpu": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+            },
             epoch_seconds=6,
         ),
         Backend(
             "jax",
             # Hiding the GPUs instead would crash a CUDA build of jaxlib (jax#37668). With
             # "cuda", JAX raises where it would else fall back to the CPU with a warning.
-            {"cpu": {"JAX_PLATFORMS": "cpu"}, "gpu": {"JAX_PLATFORMS": "cuda"}},
+            {
+                "cpu": {"JAX_PLATFORMS": "cpu"},
+                "gpu": {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+            },
             epoch_seconds=21,
         ),
         Backend(

@@ -168,6 +168,18 @@ def content_sha256(arrays: Mapping[str, Array]) -> str:
     return arrays_sha256(arrays[name] for name in ARRAYS)
 
 
+def read_verified(path: Path, sha256: str) -> dict[str, Array]:
+    """The four arrays of the dataset in `path`.
+
+    Raises:
+        DataError: As `read_npz`, or the content is not the one whose hash is given.
+    """
+    arrays = read_npz(path)
+    if content_sha256(arrays) != sha256:
+        raise DataError(f"{path}: content differs from the hash that came with it")
+    return arrays
+
+
 def read_npz(path: Path) -> dict[str, Array]:
     """All arrays of an npz; never unpickles.
 

@@ -5,7 +5,8 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from numpy.typing import NDArray
 
 import models
 from bench import order
-from bench.data import content_sha256, read_npz
-from bench.errors import DataError
+from bench.data import read_verified
 from bench.workload import TrainingRequest
 
 
@@ -32,8 +32,9 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     Returns:
         `parameters`, `weights_sha256` (initial weights as read back from the model),
         `batches_sha256` (examples and labels in the order in which they were fed), `steps`
-        (as the optimizer counted them), `build_seconds`, `first_step_seconds` (trace and
-        compile), `peak_rss_mib`, `jit_compile` and `epochs`: a list with `epoch` (from 1),
+        (as the optimizer counted them), `load_seconds`, `build_seconds`, `first_step_seconds`
+        (trace and compile), `second_step_seconds`, `peak_rss_mib`, `jit_compile` and `epochs`:
+        a list with `epoch` (from 1), `feed_seconds` (putting its batches in order),
         `train_seconds` (training alone), `test_seconds`, `train_loss` and `train_accuracy`
         (running means over the epoch, as Keras shows them), `test_loss`, `test_accuracy`.
         A loss that is no finite number is None.
@@ -41,12 +42,12 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     Raises:
         DataError: The dataset is not the one whose hash was sent.
     """
-    arrays = read_npz(Path(request.data))
-    if content_sha256(arrays) != request.data_sha256:
-        raise DataError(f"{request.data}: content differs from the hash that came with it")
+    start = time.perf_counter()
+    arrays = read_verified(Path(request.data), request.data_sha256)
     images = arrays["x_train"][: request.train_examples]
     labels = arrays["y_train"][: request.train_examples]
     test_images = as_input(arrays["x_test"])
+    load_seconds = time.perf_counter() - start
 
     # No layer of the two CNNs draws at random, but a dropout layer would.
     keras.utils.set_random_seed(request.seed)
@@ -58,7 +59,7 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     classes = model.output_shape[-1]
     # Enough for a whole batch and for one of the size of an epoch's last.
     few = slice(min(request.batch_size, len(labels)))
-    first_step_seconds = _first_step(
+    first_step_seconds, second_step_seconds = first_steps(
         model,
         as_input(images[few]),
         as_targets(labels[few], classes),
@@ -69,19 +70,21 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     epochs = []
     probabilities = np.empty(0, np.float32)
     for epoch in range(request.epochs):
+        start = time.perf_counter()
         chosen = order.batch_order(request.seed, epoch, len(labels))
         epoch_images, epoch_labels = images[chosen], labels[chosen]
         batches.update(epoch_images.data)
         batches.update(epoch_labels.data)
-        record = _train_epoch(
-            model, as_input(epoch_images), as_targets(epoch_labels, classes), request.batch_size
-        )
+        x, y = as_input(epoch_images), as_targets(epoch_labels, classes)
+        feed_seconds = time.perf_counter() - start
+        record = _train_epoch(model, x, y, request.batch_size)
         start = time.perf_counter()
         probabilities = model.predict(test_images, batch_size=request.batch_size, verbose=0)
         test_seconds = time.perf_counter() - start
         test_loss, test_accuracy = score(probabilities, arrays["y_test"])
         record |= {
             "epoch": epoch + 1,
+            "feed_seconds": feed_seconds,
             "test_seconds": test_seconds,
             "test_loss": test_loss,
             "test_accuracy": test_accuracy,
@@ -94,9 +97,11 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
         "weights_sha256": weights_sha256,
         "batches_sha256": batches.hexdigest(),
         "steps": int(keras.ops.convert_to_numpy(model.optimizer.iterations)),
+        "load_seconds": load_seconds,
         "build_seconds": build_seconds,
         "first_step_seconds": first_step_seconds,
-        "peak_rss_mib": _peak_rss_mib(),
+        "second_step_seconds": second_step_seconds,
+        "peak_rss_mib": peak_rss_mib(),
         "jit_compile": model.jit_compile,
         "epochs": epochs,
     }
@@ -138,27 +143,40 @@ def synchronise(model: keras.Model) -> None:
     keras.ops.convert_to_numpy(model.trainable_variables[-1].value)
 
 
-def _first_step(
-    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], last_batch: int
-) -> float:
-    """Seconds of the first step, most of it tracing and compiling; then forget the step.
+def first_steps(
+    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], last_batch: int = 0
+) -> tuple[float, float]:
+    """Seconds of the first step, most of it tracing and compiling, and of the second; undone.
 
     An epoch's smaller last batch has a shape of its own and is compiled here too, but not
     timed, so that no epoch pays for compiling and the first is like the others.
     """
     model.optimizer.build(model.trainable_variables)  # else it has no variables to keep yet
+    with weights_kept(model):
+        first, second = (timed_step(model, x, y) for _ in range(2))
+        if last_batch:
+            timed_step(model, x[:last_batch], y[:last_batch])
+    return first, second
+
+
+def timed_step(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
+    """Seconds of a `fit` over one batch."""
+    start = time.perf_counter()
+    model.fit(x, y, batch_size=len(x), shuffle=False, verbose=0)
+    synchronise(model)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def weights_kept(model: keras.Model) -> Iterator[None]:
+    """Give weights and optimizer back as they were."""
     variables = [*model.variables, *model.optimizer.variables]
     before = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
-    seconds = math.nan
-    for size in filter(None, (len(x), last_batch)):
-        start = time.perf_counter()
-        model.fit(x[:size], y[:size], batch_size=len(x), shuffle=False, verbose=0)
-        synchronise(model)
-        if math.isnan(seconds):
-            seconds = time.perf_counter() - start
-    for variable, value in zip(variables, before, strict=True):
-        variable.assign(value)
-    return seconds
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def _train_epoch(
@@ -179,6 +197,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _peak_rss_mib() -> float:
+def peak_rss_mib() -> float:
+    """The most memory that this process has had resident so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -16,15 +16,21 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from bench import wire
+from bench import allocator, wire
+
+if TYPE_CHECKING:
+    from bench.slots import Slots
 
 Emit = Callable[[dict[str, Any]], None]
+
+_slots: "Slots"
 
 
 def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
     """Import Keras and say who this is: backend, device, versions, interpreter, defaults."""
+    allocator_state = allocator.settle()
     start = time.perf_counter()
     import keras
 
@@ -36,7 +42,8 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
         "device": loop.device(),
         "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
         | {"python": sys.version.split()[0]},
-        "settings": loop.settings(),
+        "settings": loop.settings()
+        | {"cores": sorted(os.sched_getaffinity(0)), "allocator": allocator_state},
         "prefix": sys.prefix,
         "floatx": keras.config.floatx(),
         "epsilon": keras.config.epsilon(),
@@ -53,9 +60,50 @@ def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return training.train(TrainingRequest(**arguments), emit)
 
 
+def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Make everything ready for slots; see `bench.slots`."""
+    from bench.slots import Slots
+    from bench.workload import SlotsRequest
+
+    global _slots
+    _slots = Slots(SlotsRequest(**arguments))
+    return {"preparations": _slots.prepare()}
+
+
+def warm_up(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Bring a workload to its steady state."""
+    from bench.workload import Workload
+
+    return _slots.warm_up(Workload(**arguments["workload"]))
+
+
+def calibrate(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Choose how many steps make a slot."""
+    from bench.workload import Workload
+
+    return _slots.calibrate(Workload(**arguments["workload"]), arguments["seconds"])
+
+
+def turn(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Do a workload once, timed."""
+    from bench.workload import Workload
+
+    return _slots.turn(Workload(**arguments["workload"]), arguments["steps"])
+
+
+def usage(_: dict[str, Any], __: Emit) -> dict[str, Any]:
+    """How much memory the slots have taken."""
+    return _slots.usage()
+
+
 CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
     "hello": hello,
     "train": train,
+    "prepare": prepare,
+    "warm_up": warm_up,
+    "calibrate": calibrate,
+    "turn": turn,
+    "usage": usage,
 }
 
 

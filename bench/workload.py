@@ -1,6 +1,9 @@
-"""What is asked of a worker: cells and training requests, as frozen dataclasses."""
+"""What is asked of workers: cells, lanes, workloads and requests, as frozen dataclasses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+PHASES = ("train", "evaluate", "predict")
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,80 @@ class TrainingRequest:
     data: str
     data_sha256: str
     predictions: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one slot does: a phase of a model at a batch size.
+
+    A prediction of batch size 1 stands for latency: its calls are timed one by one.
+    """
+
+    model: str
+    variant: str
+    phase: str
+    batch_size: int
+
+    @property
+    def id(self) -> str:
+        """Name of the workload in test ids."""
+        return f"{self.model}-{self.variant}-{self.phase}-batch{self.batch_size}"
+
+    @property
+    def is_latency(self) -> bool:
+        """Whether single calls are timed."""
+        return self.phase == "predict" and self.batch_size == 1
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A backend on a device, and the interpreter that has it.
+
+    A twin is a second worker of a backend: what differs between the two is noise, unless its
+    slots are stretched by a slowdown, which `bench.selfcheck` injects to see that it is found.
+    """
+
+    backend: str
+    device: str
+    python: str
+    twin: bool = False
+    slowdown: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"{self.backend}-twin" if self.twin else self.backend
+
+
+@dataclass(frozen=True)
+class Series:
+    """All samples of one lane in one workload: a row of the speed table."""
+
+    workload: Workload
+    lane: Lane
+
+    @property
+    def id(self) -> str:
+        """Name of the series in test ids."""
+        return f"{self.workload.id}-{self.lane.name}"
+
+
+@dataclass(frozen=True)
+class SlotsRequest:
+    """Everything a worker needs before its first slot; sent over the wire as it is.
+
+    Attributes:
+        models: Names of the models that will be timed.
+        seed: Seed of their initial weights.
+        batch_size: Examples in the first steps, which are timed.
+        data: Path of the prepared dataset (npz).
+        data_sha256: What `bench.data.content_sha256` gives for it.
+        slowdown: Factor by which this lane works longer than it needs.
+    """
+
+    models: Sequence[str]
+    seed: int
+    batch_size: int
+    data: str
+    data_sha256: str
+    slowdown: float

@@ -1,5 +1,6 @@
 """TensorFlow below Keras."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -20,3 +21,27 @@ def settings() -> dict[str, Any]:
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
     }
+
+
+def wait() -> None:
+    """Return when all that was dispatched has been computed."""
+    tf.test.experimental.sync_devices()
+
+
+def compilations(model: keras.Model) -> int:
+    """How often the functions that Keras made for this model have been traced so far."""
+    made = (model.train_function, model.test_function, model.predict_function)
+    return sum(
+        function.experimental_get_tracing_count()
+        for outer in made
+        if outer is not None
+        for function in _traced(outer)
+    )
+
+
+def _traced(outer: Any) -> list[Any]:
+    """The `tf.function`s behind a function of Keras, which hides them in a closure."""
+    if isinstance(outer, tf.types.experimental.PolymorphicFunction):
+        return [outer]
+    inner = inspect.getclosurevars(outer).nonlocals.values()
+    return [f for f in inner if isinstance(f, tf.types.experimental.PolymorphicFunction)]

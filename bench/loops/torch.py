@@ -22,3 +22,20 @@ def settings() -> dict[str, Any]:
         "intra_op_threads": torch.get_num_threads(),
         "inter_op_threads": torch.get_num_interop_threads(),
     }
+
+
+def wait() -> None:
+    """Return when all that was dispatched has been computed; on the CPU nothing is pending."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def compilations(model: keras.Model) -> int:
+    """How many graphs have been compiled so far: none where Keras runs torch eagerly.
+
+    Raises:
+        NotImplementedError: The model is compiled, which "auto" never does with torch.
+    """
+    if model.jit_compile:
+        raise NotImplementedError("compiled torch models are not counted yet")
+    return 0

@@ -116,8 +116,8 @@ def test_the_first_step_leaves_no_trace(arrays: dict[str, Any]) -> None:
     before = model.get_weights()
     x = training.as_input(arrays["x_train"][:BATCH])
     y = training.as_targets(arrays["y_train"][:BATCH], 10)
-    seconds = training._first_step(model, x, y, last_batch=EXAMPLES % BATCH)
-    assert seconds > 0
+    first, second = training.first_steps(model, x, y, last_batch=EXAMPLES % BATCH)
+    assert min(first, second) > 0
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 0
     moments = [v for v in model.optimizer.variables if "momentum" in v.path or "veloc" in v.path]

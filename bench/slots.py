@@ -1,0 +1,263 @@
+"""Slots in a worker: short, timed, repeated pieces of training, evaluation and prediction.
+
+Every turn starts from the same weights and sees the same examples, so all turns of a workload
+are the same work. A turn is a call of one step and then the slot, a call of many steps, because
+each call of `fit` has a price of its own (0.1 s under TensorFlow, nearly nothing under torch):
+from the two the report tells that price and the seconds of a step apart.
+
+The clock runs from the begin of the epoch to its end, which callbacks tell, and not around the
+call: at the end of a call TensorFlow destroys the iterator of tf.data, and that waits for the
+autotuner, which looks up after 10, 30, 70, 150, 310, 630 ms and so on. So a slot of 0.41 s lasted
+0.41 s or 0.72 s with both cores idle. What a call takes beside its steps is recorded on its own.
+"""
+
+import importlib
+import math
+import resource
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+import models
+from bench import flops, order
+from bench.data import read_verified
+from bench.training import (
+    as_input,
+    as_targets,
+    first_steps,
+    peak_rss_mib,
+    set_initial_weights,
+    weights_kept,
+)
+from bench.workload import SlotsRequest, Workload
+
+MIN_STEPS, MAX_STEPS = 4, 1024
+# Warm-up: at least so many steps, and until a window of steps is no longer faster than the best
+# before it by more than this share.
+WARM_UP_STEPS = 20
+WARM_UP_SECONDS = 30.0
+WINDOW_STEPS = 10
+AGREEMENT = 0.05
+
+
+class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Times the steps of one call, from before the first until the last has really been done.
+
+    It can work on for a share of that time, as slower code would: `bench.selfcheck` does so. It
+    listens to no batch, which would end Keras's asynchronous dispatch on JAX and torch.
+
+    Attributes:
+        seconds: The result, after the call.
+    """
+
+    def __init__(self, wait: Callable[[], None], slowdown: float) -> None:
+        """Time with `wait`, which returns when all that was dispatched is done."""
+        super().__init__()
+        self._wait = wait
+        self._slowdown = slowdown
+        self._start = self.seconds = math.nan
+
+    def _begin(self, *_: object) -> None:
+        self._start = time.perf_counter()
+
+    def _end(self, *_: object) -> None:
+        self._wait()
+        self.seconds = needed = time.perf_counter() - self._start
+        while self.seconds < self._slowdown * needed:
+            self.seconds = time.perf_counter() - self._start
+
+    on_epoch_begin = on_test_begin = on_predict_begin = _begin
+    on_epoch_end = on_test_end = on_predict_end = _end
+
+
+class Slots:
+    """The models of one worker, built and compiled, with the data of their slots."""
+
+    def __init__(self, request: SlotsRequest) -> None:
+        """Load the data; nothing is built yet.
+
+        Raises:
+            DataError: The dataset is not the one whose hash was sent.
+        """
+        arrays = read_verified(Path(request.data), request.data_sha256)
+        self._images, self._labels = arrays["x_train"], arrays["y_train"]
+        self._request = request
+        self._models: dict[str, keras.Model] = {}
+        self._x = self._y = np.empty(0, np.float32)
+        self._outside_seconds = 0.0
+        self._loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+
+    def prepare(self) -> list[dict[str, Any]]:
+        """Build every model and take its first steps, which are timed and undone.
+
+        Returns:
+            For each model what `reports.speed_schema.Preparation` says.
+        """
+        return [self._prepare(name) for name in self._request.models]
+
+    def warm_up(self, workload: Workload) -> dict[str, Any]:
+        """Repeat the workload until it gets no faster, or for `WARM_UP_SECONDS`.
+
+        Returns:
+            `steps`, `seconds` and `steady`.
+        """
+        start = time.perf_counter()
+        steps, best, steady = 0, math.inf, False
+        self._examples(workload.batch_size * WINDOW_STEPS)
+        with self._untouched(workload):
+            while not steady and time.perf_counter() - start < WARM_UP_SECONDS:
+                compiled = self._compilations(workload)
+                window = self._call(workload, WINDOW_STEPS)
+                steps += WINDOW_STEPS
+                # Noise makes a window slower as often as not, warming up only ever faster: so
+                # the newest is compared with the best, and only a gain counts.
+                steady = (
+                    steps >= WARM_UP_STEPS
+                    and self._compilations(workload) == compiled
+                    and window > (1 - AGREEMENT) * best
+                )
+                best = min(best, window)
+        return {"steps": steps, "seconds": time.perf_counter() - start, "steady": steady}
+
+    def calibrate(self, workload: Workload, seconds: float) -> dict[str, Any]:
+        """`steps` of a slot: the first power of two that lasts so long beyond a single step."""
+        with self._untouched(workload):
+            one = self._call(workload, 1)
+            steps = MIN_STEPS
+            while steps < MAX_STEPS and self._call(workload, steps) - one < seconds:
+                steps *= 2
+        return {"steps": steps}
+
+    def turn(self, workload: Workload, steps: int) -> dict[str, Any]:
+        """One turn of a lane.
+
+        Args:
+            workload: What to do.
+            steps: How many steps (or calls, for latency) the slot has.
+
+        Returns:
+            `seconds` of the slot's steps and `one_step_seconds` of the call before it, by a
+            monotonic clock, until the last step has really been done; `outside_seconds` that
+            both calls took beside their steps; `steps` as the optimizer counted them;
+            `cpu_seconds` of the process, `minor_faults` and `compilations` of both calls;
+            `latencies` of each call, for latency alone; `turn_cpu_seconds` of all that this
+            turn did, timed or not.
+        """
+        begun = time.process_time()
+        model = self._models[workload.model]
+        # The examples are made here, so that no slot pays for it.
+        self._examples(workload.batch_size * steps)
+        with self._untouched(workload):
+            before = self._counters(workload)
+            one, latencies = None, []
+            if workload.is_latency:
+                latencies = self._latencies(workload, steps)
+                many = sum(latencies)
+            else:
+                one = self._call(workload, 1)
+                done = _iterations(model)
+                many = self._call(workload, steps)
+                if workload.phase == "train":
+                    steps = _iterations(model) - done
+            after = self._counters(workload)
+        return {
+            "seconds": many,
+            "one_step_seconds": one,
+            "steps": steps,
+            "latencies": latencies,
+            **{name: after[name] - before[name] for name in after},
+            "turn_cpu_seconds": time.process_time() - begun,
+        }
+
+    def usage(self) -> dict[str, Any]:
+        """`peak_rss_mib` of the process so far."""
+        return {"peak_rss_mib": peak_rss_mib()}
+
+    def _prepare(self, name: str) -> dict[str, Any]:
+        keras.utils.set_random_seed(self._request.seed)
+        start = time.perf_counter()
+        model = models.build(name)
+        build_seconds = time.perf_counter() - start
+        set_initial_weights(model, self._request.seed)
+        weights_sha256 = order.arrays_sha256(model.get_weights())
+        self._models[name] = model
+        x, y = self._examples(self._request.batch_size)
+        first, second = first_steps(model, x, y)
+        return {
+            "model": name,
+            "parameters": model.count_params(),
+            "weights_sha256": weights_sha256,
+            "jit_compile": model.jit_compile,
+            "build_seconds": build_seconds,
+            "first_step_seconds": first,
+            "second_step_seconds": second,
+            "forward_flops": flops.forward(model),
+            "train_flops": flops.train(model),
+        }
+
+    def _examples(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The first `count` examples, repeated where the dataset is smaller."""
+        if len(self._x) < count:
+            chosen = np.arange(count) % len(self._labels)
+            classes = next(iter(self._models.values())).output_shape[-1]
+            self._x = as_input(self._images[chosen])
+            self._y = as_targets(self._labels[chosen], classes)
+        return self._x[:count], self._y[:count]
+
+    def _untouched(self, workload: Workload) -> AbstractContextManager[None]:
+        """Training is undone afterwards: the next turn shall do the same work."""
+        return (
+            weights_kept(self._models[workload.model])
+            if workload.phase == "train"
+            else nullcontext()
+        )
+
+    def _counters(self, workload: Workload) -> dict[str, Any]:
+        return {
+            "outside_seconds": self._outside_seconds,
+            "cpu_seconds": time.process_time(),
+            "minor_faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt,
+            "compilations": self._compilations(workload),
+        }
+
+    def _call(self, workload: Workload, steps: int) -> float:
+        """Seconds of the steps of one call; what the call takes beside them is added up apart."""
+        if workload.is_latency:
+            return sum(self._latencies(workload, steps))
+        model, size = self._models[workload.model], workload.batch_size
+        x, y = self._examples(size * steps)
+        clock = StepClock(self._loop.wait, self._request.slowdown)
+        start = time.perf_counter()
+        match workload.phase:
+            case "train":
+                model.fit(x, y, batch_size=size, shuffle=False, verbose=0, callbacks=[clock])
+            case "evaluate":
+                model.evaluate(x, y, batch_size=size, verbose=0, callbacks=[clock])
+            case _:
+                model.predict(x, batch_size=size, verbose=0, callbacks=[clock])
+        self._outside_seconds += time.perf_counter() - start - clock.seconds
+        return clock.seconds
+
+    def _latencies(self, workload: Workload, calls: int) -> list[float]:
+        model = self._models[workload.model]
+        x, _ = self._examples(calls)
+        seconds = []
+        for index in range(calls):
+            start = time.perf_counter()
+            model.predict_on_batch(x[index : index + 1])  # gives a NumPy array
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def _compilations(self, workload: Workload) -> int:
+        return int(self._loop.compilations(self._models[workload.model]))
+
+
+def _iterations(model: keras.Model) -> int:
+    """Steps that the optimizer has counted."""
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))

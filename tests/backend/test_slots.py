@@ -1,0 +1,162 @@
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import models
+from bench import flops
+from bench.data import content_sha256
+from bench.errors import DataError
+from bench.slots import Slots, StepClock
+from bench.workload import PHASES, SlotsRequest, Workload
+
+BATCH, EXAMPLES = 32, 100
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slots, list[dict[str, Any]]]:
+    generator = np.random.default_rng(0)
+    arrays = {
+        f"{axis}_{part}": generator.integers(0, top, shape).astype(np.uint8)
+        for part in ("train", "test")
+        for axis, top, shape in (("x", 256, (EXAMPLES, 28, 28, 1)), ("y", 10, (EXAMPLES,)))
+    }
+    path = tmp_path_factory.mktemp("data") / "data.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    request = SlotsRequest(models.names(), 0, BATCH, str(path), content_sha256(arrays), 1.0)
+    slots = Slots(request)
+    return slots, slots.prepare()
+
+
+@pytest.fixture(scope="module")
+def slots(made: tuple[Slots, list[dict[str, Any]]]) -> Slots:
+    return made[0]
+
+
+def workload(phase: str, batch_size: int = BATCH) -> Workload:
+    return Workload("two_layer", "stock", phase, batch_size)
+
+
+def test_preparing_tells_what_it_cost(made: tuple[Slots, list[dict[str, Any]]]) -> None:
+    _, prepared = made
+    assert [each["model"] for each in prepared] == list(models.names())
+    assert [each["parameters"] for each in prepared] == [231_926, 22_046]
+    for each in prepared:
+        assert 0 < each["second_step_seconds"] < each["first_step_seconds"]
+        assert each["build_seconds"] > 0
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_turn_is_timed_and_counted(slots: Slots, phase: str) -> None:
+    slots.warm_up(workload(phase))
+    turn = slots.turn(workload(phase), 7)  # more examples than there are: they repeat
+    assert turn["steps"] == 7
+    assert 0 < turn["one_step_seconds"] < turn["seconds"]
+    assert turn["outside_seconds"] > 0
+    assert turn["cpu_seconds"] > 0
+    assert turn["turn_cpu_seconds"] >= turn["cpu_seconds"]
+    assert turn["compilations"] == 0
+    assert turn["latencies"] == []
+
+
+def test_latency_times_every_call(slots: Slots) -> None:
+    latency = workload("predict", 1)
+    slots.warm_up(latency)
+    turn = slots.turn(latency, 9)
+    assert turn["one_step_seconds"] is None
+    assert len(turn["latencies"]) == 9
+    assert turn["seconds"] == pytest.approx(sum(turn["latencies"]))
+
+
+def test_training_slots_are_undone(slots: Slots) -> None:
+    model = slots._models["two_layer"]
+    before = model.get_weights()
+    slots.turn(workload("train"), 3)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 0
+
+
+def test_a_slot_with_fewer_steps_is_told(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `KERAS_MAX_STEPS_PER_EPOCH` would do if it got through to a worker."""
+    model = slots._models["two_layer"]
+    fit = model.fit
+    monkeypatch.setattr(model, "fit", lambda x, y, **rest: fit(x[:BATCH], y[:BATCH], **rest))
+    assert slots.turn(workload("train"), 5)["steps"] == 1
+
+
+def test_new_shapes_are_seen_to_be_compiled(slots: Slots) -> None:
+    compiled = slots.turn(workload("evaluate", 17), 2)["compilations"]
+    if keras.backend.backend() == "torch":
+        assert compiled == 0  # eager: there is nothing to compile
+    else:
+        assert compiled > 0
+
+
+def test_warming_up_ends_in_a_steady_state_without_compiling(slots: Slots) -> None:
+    told = slots.warm_up(workload("train"))
+    assert told["steps"] >= 20
+    assert told["seconds"] > 0
+    assert slots.turn(workload("train"), 2)["compilations"] == 0
+
+
+def test_a_slot_is_long_enough_beyond_one_step(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 0.1 s to begin, 0.03 s a step: 7 more steps last 0.2 s beyond the first.
+    monkeypatch.setattr(slots, "_call", lambda _, steps: 0.1 + 0.03 * steps)
+    assert slots.calibrate(workload("train"), 0.2)["steps"] == 8
+    assert slots.calibrate(workload("train"), 0.0)["steps"] == 4
+    assert slots.calibrate(workload("train"), 1e9)["steps"] == 1024
+
+
+def test_a_slowdown_stretches_the_time_of_the_steps() -> None:
+    plain, slowed = (StepClock(lambda: None, factor) for factor in (1.0, 3.0))
+    for clock in (plain, slowed):
+        clock.on_epoch_begin(0)
+        sum(range(300_000))
+        clock.on_epoch_end(0)
+    assert slowed.seconds > 1.5 * plain.seconds
+
+
+def test_the_clock_waits_for_the_device() -> None:
+    waited = []
+    clock = StepClock(lambda: waited.append(True), 1.0)
+    clock.on_test_begin()
+    clock.on_test_end({})
+    assert waited == [True]
+
+
+def test_the_clock_listens_to_no_batch() -> None:
+    """Keras dispatches asynchronously only while no callback does."""
+    plain = keras.callbacks.Callback
+    for name in (name for name in dir(plain) if "batch" in name):
+        assert getattr(StepClock, name) is getattr(plain, name)
+
+
+# By hand: 2 x window x channels x positions x filters, and 2 x inputs x units.
+SINGLE = 2 * 25 * 1 * 24 * 24 * 16 + 2 * 12 * 12 * 16 * 100 + 2 * 100 * 10
+TWO = 2 * 25 * 1 * 24 * 24 * 16 + 2 * 4 * 16 * 11 * 11 * 8 + 2 * 5 * 5 * 8 * 100 + 2 * 100 * 10
+FIRST = 2 * 25 * 1 * 24 * 24 * 16
+
+
+@pytest.mark.parametrize(("name", "count"), [("single_layer", SINGLE), ("two_layer", TWO)])
+def test_flops_are_those_counted_by_hand(name: str, count: int) -> None:
+    model = models.build(name)
+    assert flops.forward(model) == count
+    assert flops.train(model) == 3 * count - FIRST
+
+
+def test_a_layer_that_cannot_be_counted_leaves_no_number() -> None:
+    inputs = keras.Input((4, 8))
+    model = keras.Model(inputs, keras.layers.LSTM(3)(inputs))
+    assert flops.forward(model) is None
+    assert flops.train(model) is None
+
+
+def test_the_wrong_dataset_is_refused(slots: Slots) -> None:
+    request = slots._request
+    wrong = SlotsRequest(request.models, 0, BATCH, request.data, "0" * 64, 1.0)
+    with pytest.raises(DataError, match="hash"):
+        Slots(wrong)
