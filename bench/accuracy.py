@@ -1,5 +1,6 @@
 """Accuracy runs in the coordinator: a worker trains one cell, and a shard keeps what it said."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +14,8 @@ from bench.environment import machine
 from bench.errors import DataError, WorkerError
 from bench.journal import Journal
 from bench.plan import Plan
-from bench.remote import Lane, Worker
-from bench.workload import Cell, TrainingRequest
-
-LOG_CHARACTERS = 4000
+from bench.remote import Worker, failure
+from bench.workload import Cell, Lane, TrainingRequest
 
 
 def finished(journal: Journal, cell: Cell) -> dict[str, Any] | None:
@@ -54,6 +53,8 @@ def run_cell(
         "status": "ok",
         "error": None,
         "log": None,
+        "wall_seconds": None,
+        "start_seconds": None,
         "worker": None,
         "training": None,
     }
@@ -61,8 +62,10 @@ def run_cell(
     arrays = None
     try:
         lane = Lane(cell.backend, cell.device, plan.workers[cell.backend])
+        begun = time.monotonic()
         with Worker(lane, plan.timeout_seconds) as worker:
             payload["worker"] = worker.greet()
+            greeted = time.monotonic() - begun
             predictions = worker.scratch / "predictions.npz"
             request = TrainingRequest(
                 model=cell.model,
@@ -75,16 +78,17 @@ def run_cell(
                 predictions=str(predictions),
             )
             training = worker.call("train", asdict(request), on_epoch)
+            wall_seconds = time.monotonic() - begun
             probabilities = _probabilities(predictions, dataset)
             _check_work(training, payload["protocol"])
-        payload["training"] = training
+        payload |= {
+            "training": training,
+            "wall_seconds": wall_seconds,
+            "start_seconds": greeted - payload["worker"]["import_seconds"],
+        }
         arrays = {"probabilities": probabilities, "labels": dataset.y_test}
     except WorkerError as error:
-        payload |= {
-            "status": error.status,
-            "error": str(error),
-            "log": error.log[-LOG_CHARACTERS:],
-        }
+        payload |= failure(error)
     journal.write("accuracy", shard_id, payload, arrays)
     return payload
 

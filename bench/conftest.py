@@ -1,4 +1,4 @@
-"""The pytest front end: options in, cells as tests, exit code and report out."""
+"""The pytest front end: options in, cells and series as tests, exit code and report out."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,12 @@ from rich.console import Console
 
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
-from bench.plan import OPTIONS, ROOT, WORKER_OPTION, Plan, again, resolve
+from bench.options import OPTIONS, WORKER_OPTION
+from bench.plan import ROOT, Plan, Selection, again, begun, resolve
 from bench.run import Run, prepare
-from bench.workload import Cell
 
 PLAN = pytest.StashKey[Plan]()
-CELLS = pytest.StashKey[Sequence[Cell]]()
+WORK = pytest.StashKey[Selection]()
 RESUMED = pytest.StashKey[Journal]()
 RUN = pytest.StashKey[Run]()
 ERROR = pytest.StashKey[ExitCode]()
@@ -54,12 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
     with _exit_on_error(config):
         if options["resume"]:
             journal = Journal.resume(Path(options["results"] or "results"), options["resume"])
-            options, environ, cells = again(journal.plan(), options, environ)
+            options, environ = again(journal.plan(), options, environ)
             config.stash[RESUMED] = journal
-            config.stash[CELLS] = cells
         plan = resolve(options, config.getoption("worker"), environ)
+        resumed = config.stash.get(RESUMED, None)
+        config.stash[WORK] = begun(resumed.plan(), plan) if resumed else plan.everything
     config.stash[PLAN] = plan
-    config.stash.setdefault(CELLS, plan.cells)
     config.pluginmanager.register(_Interruption(config))
     # A polite end (a CI job that is cancelled) is one that Ctrl-C asks for too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -73,25 +73,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test per cell."""
-    if "cell" in metafunc.fixturenames:
-        cells = metafunc.config.stash[CELLS]
-        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
+    """A test per cell and per series."""
+    work = metafunc.config.stash[WORK]
+    for name, parts in (("cell", work.cells), ("series", work.series)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, parts, ids=[part.id for part in parts])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find the dataset, see that every backend is there, and open the journal."""
     config = session.config
-    cells = [item.callspec.params["cell"] for item in session.items if hasattr(item, "callspec")]
+    chosen = [item.callspec.params for item in session.items if hasattr(item, "callspec")]
+    selection = Selection(
+        cells=tuple(params["cell"] for params in chosen if "cell" in params),
+        series=tuple(params["series"] for params in chosen if "series" in params),
+    )
     if config.option.collectonly:
         return
     with _exit_on_error(config):
-        if not cells:
-            raise UsageError("no training is selected; look at -k and at the arguments of pytest")
+        if not chosen:
+            raise UsageError("nothing is selected; look at -k and at the arguments of pytest")
         # A copy of stdout as it is now, before pytest captures what the tests print.
         console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
         resumed = config.stash.get(RESUMED, None)
-        config.stash[RUN] = prepare(config.stash[PLAN], cells, resumed, console)
+        config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +157,7 @@ def _exit_on_error(config: pytest.Config) -> Iterator[None]:
     except BenchError as error:
         code, message = error.exit_code, f"error: {error}"
     except KeyboardInterrupt:
-        code, message = ExitCode.INTERRUPTED, "interrupted before anything was trained"
+        code, message = ExitCode.INTERRUPTED, "interrupted before anything was measured"
     except Exception:  # noqa: BLE001 - pytest would leave with a code that means something else
         code, message = ExitCode.INTERNAL, f"a fault of the harness:\n{traceback.format_exc()}"
     else:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError, StorageError, UsageError
 from bench.storage import storage_errors, write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FREE_BYTES_WANTED = 200 << 20
 
@@ -84,7 +84,7 @@ class Journal:
         """Store one finished piece; the JSON file comes last and makes it count.
 
         Args:
-            kind: What it is: `plan` or `accuracy`.
+            kind: What it is: `plan`, `accuracy` or `speed`.
             shard_id: Its name, of letters, digits and `._-`.
             payload: JSON values; with arrays it gets `arrays_sha256`.
             arrays: Arrays to store beside it.
@@ -121,11 +121,17 @@ class Journal:
 
     def attempts(self, prefix: str) -> list[str]:
         """Ids of the shards `<prefix>.try<n>`, in order of n."""
-        return [f"{prefix}.try{number}" for number in self._attempt_numbers(prefix)]
+        return [f"{prefix}.try{number}" for number in self.numbers(f"{prefix}.try")]
 
     def next_attempt(self, prefix: str) -> str:
         """Id of the shard of the next attempt."""
-        return f"{prefix}.try{max(self._attempt_numbers(prefix), default=0) + 1}"
+        return f"{prefix}.try{max(self.numbers(f'{prefix}.try'), default=0) + 1}"
+
+    def numbers(self, prefix: str) -> list[int]:
+        """All n for which something of the shard `<prefix><n>` is there, in order."""
+        pattern = re.compile(re.escape(prefix) + r"(\d+)\.(json|npz)")
+        matches = (pattern.fullmatch(path.name) for path in self._shards.iterdir())
+        return sorted({int(match[1]) for match in matches if match})
 
     def lock(self) -> None:
         """Keep this run to this process, until it ends.
@@ -158,11 +164,6 @@ class Journal:
         if payload is None:
             raise DataError(f"{self._path('plan')}: missing or damaged; start a new run")
         return payload
-
-    def _attempt_numbers(self, prefix: str) -> list[int]:
-        pattern = re.compile(re.escape(prefix) + r"\.try(\d+)\.(json|npz)")
-        matches = (pattern.fullmatch(path.name) for path in self._shards.iterdir())
-        return sorted({int(match[1]) for match in matches if match})
 
     def _path(self, shard_id: str) -> Path:
         if not ID.fullmatch(shard_id):

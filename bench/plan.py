@@ -1,45 +1,66 @@
 """What a run will do: the options, checked, as one frozen plan.
 
-`python -m bench.plan OPTION...` prints the plan (or the one line that says what is wrong with
-the options) before any environment is built. Standard library only.
+Standard library only; `bench.estimate` tells the plan to a person.
 """
 
-import argparse
-import difflib
-import math
-import os
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import models
 from bench.backends import BACKENDS, DEVICES
-from bench.errors import BenchError, DataError, UsageError
-from bench.suites import SUITES
-from bench.workload import Cell
+from bench.errors import UsageError
+from bench.options import (
+    DATASETS,
+    choice,
+    count,
+    duration,
+    interpreters,
+    names,
+    percent,
+)
+from bench.suites import MOST_LAUNCHES, SUITES
+from bench.workload import PHASES, Cell, Lane, Series, Workload
+
+# Where only one of the two is given.
+PRECISION_PERCENT = 3.0
+BUDGET_SECONDS = 3600.0
 
 ROOT = Path(__file__).resolve().parent.parent
-DATASETS = ("auto", "mnist", "digits")
-MNIST_EXAMPLES = 60_000
-DIGITS_EXAMPLES = 1_500
-CELL_START_SECONDS = 12  # import, compile and predict, roughly, on two cores
 
-# Name of the option, placeholder, help. All arrive as text, so that `resolve` words each error.
-OPTIONS = (
-    ("--suite", "NAME", f"{', '.join(SUITES)} (default: default)"),
-    ("--dataset", "NAME", "auto (mnist, else digits; the default), mnist, digits"),
-    ("--mnist", "PATH", "mnist.npz, or a folder with the idx files (or set BENCH_MNIST)"),
-    ("--models", "NAMES", f"comma-separated (default: {','.join(models.names())})"),
-    ("--seeds", "N", "train every cell from seeds 0 ... N-1"),
-    ("--epochs", "N", "epochs of training"),
-    ("--batch-size", "N", "examples in a training step (default: 200)"),
-    ("--results", "DIR", "folder of all runs (default: results)"),
-    ("--resume", "RUN", "go on with this run of the results folder"),
-    ("--worker-timeout", "SECONDS", "give a silent worker up after this (default: 900)"),
-)
-WORKER_OPTION = ("--worker", "BACKEND=PYTHON", "interpreter of a backend; may be repeated")
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a plan is to be done: all of it, or what `-k` chose.
+
+    Attributes:
+        cells: Trainings, one at a time.
+        series: What is measured in turn.
+    """
+
+    cells: tuple[Cell, ...]
+    series: tuple[Series, ...]
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Who is measured in turn, in the order of the plan."""
+        return tuple(dict.fromkeys(series.lane for series in self.series))
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What is measured, in the order of the plan."""
+        return tuple(dict.fromkeys(series.workload for series in self.series))
+
+    @property
+    def backends(self) -> set[str]:
+        """Who must be there."""
+        return {cell.backend for cell in self.cells} | {lane.backend for lane in self.lanes}
+
+    @property
+    def models(self) -> set[str]:
+        """What is trained or timed."""
+        return {cell.model for cell in self.cells} | {work.model for work in self.workloads}
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,12 @@ class Plan:
         epochs: How many epochs.
         batch_size: Examples in a step.
         train_examples: Train on the first so many only; None takes all.
+        launches: How many launches are measured; with a budget, the most there may be.
+        rounds: Rounds of a launch.
+        twins: How many backends get a twin.
+        sweep: More batch sizes to time training at.
+        precision_percent: Half-width of training's intervals to stop at; None never looks.
+        budget_seconds: Time for measuring speed; None takes what it takes.
         workers: Interpreter of each backend.
         results: Folder of all runs.
         timeout_seconds: Longest silence of a worker.
@@ -72,9 +99,20 @@ class Plan:
     epochs: int
     batch_size: int
     train_examples: int | None
+    launches: int
+    rounds: int
+    twins: int
+    sweep: tuple[int, ...]
+    precision_percent: float | None
+    budget_seconds: float | None
     workers: Mapping[str, str]
     results: Path
     timeout_seconds: float
+
+    @property
+    def everything(self) -> Selection:
+        """All that the plan holds."""
+        return Selection(self.cells, self.series)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -85,6 +123,40 @@ class Plan:
             for model in self.models
             for backend in self.backends
         )
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The backends, then the twins of the last of them."""
+        return tuple(
+            Lane(backend, self.device, self.workers[backend], twin)
+            for twin, backends in (
+                (False, self.backends),
+                (True, self.backends[::-1][: self.twins]),
+            )
+            for backend in backends
+        )
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """For each model its phases, the latency of one prediction, and the sweep."""
+        return tuple(
+            Workload(model, "stock", phase, batch_size)
+            for model in self.models
+            for phase, batch_size in (
+                *((phase, self.batch_size) for phase in PHASES),
+                ("predict", 1),
+                *(("train", size) for size in self.sweep if size != self.batch_size),
+            )
+        )
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """Every lane in every workload."""
+        return tuple(Series(workload, lane) for workload in self.workloads for lane in self.lanes)
+
+    def every(self, workload: Workload) -> int:
+        """In which rounds a workload takes part: training in each, all else in every third."""
+        return 1 if (workload.phase, workload.batch_size) == ("train", self.batch_size) else 3
 
 
 def resolve(
@@ -100,45 +172,76 @@ def resolve(
     Raises:
         UsageError: An option cannot be obeyed.
     """
-    suite = SUITES[_choice("--suite", options["suite"] or "default", SUITES)]
-    device = _choice("BENCH_DEVICE", environ.get("BENCH_DEVICE") or "cpu", DEVICES)
-    interpreters = _interpreters(workers)
-    backends = _names(
+    suite = SUITES[choice("--suite", options["suite"] or "default", SUITES)]
+    device = choice("BENCH_DEVICE", environ.get("BENCH_DEVICE") or "cpu", DEVICES)
+    found = interpreters(workers)
+    backends = names(
         "BENCH_BACKENDS",
-        environ.get("BENCH_BACKENDS") or ",".join(interpreters or BACKENDS),
+        environ.get("BENCH_BACKENDS") or ",".join(found or BACKENDS),
         tuple(BACKENDS),
     )
+    precision = percent("--precision", options["precision"], suite.precision_percent)
+    budget = duration("--budget", options["budget"], suite.budget_seconds)
+    open_ended = precision is not None or budget is not None
     mnist = options["mnist"] or environ.get("BENCH_MNIST")
-    dataset = _choice("--dataset", options["dataset"] or "auto", DATASETS)
+    dataset = choice("--dataset", options["dataset"] or "auto", DATASETS)
     if options["mnist"] and dataset == "digits":
         raise UsageError("--mnist PATH and --dataset digits contradict each other")
     return Plan(
         suite=suite.name,
-        models=_names("--models", options["models"] or ",".join(models.names()), models.names()),
+        models=names("--models", options["models"] or ",".join(models.names()), models.names()),
         backends=backends,
         device=device,
         dataset=dataset,
         mnist=Path(mnist) if mnist else None,
-        seeds=_count("--seeds", options["seeds"], suite.seeds),
-        epochs=_count("--epochs", options["epochs"], suite.epochs),
-        batch_size=_count("--batch-size", options["batch_size"], 200),
+        seeds=count("--seeds", options["seeds"], suite.seeds),
+        epochs=count("--epochs", options["epochs"], suite.epochs),
+        batch_size=count("--batch-size", options["batch_size"], 200),
         train_examples=suite.train_examples,
+        launches=MOST_LAUNCHES if open_ended else suite.launches,
+        rounds=suite.rounds,
+        twins=suite.twins,
+        sweep=suite.sweep,
+        precision_percent=(precision or PRECISION_PERCENT) if open_ended else None,
+        budget_seconds=(budget or BUDGET_SECONDS) if open_ended else None,
         workers={
-            backend: interpreters.get(backend, default_interpreter(backend, device))
+            backend: found.get(backend, default_interpreter(backend, device))
             for backend in backends
         },
         results=Path(options["results"] or "results"),
-        timeout_seconds=_count("--worker-timeout", options["worker_timeout"], 900),
+        timeout_seconds=count("--worker-timeout", options["worker_timeout"], 900),
     )
 
 
 # What `--resume` takes from the run itself.
-STORED_OPTIONS = ("suite", "dataset", "models", "seeds", "epochs", "batch_size")
+STORED_OPTIONS = (
+    "suite",
+    "dataset",
+    "models",
+    "seeds",
+    "epochs",
+    "batch_size",
+    "precision",
+    "budget",
+)
 
 
-def plan_payload(plan: Plan) -> dict[str, Any]:
-    """What the run's own plan shard keeps of the plan."""
+def plan_payload(plan: Plan, selection: Selection) -> dict[str, Any]:
+    """What the run's own plan shard keeps of the plan and of what of it is done."""
+    speed = {
+        "workloads": [asdict(workload) for workload in selection.workloads],
+        "lanes": [
+            {"backend": lane.backend, "device": lane.device, "twin": lane.twin}
+            for lane in selection.lanes
+        ],
+        "launches": plan.launches,
+        "rounds": plan.rounds,
+        "precision_percent": plan.precision_percent,
+        "budget_seconds": plan.budget_seconds,
+    }
     return {
+        "cells": [asdict(cell) for cell in selection.cells],
+        "speed": speed if selection.series else None,
         "suite": plan.suite,
         "models": list(plan.models),
         "backends": list(plan.backends),
@@ -149,8 +252,8 @@ def plan_payload(plan: Plan) -> dict[str, Any]:
 
 def again(
     stored: Mapping[str, Any], options: Mapping[str, str | None], environ: Mapping[str, str]
-) -> tuple[dict[str, str | None], dict[str, str], tuple[Cell, ...]]:
-    """Options, variables and cells with which a stored run goes on.
+) -> tuple[dict[str, str | None], dict[str, str]]:
+    """Options and variables with which a stored run goes on.
 
     Raises:
         UsageError: An option was given that the run has decided already.
@@ -172,117 +275,33 @@ def again(
         "BENCH_BACKENDS": ",".join(stored["backends"]),
         "BENCH_DEVICE": stored["device"],
     }
+    if stored["speed"]:
+        decided |= _decided_stop(stored["speed"])
+    return {**options, **decided}, {**environ, **selected}
+
+
+def _decided_stop(speed: Mapping[str, Any]) -> dict[str, str]:
+    if speed["budget_seconds"] is None:
+        return {}
+    return {
+        "budget": f"{speed['budget_seconds']:.0f}s",
+        "precision": f"{speed['precision_percent']:g}",
+    }
+
+
+def begun(stored: Mapping[str, Any], plan: Plan) -> Selection:
+    """What a stored run selected of `plan`, which was resolved as `again` says."""
     cells = tuple(Cell(**cell) for cell in stored["cells"])
-    return {**options, **decided}, {**environ, **selected}, cells
+    if stored["speed"] is None:
+        return Selection(cells, ())
+    workloads = [Workload(**workload) for workload in stored["speed"]["workloads"]]
+    lanes = [
+        Lane(lane["backend"], lane["device"], plan.workers[lane["backend"]], lane["twin"])
+        for lane in stored["speed"]["lanes"]
+    ]
+    return Selection(cells, tuple(Series(each, lane) for each in workloads for lane in lanes))
 
 
 def default_interpreter(backend: str, device: str) -> str:
     """Where `nox -s 'worker(<backend>-<device>)'` puts the interpreter."""
     return str(ROOT / ".nox" / f"worker-{backend}-{device}" / "bin" / "python")
-
-
-def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = None) -> float:
-    """A rough guess, from rates seen on two cores, for before anything is measured.
-
-    Args:
-        plan: The plan.
-        cells: Those that are to be trained.
-        examples: Training examples of the dataset, where it is known already.
-    """
-    examples = examples or (DIGITS_EXAMPLES if plan.dataset == "digits" else MNIST_EXAMPLES)
-    share = min(plan.train_examples or examples, examples) / MNIST_EXAMPLES
-    return sum(
-        CELL_START_SECONDS + plan.epochs * share * BACKENDS[cell.backend].epoch_seconds
-        for cell in cells
-    )
-
-
-def describe(plan: Plan, cells: Sequence[Cell]) -> str:
-    """What training `cells` by this plan means, in a few lines for a person."""
-    minutes = math.ceil(estimated_seconds(plan, cells) / 60)
-    device = "the CPU" if plan.device == "cpu" else "the GPU"
-    dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
-    examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
-    return (
-        f"Keras Backend Bench, suite {plan.suite}: train and test {' and '.join(plan.models)}\n"
-        f"under {', '.join(plan.backends)} on {device}, from the same weights,\n"
-        f"with the same batches: {_number(len(cells), 'training')} of "
-        f"{_number(plan.epochs, 'epoch')}{examples}, batch {plan.batch_size},\n"
-        f"dataset {dataset}. About {minutes} min on two cores."
-    )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _choice(option: str, value: str, choices: Sequence[str] | Mapping[str, object]) -> str:
-    if value not in choices:
-        raise UsageError(f"{option}: unknown {value!r}; choose from {', '.join(choices)}")
-    return value
-
-
-def _names(option: str, value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
-    """The chosen names in the order of `choices`, each once."""
-    given = [name.strip() for name in value.split(",")]
-    for name in given:
-        _choice(option, name, choices)
-    return tuple(name for name in choices if name in given)
-
-
-def _count(option: str, value: str | None, default: int) -> int:
-    if value is None:
-        return default
-    if not (value.isascii() and value.isdigit() and 0 < int(value) <= 1_000_000):
-        raise UsageError(f"{option}: a whole number from 1 to 1,000,000 is wanted, not {value!r}")
-    return int(value)
-
-
-def _interpreters(workers: Sequence[str]) -> dict[str, str]:
-    interpreters = {}
-    for text in workers:
-        backend, separator, python = text.partition("=")
-        if not separator or not python:
-            raise UsageError(f"--worker: BACKEND=PYTHON is wanted, not {text!r}")
-        interpreters[_choice("--worker", backend, BACKENDS)] = python
-    return interpreters
-
-
-def _check_spelling(others: Sequence[str]) -> None:
-    """What is not ours is pytest's, unless it looks like a slip."""
-    ours = [flag for flag, _, _ in OPTIONS]
-    for other in others:
-        near = difflib.get_close_matches(other.partition("=")[0], ours, n=1, cutoff=0.8)
-        if near:
-            raise UsageError(f"unknown option {other}; did you mean {near[0]}?")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Print the plan for these options, ignoring those that are pytest's."""
-    parser = argparse.ArgumentParser(prog="bench", add_help=False, allow_abbrev=False)
-    for flag, metavar, text in OPTIONS:
-        parser.add_argument(flag, metavar=metavar, help=text)
-    flag, metavar, text = WORKER_OPTION
-    parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
-    known, others = parser.parse_known_args(arguments)
-    options = vars(known)
-    try:
-        _check_spelling(others)
-        results, resume = Path(options["results"] or "results"), options["resume"]
-        if resume and not (results / resume / "shards" / "plan.json").exists():
-            raise UsageError(f"--resume: no run {resume!r} in {results}")
-        if resume:
-            print(f"Keras Backend Bench: go on with {results / resume}.")
-        else:
-            plan = resolve(options, options["worker"], os.environ)
-            if plan.mnist and not plan.mnist.exists():
-                raise DataError(f"{plan.mnist}: no such file or folder; MNIST is wanted here")
-            print(describe(plan, plan.cells))
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -6,7 +6,8 @@ from typing import Any
 
 from bench.errors import BenchError, ExitCode, WorkerError
 from bench.plan import Plan
-from bench.remote import Lane, Worker
+from bench.remote import Worker
+from bench.workload import Lane
 
 GREETING_SECONDS = 300  # importing a framework from a slow disk
 

@@ -70,8 +70,20 @@ class Progress:
         """`cell` is done; `outcome` says in a few words what came of it."""
         self._line(f"{self._name(cell)}  {outcome}")
 
+    @contextmanager
+    def speed(self) -> Iterator[Callable[[str], None]]:
+        """While launches are measured; gives a function that takes a line on how far it is."""
+        if self._console.is_terminal:
+            self._live.start()
+        try:
+            yield lambda text: self._draw(f"speed  {text}")
+        finally:
+            self._live.stop()
+
     def _show(self, cell: Cell, text: str, done: float = 0.0) -> None:
-        text = f"{self._name(cell)}  {text}  {self._time_left(cell, done)}"
+        self._draw(f"{self._name(cell)}  {text}  {self._time_left(cell, done)}")
+
+    def _draw(self, text: str) -> None:
         if self._console.is_terminal:
             line = Text(text, no_wrap=True, overflow="ellipsis", style="bold")
             self._live.update(line, refresh=True)

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,22 +20,15 @@ from typing import Any, Self
 from bench import wire
 from bench.environment import worker_environment
 from bench.errors import WorkerError
+from bench.workload import Lane
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_BYTES = 1 << 16
+RECORDED_CHARACTERS = 4000
 GRACE_SECONDS = 5
 # How often the coordinator looks whether a silent worker still lives. Its death closes the
 # pipe and is seen at once, unless a child of the worker holds the pipe open.
 POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Lane:
-    """A backend on a device, and the interpreter that has it."""
-
-    backend: str
-    device: str
-    python: str
 
 
 class Worker:
@@ -168,14 +160,17 @@ class Worker:
 
     def close(self) -> None:
         """Let the worker end by itself: it leaves when its requests end."""
-        os.close(self._requests)
-        self._requests = -1
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(GRACE_SECONDS)
+        if self._requests >= 0:
+            os.close(self._requests)
+            self._requests = -1
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE_SECONDS)
         self.kill()
 
     def kill(self) -> None:
         """End the whole process group, by SIGTERM first; then free pipes and folder."""
+        if self._replies < 0:
+            return  # done already
         if self._process.poll() is None:
             self._signal_group(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -249,12 +244,17 @@ class Worker:
         return self._fault("crashed", f"left with exit code {code}")
 
     def _fault(self, status: str, what: str, log: str = "") -> WorkerError:
-        lane = f"{self.lane.backend} on {self.lane.device}"
+        lane = f"{self.lane.name} on {self.lane.device}"
         return WorkerError(status, f"{lane}: {what}", log or self._log.text())
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def failure(error: WorkerError) -> dict[str, Any]:
+    """What a record keeps of a worker's end."""
+    return {"status": error.status, "error": str(error), "log": error.log[-RECORDED_CHARACTERS:]}
 
 
 class _LogTail:

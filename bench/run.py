@@ -1,7 +1,6 @@
 """A run before its first training: dataset, backends and journal, found and checked in turn."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rich.console import Console
@@ -9,11 +8,12 @@ from rich.console import Console
 from bench import data
 from bench.accuracy import finished, protocol
 from bench.errors import DataError, ExitCode
+from bench.estimate import describe, estimated_seconds
 from bench.journal import Journal
-from bench.plan import Plan, describe, estimated_seconds, plan_payload
+from bench.launches import stored as launched
+from bench.plan import Plan, Selection, plan_payload
 from bench.preflight import greet_backends
 from bench.progress import Progress
-from bench.workload import Cell
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Run:
 
     Attributes:
         plan: What was asked for.
+        selection: What of it is done.
         dataset: What to train on.
         journal: Where results go.
         progress: What the person at the terminal sees.
@@ -29,43 +30,50 @@ class Run:
     """
 
     plan: Plan
+    selection: Selection
     dataset: data.Dataset
     journal: Journal
     progress: Progress
     exit_code: ExitCode = ExitCode.OK
 
 
-def prepare(plan: Plan, cells: Sequence[Cell], resumed: Journal | None, console: Console) -> Run:
-    """Find the dataset, greet the backends of `cells` and open the journal.
+def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: Console) -> Run:
+    """Find the dataset, greet the backends that are wanted and open the journal.
 
     Args:
         plan: What was asked for.
-        cells: The trainings that were selected of it.
+        selection: What of it is to be done.
         resumed: The run to go on with; None starts a new one.
         console: Where a person looks.
 
     Raises:
         BenchError: Something is missing; then no new run was begun.
     """
-    chosen = {cell.backend for cell in cells}
+    chosen = selection.backends
     plan = replace(plan, backends=tuple(name for name in plan.backends if name in chosen))
     if resumed is None:
-        say(console, describe(plan, cells))
+        say(console, describe(plan, selection))
     else:
-        done = sum(finished(resumed, cell) is not None for cell in cells)
-        say(console, f"Keras Backend Bench: {done} of {len(cells)} trainings are done.")
+        done = sum(finished(resumed, cell) is not None for cell in selection.cells)
+        launches = len(launched(resumed))
+        say(
+            console,
+            f"Keras Backend Bench: {done} of {len(selection.cells)} trainings and {launches} "
+            "launches are done.",
+        )
     dataset = _dataset(plan, resumed)
     if dataset.note:
         say(console, _banner(dataset))
     say(console, f"Starting {', '.join(plan.backends)} once, to see that they are there.")
     for backend, hello in greet_backends(plan).items():
         say(console, f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
-    journal = resumed or _begin(plan, dataset, cells)
+    journal = resumed or _begin(plan, dataset, selection)
     journal.lock()
     journal.point_latest()
     say(console, f"results: {journal.folder}\n")
     estimate = partial(estimated_seconds, plan, examples=dataset.train_examples)
-    return Run(plan, dataset, journal, Progress(console, cells, estimate))
+    progress = Progress(console, selection.cells, estimate)
+    return Run(plan, selection, dataset, journal, progress)
 
 
 def say(console: Console, text: str) -> None:
@@ -73,12 +81,11 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _begin(plan: Plan, dataset: data.Dataset, cells: Sequence[Cell]) -> Journal:
+def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:
     journal = Journal.create(plan.results)
-    payload = plan_payload(plan) | {
+    payload = plan_payload(plan, selection) | {
         "protocol": protocol(plan, dataset),
         "dataset_note": dataset.note,
-        "cells": [asdict(cell) for cell in cells],
     }
     journal.write("plan", "plan", payload)
     return journal

@@ -11,21 +11,46 @@ class Suite:
         name: What `--suite` takes.
         epochs: Training epochs of each cell.
         seeds: How many seeds each cell is trained with.
+        launches: How many launches the speed half has; with a budget, the most it may have.
+        rounds: Rounds of a launch.
+        twins: How many backends get an A/A twin.
+        sweep: More batch sizes to time training at.
+        precision_percent: Stop when every interval of training is this narrow to each side.
+        budget_seconds: Start no launch that would end later than this.
         train_examples: Train on the first so many examples only; None takes all.
     """
 
     name: str
     epochs: int
     seeds: int
+    launches: int
+    rounds: int
+    twins: int = 0
+    sweep: tuple[int, ...] = ()
+    precision_percent: float | None = None
+    budget_seconds: float | None = None
     train_examples: int | None = None
 
+
+MOST_LAUNCHES = 40
+SWEEP = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("smoke", epochs=1, seeds=1, train_examples=12_000),
+        Suite("smoke", epochs=1, seeds=1, launches=1, rounds=6, train_examples=12_000),
         # The protocol of the reference experiment, once.
-        Suite("default", epochs=10, seeds=1),
-        Suite("full", epochs=10, seeds=10),
+        Suite("default", epochs=10, seeds=1, launches=3, rounds=6, twins=1),
+        Suite(
+            "full",
+            epochs=10,
+            seeds=10,
+            launches=MOST_LAUNCHES,
+            rounds=6,
+            twins=3,
+            sweep=SWEEP,
+            precision_percent=3,
+            budget_seconds=3600,
+        ),
     )
 }

@@ -36,7 +36,7 @@ def test_accuracy(cell: Cell, run: Run, benchmark: BenchmarkFixture) -> None:
     protocol = payload["protocol"]
     record(
         benchmark,
-        f"{cell.model} {cell.variant} train batch {protocol['batch_size']}",
+        f"{cell.model} {cell.variant} epoch, batch {protocol['batch_size']}",
         [epoch["train_seconds"] for epoch in payload["training"]["epochs"]],
         {"cell": payload["cell"], "protocol": protocol, "worker": payload["worker"]},
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan import OPTIONS, WORKER_OPTION, resolve
+from bench.options import OPTIONS, WORKER_OPTION
+from bench.plan import resolve
 
 NO_OPTIONS = dict.fromkeys(flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS)
 

@@ -1,7 +1,7 @@
 """A worker that imports no framework and misbehaves as it is told.
 
 `python -m tests.fake_worker BEHAVIOUR -m bench.worker REQUESTS REPLIES`. A behaviour strikes
-when training is asked for; `good` answers like a real worker.
+when training or a turn is asked for; `good` answers like a real worker.
 """
 
 import faulthandler
@@ -10,6 +10,8 @@ import queue
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from bench import wire
 from bench.worker import _die_with_parent, _receive
 
 EPOCH = {
+    "feed_seconds": 0.125,
     "train_seconds": 0.25,
     "test_seconds": 0.125,
     "train_loss": 0.5,
@@ -67,12 +70,55 @@ def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]
         "weights_sha256": "a" * 64,
         "batches_sha256": ("c" if behaviour == "other_batches" else "b") * 64,
         "steps": steps - (behaviour == "too_few_steps"),
+        "load_seconds": 0.25,
         "build_seconds": 0.5,
         "first_step_seconds": 1.5,
+        "second_step_seconds": 0.125,
         "peak_rss_mib": 512.0,
         "jit_compile": False,
         "epochs": epochs,
     }
+
+
+def prepare(request: dict[str, Any]) -> dict[str, Any]:
+    preparation = {
+        "parameters": 100,
+        "weights_sha256": "a" * 64,
+        "jit_compile": False,
+        "build_seconds": 0.5,
+        "first_step_seconds": 1.5,
+        "second_step_seconds": 0.125,
+        "forward_flops": 1000,
+        "train_flops": 3000,
+    }
+    return {"preparations": [{"model": name, **preparation} for name in request["models"]]}
+
+
+def turn(request: dict[str, Any]) -> dict[str, Any]:
+    """Samples so short that even this worker has not answered sooner."""
+    steps, step_seconds = request["steps"], 1e-6
+    workload = request["workload"]
+    latency = (workload["phase"], workload["batch_size"]) == ("predict", 1)
+    return {
+        "seconds": steps * step_seconds,
+        "one_step_seconds": None if latency else step_seconds,
+        "outside_seconds": 0.0,
+        "steps": steps,
+        "latencies": [step_seconds] * steps if latency else [],
+        "cpu_seconds": 0.0,
+        "minor_faults": 0,
+        "compilations": 0,
+        "turn_cpu_seconds": time.process_time(),
+    }
+
+
+SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "prepare": prepare,
+    "warm_up": lambda _: {"steps": 24, "seconds": 0.001, "steady": True},
+    "calibrate": lambda _: {"steps": 8},
+    "turn": turn,
+    "usage": lambda _: {"peak_rss_mib": 512.0},
+}
 
 
 def strike(behaviour: str, replies: int) -> None:
@@ -140,6 +186,11 @@ def main() -> None:
                 )
             else:
                 reply("result", hello(behaviour))
+            continue
+        if request["call"] in SLOTS:
+            if request["call"] == "turn":
+                strike(behaviour, replies)
+            reply("result", SLOTS[request["call"]](request["arguments"]))
             continue
         strike(behaviour, replies)
         if behaviour == "raises":

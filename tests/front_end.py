@@ -11,10 +11,14 @@ PYTEST = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider"]
 
 
 def command(results: Path, workers: dict[str, str], *options: str) -> list[str]:
-    """A run on the digits; a resumed one takes the dataset from the run."""
+    """The accuracy half of a run on the digits, unless `-k` chooses otherwise.
+
+    A resumed run takes the dataset, and what is to be done, from the run.
+    """
+    part = [] if "-k" in options or "--resume" in options else ["-k", "test_accuracy"]
     dataset = [] if "--resume" in options else ["--dataset", "digits"]
     interpreters = [f"--worker={backend}={python}" for backend, python in workers.items()]
-    return [*PYTEST, *dataset, "--results", str(results), *interpreters, *options]
+    return [*PYTEST, *dataset, "--results", str(results), *interpreters, *part, *options]
 
 
 def environment(**variables: str) -> dict[str, str]:

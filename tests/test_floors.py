@@ -14,6 +14,8 @@ BOTTOM = {
     "bench.data",
     "bench.environment",
     "bench.errors",
+    "bench.estimate",
+    "bench.options",
     "bench.order",
     "bench.plan",
     "bench.schedule",
@@ -23,6 +25,9 @@ BOTTOM = {
     "bench.workload",
 }
 WORKER = {
+    "bench.allocator",
+    "bench.flops",
+    "bench.slots",
     "bench.loops.jax",
     "bench.loops.tensorflow",
     "bench.loops.torch",
@@ -31,13 +36,27 @@ WORKER = {
 }
 COORDINATOR = {
     "bench.accuracy",
+    "bench.anchor",
+    "bench.evidence",
+    "bench.launches",
+    "bench.measure",
     "bench.journal",
     "bench.preflight",
     "bench.progress",
     "bench.remote",
 }
-FRONT_END = {"bench.conftest", "bench.recorder", "bench.run", "bench.test_accuracy"}
+FRONT_END = {
+    "bench.conftest",
+    "bench.recorder",
+    "bench.run",
+    "bench.selfcheck",
+    "bench.test_accuracy",
+    "bench.test_speed",
+}
 STDLIB_ALONE = {
+    "bench.allocator",
+    "bench.estimate",
+    "bench.options",
     "bench.backends",
     "bench.environment",
     "bench.errors",

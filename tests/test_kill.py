@@ -14,7 +14,8 @@ import pytest
 from bench.errors import WorkerError
 from bench.journal import Journal
 from bench.plan import ROOT
-from bench.remote import Lane, Worker
+from bench.remote import Worker
+from bench.workload import Lane
 from reports import shards
 from tests.front_end import command, environment, run_bench
 

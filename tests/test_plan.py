@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from bench import plan
+from bench import estimate, plan
 from bench.errors import UsageError
 from bench.plan import ROOT, Plan
 from tests.conftest import NO_OPTIONS
@@ -81,17 +81,51 @@ def test_bad_names_are_told_with_the_good_ones(
         resolve(environ, workers, **options)
 
 
-def test_a_stored_plan_resolves_to_itself() -> None:
-    first = resolve({"BENCH_BACKENDS": "jax,torch"}, suite="smoke", seeds="2", epochs="4")
-    stored = plan.plan_payload(first) | {
-        "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200},
-        "cells": [],
+@pytest.mark.parametrize("stop", [{}, {"budget": "10m"}, {"precision": "2.5%"}])
+@pytest.mark.parametrize("suite", ["smoke", "full"])
+def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> None:
+    first = resolve(
+        {"BENCH_BACKENDS": "jax,torch"},
+        suite=suite,
+        seeds="2",
+        epochs="4",
+        dataset="digits",
+        **stop,
+    )
+    stored = plan.plan_payload(first, first.everything) | {
+        "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200}
     }
-    options, environ, _ = plan.again(stored, {**NO_OPTIONS, "resume": "r"}, {})
+    options, environ = plan.again(stored, {**NO_OPTIONS, "resume": "r"}, {})
     second = plan.resolve(options, (), environ)
-    assert second.cells == first.cells
-    assert (second.epochs, second.train_examples) == (first.epochs, first.train_examples)
-    assert second.dataset == "digits"
+    assert second == first
+    assert plan.begun(stored, second) == first.everything
+
+
+def test_a_stored_selection_comes_back() -> None:
+    first = resolve()
+    chosen = plan.Selection(first.cells[:2], ())
+    stored = plan.plan_payload(first, chosen)
+    assert stored["speed"] is None
+    assert plan.begun(stored, first) == chosen
+
+
+def test_training_is_swept_in_full_alone() -> None:
+    sizes = [w.batch_size for w in resolve(suite="full").workloads if w.phase == "train"]
+    assert sorted(set(sizes)) == [32, 64, 128, 200, 256, 512, 1024, 2048, 4096]
+    assert {w.batch_size for w in resolve().workloads} == {1, 200}
+
+
+def test_twins_are_lanes_of_the_last_backends() -> None:
+    names = [lane.name for lane in resolve().lanes]
+    assert names == ["tensorflow", "jax", "torch", "torch-twin"]
+    assert len(resolve(suite="smoke").lanes) == 3
+    assert len(resolve(suite="full").lanes) == 6
+
+
+@pytest.mark.parametrize("text", ["0", "0%", "-1", "three", "3%%", "100%"])
+def test_a_precision_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(UsageError, match="--precision"):
+        resolve(precision=text)
 
 
 def test_a_resumed_run_takes_no_other_plan() -> None:
@@ -101,7 +135,8 @@ def test_a_resumed_run_takes_no_other_plan() -> None:
 
 def test_the_estimate_grows_with_the_work() -> None:
     def seconds(p: Plan) -> float:
-        return plan.estimated_seconds(p, p.cells)
+        training = estimate.estimated_seconds(p, p.cells)
+        return training + estimate.measuring_seconds(p, p.everything)
 
     assert seconds(resolve(suite="smoke")) < seconds(resolve(dataset="digits", epochs="20"))
     assert seconds(resolve(epochs="20")) > seconds(resolve()) > seconds(resolve(epochs="5"))
@@ -114,6 +149,8 @@ def test_the_estimate_grows_with_the_work() -> None:
         (["--resume", "nothing"], 2, "error: --resume: no run 'nothing' in results"),
         (["--epoch", "3"], 2, "error: unknown option --epoch; did you mean --epochs?"),
         (["--mnist", "/nothing"], 5, "error: /nothing: no such file"),
+        (["-k", "speed", "--budget", "10m"], 0, "at most 10 min"),
+        (["--budget", "soon"], 2, "error: --budget: a time like 90s, 10m or 1h is wanted"),
         (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 to 1,000,000 is wanted"),
     ],
 )
@@ -121,7 +158,7 @@ def test_the_plan_is_told_before_anything_is_built(
     arguments: list[str], code: int, text: str
 ) -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "bench.plan", *arguments],
+        [sys.executable, "-m", "bench.estimate", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

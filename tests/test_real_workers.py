@@ -8,7 +8,8 @@ import pytest
 
 from bench.errors import WorkerError
 from bench.plan import resolve
-from bench.remote import Lane, Worker
+from bench.remote import Worker
+from bench.workload import Lane
 from reports import accuracy, shards
 from tests.conftest import NO_OPTIONS
 from tests.front_end import run_bench

@@ -8,7 +8,8 @@ import pytest
 from bench import remote
 from bench.errors import ExitCode, WorkerError
 from bench.preflight import PreflightError, greet_backends
-from bench.remote import Lane, Worker
+from bench.remote import Worker
+from bench.workload import Lane
 from tests.test_plan import resolve
 
 FakePython = Callable[[str], str]

@@ -1,0 +1,124 @@
+"""What a run will do and how long it will take, told to a person before anything is built.
+
+`python -m bench.estimate OPTION...` prints it, or the one line that says what is wrong with the
+options. Standard library only.
+"""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.backends import BACKENDS
+from bench.errors import BenchError, DataError, UsageError
+from bench.options import OPTIONS, WORKER_OPTION, check_spelling
+from bench.plan import Plan, Selection, resolve
+from bench.workload import Cell
+
+MNIST_EXAMPLES = 60_000
+DIGITS_EXAMPLES = 1_500
+# Roughly, on two cores: import, compile and predict; the same for a lane among others; its
+# warm-up in one workload; its turn.
+CELL_START_SECONDS = 12
+LANE_START_SECONDS = 4
+WARM_UP_SECONDS = 1.2
+TURN_SECONDS = 0.4
+
+
+def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = None) -> float:
+    """A rough guess, from rates seen on two cores, for before anything is measured.
+
+    Args:
+        plan: The plan.
+        cells: Those that are to be trained.
+        examples: Training examples of the dataset, where it is known already.
+    """
+    examples = examples or (DIGITS_EXAMPLES if plan.dataset == "digits" else MNIST_EXAMPLES)
+    share = min(plan.train_examples or examples, examples) / MNIST_EXAMPLES
+    return sum(
+        CELL_START_SECONDS + plan.epochs * share * BACKENDS[cell.backend].epoch_seconds
+        for cell in cells
+    )
+
+
+def measuring_seconds(plan: Plan, selection: Selection) -> float:
+    """A rough guess for the speed half; the budget, where there is one."""
+    if not selection.series or plan.budget_seconds:
+        return plan.budget_seconds or 0
+    rounds = sum(plan.rounds // plan.every(workload) for workload in selection.workloads)
+    launch = LANE_START_SECONDS + len(selection.workloads) * WARM_UP_SECONDS + rounds * TURN_SECONDS
+    return plan.launches * len(selection.lanes) * launch
+
+
+def describe(plan: Plan, selection: Selection) -> str:
+    """What doing this of the plan means, in a few lines for a person."""
+    seconds = estimated_seconds(plan, selection.cells) + measuring_seconds(plan, selection)
+    minutes = math.ceil(seconds / 60)
+    device = "the CPU" if plan.device == "cpu" else "the GPU"
+    dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
+    examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
+    backends = [name for name in plan.backends if name in selection.backends]
+    models = [name for name in plan.models if name in selection.models]
+    lines = [
+        f"Keras Backend Bench, suite {plan.suite}: {' and '.join(models)}",
+        f"under {', '.join(backends)} on {device}, dataset {dataset}.",
+    ]
+    if selection.cells:
+        lines.append(
+            f"Accuracy: {_number(len(selection.cells), 'training')} of "
+            f"{_number(plan.epochs, 'epoch')}{examples}, batch {plan.batch_size}, from the same\n"
+            "weights with the same batches."
+        )
+    if selection.series:
+        lines.append(
+            f"Speed: {_launches(plan)} of {_number(len(selection.lanes), 'lane')} in turn."
+        )
+    lines.append(f"About {minutes} min on two cores.")
+    return "\n".join(lines)
+
+
+def _launches(plan: Plan) -> str:
+    if plan.budget_seconds is None:
+        return _number(plan.launches, "launch")
+    return (
+        f"launches until training's ratios are known to {plan.precision_percent:g} %, "
+        f"at most {plan.budget_seconds / 60:g} min,\n"
+        "each"
+    )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith('ch') else 's'}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the plan for these options, ignoring those that are pytest's."""
+    parser = argparse.ArgumentParser(prog="bench", add_help=False, allow_abbrev=False)
+    for flag, metavar, text in OPTIONS:
+        parser.add_argument(flag, metavar=metavar, help=text)
+    flag, metavar, text = WORKER_OPTION
+    parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
+    known, others = parser.parse_known_args(arguments)
+    options = vars(known)
+    try:
+        check_spelling(others)
+        results, resume = Path(options["results"] or "results"), options["resume"]
+        if resume and not (results / resume / "shards" / "plan.json").exists():
+            raise UsageError(f"--resume: no run {resume!r} in {results}")
+        if resume:
+            print(f"Keras Backend Bench: go on with {results / resume}.")
+        else:
+            plan = resolve(options, options["worker"], os.environ)
+            if plan.mnist and not plan.mnist.exists():
+                raise DataError(f"{plan.mnist}: no such file or folder; MNIST is wanted here")
+            print(describe(plan, plan.everything))
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

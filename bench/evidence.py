@@ -1,0 +1,102 @@
+"""What the kernel counted while a round ran: evidence that may void it, whatever its times were."""
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Version 2 of control groups and version 1, in seconds per unit of their counter.
+_THROTTLED = (
+    ("/sys/fs/cgroup/cpu.stat", "throttled_usec", 1e-6),
+    ("/sys/fs/cgroup/cpu/cpu.stat", "throttled_time", 1e-9),
+    ("/sys/fs/cgroup/cpu.stat", "throttled_time", 1e-9),
+)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Readings at one moment, all in seconds since some beginning of their own."""
+
+    monotonic: float
+    suspended: float
+    throttled: float
+    steal: float
+    cpu: tuple[float, ...]
+
+
+def read(processes: Sequence[psutil.Process]) -> Counters:
+    """Read all counters; `cpu` has one entry for each process, NaN for one that is gone."""
+    return Counters(
+        monotonic=time.monotonic(),
+        suspended=_suspended(),
+        throttled=_throttled(),
+        steal=float(getattr(psutil.cpu_times(), "steal", 0.0)),
+        cpu=tuple(_cpu(process) for process in processes),
+    )
+
+
+def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict[str, Any]:
+    """What `reports.speed_schema.Evidence` says of the time between two readings.
+
+    Args:
+        before: The first reading.
+        after: The second, of the same processes.
+        own_cpu: CPU seconds that each process used in its own turns.
+    """
+    seconds = after.monotonic - before.monotonic
+    readings = zip(before.cpu, after.cpu, own_cpu, strict=True)
+    idle = [end - start - own for start, end, own in readings if not math.isnan(end - start)]
+    cores = psutil.cpu_count() or 1
+    return {
+        "seconds": seconds,
+        "steal_percent": 100 * max(0.0, after.steal - before.steal) / (seconds * cores),
+        "throttled_seconds": max(0.0, after.throttled - before.throttled),
+        "suspended_seconds": max(0.0, after.suspended - before.suspended),
+        "idle_cpu_percent": 100 * max([0.0, *idle]) / seconds,
+    }
+
+
+def state(cores: Sequence[int]) -> dict[str, Any]:
+    """What `reports.speed_schema.MachineState` says of this moment."""
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return {
+        "load": psutil.getloadavg()[0],
+        "memory_available_mib": psutil.virtual_memory().available >> 20,
+        "governor": governor.read_text(encoding="ascii").strip() if governor.exists() else None,
+        "affinity": sorted(cores),
+    }
+
+
+def _suspended() -> float:
+    """How long the machine has slept since it started: only one of the two clocks counts it."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def _throttled() -> float:
+    for name, key, unit in _THROTTLED:
+        file = Path(name)
+        if file.exists():
+            for line in file.read_text(encoding="ascii").splitlines():
+                counter, _, value = line.partition(" ")
+                if counter == key:
+                    return int(value) * unit
+    return 0.0
+
+
+def _cpu(process: psutil.Process) -> float:
+    """CPU seconds of a process; where the system has it, by its own clock, which has no ticks."""
+    try:
+        if sys.platform == "linux":
+            # What clock_getcpuclockid(3) computes; the standard library has no name for it.
+            return time.clock_gettime((~process.pid << 3) | 2)
+        times = process.cpu_times()
+    except (psutil.NoSuchProcess, OSError):
+        return math.nan  # it is gone
+    return float(times.user + times.system)

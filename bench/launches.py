@@ -1,0 +1,130 @@
+"""The speed half of a run: launch after launch, until plan, precision or budget says stop.
+
+It never stops because a difference became significant: that would call identical things different
+in one run of five.
+"""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.data import Dataset
+from bench.journal import Journal
+from bench.measure import failed_lanes, known_steps, run_launch
+from bench.plan import ROOT, Plan, Selection
+
+PREFIX = "speed-launch"
+# When the precision is looked at. Earlier, an interval that is narrow by luck would stop the run
+# (docs/measuring.md has the figures).
+LOOKS = (8, 10, 12, 16, 20, 24, 28, 32, 36)
+# A lane that fails is started again with the next launch, once.
+CHANCES = 2
+
+Payload = dict[str, Any]
+
+
+def stored(journal: Journal) -> list[Payload]:
+    """Payloads of the launches that the run has already."""
+    payloads = (journal.read("speed", _shard_id(n)) for n in journal.numbers(PREFIX))
+    return [payload for payload in payloads if payload is not None]
+
+
+def measure(
+    plan: Plan,
+    selection: Selection,
+    dataset: Dataset,
+    journal: Journal,
+    tell: Callable[[str], None],
+) -> list[Payload]:
+    """Measure the selected series and store a shard after each launch.
+
+    Args:
+        plan: Sizes, precision and budget.
+        selection: Lanes and workloads.
+        dataset: What on.
+        journal: Where the shards go; launches that it has count.
+        tell: Takes a line on how far it is.
+
+    Returns:
+        The payloads of all launches.
+    """
+    payloads = stored(journal)
+    steps = known_steps(payloads, selection.lanes)
+    while not finished(plan, selection, payloads, lambda: half_width_percent(journal)):
+        number = max(journal.numbers(PREFIX), default=0) + 1
+        name = f"launch {len(payloads) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
+        lanes = [lane for lane in selection.lanes if lane.name not in _given_up(payloads)]
+        payload = run_launch(
+            number,
+            plan,
+            lanes,
+            selection.workloads,
+            dataset,
+            steps,
+            lambda text, name=name: tell(f"{name}: {text}"),  # type: ignore[misc]
+        )
+        journal.write("speed", _shard_id(number), payload)
+        payloads.append(payload)
+    return payloads
+
+
+def finished(
+    plan: Plan,
+    selection: Selection,
+    payloads: Sequence[Payload],
+    half_width: Callable[[], float],
+) -> bool:
+    """Whether no further launch is wanted.
+
+    Args:
+        plan: Launches, precision and budget.
+        selection: Who is measured.
+        payloads: The launches so far.
+        half_width: Gives the widest half-width of training's ratios so far, in percent.
+    """
+    given_up = _given_up(payloads)
+    whole = sum(not set(failed_lanes(payload)) - given_up for payload in payloads)
+    if whole >= plan.launches or all(lane.name in given_up for lane in selection.lanes):
+        return True
+    if plan.budget_seconds is not None and payloads:
+        durations = [_seconds(payload) for payload in payloads]
+        if sum(durations) + max(durations[-3:]) > plan.budget_seconds:
+            return True
+    if plan.precision_percent is not None and whole in LOOKS:
+        return half_width() <= plan.precision_percent
+    return False
+
+
+def half_width_percent(journal: Journal) -> float:
+    """What `python -m reports.precision` says of the run so far.
+
+    Statistics live in `reports`, which reads shards alone, so it is asked as a program.
+    """
+    told = subprocess.run(
+        [sys.executable, "-m", "reports.precision", str(journal.folder.resolve())],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(told.stdout)
+
+
+def _given_up(payloads: Sequence[Payload]) -> set[str]:
+    failures = Counter(name for payload in payloads for name in failed_lanes(payload))
+    return {name for name, times in failures.items() if times >= CHANCES}
+
+
+def _is_fixed(plan: Plan) -> bool:
+    return plan.budget_seconds is None
+
+
+def _seconds(payload: Payload) -> float:
+    parts = ("start_seconds", "warm_up_seconds", "measuring_seconds")
+    return float(sum(payload[part] for part in parts))
+
+
+def _shard_id(number: int) -> str:
+    return f"{PREFIX}{number:02d}"

@@ -1,0 +1,262 @@
+"""Speed in the coordinator: launches of all lanes, measured in turn; a shard for each launch."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import psutil
+
+from bench import evidence, schedule
+from bench.anchor import Anchor
+from bench.data import Dataset
+from bench.environment import machine
+from bench.errors import WorkerError
+from bench.plan import Plan
+from bench.remote import Worker, failure
+from bench.workload import Lane, SlotsRequest, Workload
+
+# A slot should last about so long: long enough that its one host read does not matter, short
+# enough that the machine is the same for all lanes of a round.
+SLOT_SECONDS = {"train": 0.25, "evaluate": 0.1, "predict": 0.1}
+# Threads of the lane before, which spin a little after their work, come to rest.
+SETTLE_SECONDS = 0.01
+
+Steps = dict[tuple[Lane, Workload], int]
+Tell = Callable[[str], None]
+
+
+@dataclass
+class _Member:
+    """A lane while its launch lives."""
+
+    index: int
+    lane: Lane
+    worker: Worker
+    process: psutil.Process
+    record: dict[str, Any]
+
+    def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """Have the worker do something; None if the lane is dead or dies of it."""
+        if not self.alive:
+            return None
+        try:
+            return self.worker.call(name, arguments)
+        except WorkerError as error:
+            self.record |= failure(error)
+            self.worker.kill()
+            return None
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.record["status"] == "ok")
+
+
+def run_launch(
+    number: int,
+    plan: Plan,
+    lanes: Sequence[Lane],
+    workloads: Sequence[Workload],
+    dataset: Dataset,
+    steps: Steps,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Start fresh workers of all lanes and measure every workload in turn.
+
+    A lane that fails is out of this launch; the others go on.
+
+    Args:
+        number: Number of the launch, from 1.
+        plan: Seeds, rounds and time-outs.
+        lanes: Who takes part.
+        workloads: What is measured.
+        dataset: What on.
+        steps: Steps of a slot by lane and workload; what is missing is calibrated and added.
+        tell: Takes a few words on how far it is.
+
+    Returns:
+        The payload of a shard; see `reports.speed_schema.Speed`.
+    """
+    begun = time.monotonic()
+    payload: dict[str, Any] = {
+        "launch": number,
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "machine": machine(),
+        "state": evidence.state(sorted(os.sched_getaffinity(0))),
+        "workloads": [asdict(workload) for workload in workloads],
+        "rounds": [],
+        "anchor": [],
+    }
+    with ExitStack() as stack:
+        tell("starting all lanes")
+        members, records = _start(lanes, plan, dataset, workloads, stack)
+        prepared = time.monotonic()
+        for index, workload in enumerate(workloads):
+            tell(f"warming up {workload.id}")
+            for member in members:
+                _warm_up(member, index, workload, SLOT_SECONDS[workload.phase], steps)
+        warm = time.monotonic()
+        _measure(number, plan, members, workloads, steps, payload, tell)
+        measured = time.monotonic()
+        for member in members:
+            usage = member.call("usage", {})
+            member.record["peak_rss_mib"] = usage["peak_rss_mib"] if usage else None
+    return payload | {
+        "lanes": records,
+        "start_seconds": prepared - begun,
+        "warm_up_seconds": warm - prepared,
+        "measuring_seconds": measured - warm,
+    }
+
+
+def failed_lanes(payload: Mapping[str, Any]) -> list[str]:
+    """Names of the lanes that did not live to the end of a launch."""
+    return [_lane_name(record["lane"]) for record in payload["lanes"] if record["status"] != "ok"]
+
+
+def known_steps(payloads: Sequence[Mapping[str, Any]], lanes: Sequence[Lane]) -> Steps:
+    """Steps of each slot as earlier launches of the run fixed them."""
+    by_name = {lane.name: lane for lane in lanes}
+    steps: Steps = {}
+    for payload in payloads:
+        names = [_lane_name(record["lane"]) for record in payload["lanes"]]
+        for one in payload["rounds"]:
+            workload = Workload(**payload["workloads"][one["workload"]])
+            for sample in one["samples"]:
+                lane = by_name.get(names[sample["lane"]])
+                if lane is not None:
+                    steps.setdefault((lane, workload), sample["steps"])
+    return steps
+
+
+def _lane_name(lane: Mapping[str, Any]) -> str:
+    return Lane(lane["backend"], lane["device"], "", lane["twin"]).name
+
+
+def _start(
+    lanes: Sequence[Lane],
+    plan: Plan,
+    dataset: Dataset,
+    workloads: Sequence[Workload],
+    stack: ExitStack,
+) -> tuple[list[_Member], list[dict[str, Any]]]:
+    """Start all lanes side by side; give those that began, and the records of all."""
+    records: list[dict[str, Any]] = []
+    members = []
+    for index, lane in enumerate(lanes):
+        record: dict[str, Any] = {
+            "lane": {"backend": lane.backend, "device": lane.device, "twin": lane.twin},
+            "status": "ok",
+            "error": None,
+            "log": None,
+            "worker": None,
+            "preparations": [],
+            "warm_ups": [],
+            "peak_rss_mib": None,
+        }
+        records.append(record)
+        try:
+            worker = stack.enter_context(Worker(lane, plan.timeout_seconds))
+        except WorkerError as error:
+            record |= failure(error)
+            continue
+        members.append(_Member(index, lane, worker, psutil.Process(worker.pid), record))
+    request = SlotsRequest(
+        models=tuple(dict.fromkeys(workload.model for workload in workloads)),
+        seed=0,
+        batch_size=plan.batch_size,
+        data=str(dataset.path.resolve()),
+        data_sha256=dataset.sha256,
+        slowdown=1.0,
+    )
+    with ThreadPoolExecutor(max(1, len(members))) as pool:
+        list(pool.map(lambda member: _prepare(member, request), members))
+    return members, records
+
+
+def _prepare(member: _Member, request: SlotsRequest) -> None:
+    slowdown = member.lane.slowdown
+    try:
+        member.record["worker"] = hello = member.worker.greet()
+    except WorkerError as error:
+        member.record |= failure(error)
+        member.worker.kill()
+        return
+    if slowdown != 1:
+        hello["settings"]["injected_slowdown"] = slowdown
+        request = replace(request, slowdown=slowdown)
+    prepared = member.call("prepare", asdict(request))
+    member.record["preparations"] = prepared["preparations"] if prepared else []
+
+
+def _warm_up(member: _Member, index: int, workload: Workload, seconds: float, steps: Steps) -> None:
+    """Bring one workload of a lane to its steady state, and fix its slot if that is still open."""
+    arguments = {"workload": asdict(workload)}
+    result = member.call("warm_up", arguments)
+    if result is not None:
+        member.record["warm_ups"].append({"workload": index, **result})
+    if (member.lane, workload) not in steps:
+        result = member.call("calibrate", {**arguments, "seconds": seconds})
+        if result is not None:
+            steps[member.lane, workload] = result["steps"]
+
+
+def _measure(
+    launch: int,
+    plan: Plan,
+    members: Sequence[_Member],
+    workloads: Sequence[Workload],
+    steps: Steps,
+    payload: dict[str, Any],
+    tell: Tell,
+) -> None:
+    """All rounds of a launch, into `payload`."""
+    anchor = Anchor()
+    orders = {
+        index: schedule.rounds(len(members), plan.rounds, seed=1000 * launch + index)
+        for index in range(len(workloads))
+    }
+    for number in range(1, plan.rounds + 1):
+        tell(f"round {number}/{plan.rounds}")
+        payload["anchor"].append({"round": number, **anchor.measure()})
+        for index, workload in enumerate(workloads):
+            if number % plan.every(workload) == 0:
+                order = [members[place] for place in orders[index][number - 1]]
+                samples, counted = _round(order, members, workload, steps)
+                payload["rounds"].append(
+                    {"number": number, "workload": index, "samples": samples, "evidence": counted}
+                )
+
+
+def _round(
+    order: Sequence[_Member], members: Sequence[_Member], workload: Workload, steps: Steps
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Every living lane does the workload once."""
+    samples = []
+    own = dict.fromkeys((member.lane for member in members), 0.0)
+    processes = [member.process for member in members]
+    before = evidence.read(processes)
+    for member in order:
+        time.sleep(SETTLE_SECONDS)
+        asked = time.perf_counter()
+        planned = steps.get((member.lane, workload), 0)
+        result = member.call("turn", {"workload": asdict(workload), "steps": planned})
+        if result is None:
+            continue
+        if result["steps"] != planned:
+            error = WorkerError(
+                "invalid",
+                f"{member.lane.name}: {result['steps']} steps were done, not {planned}",
+            )
+            member.record |= failure(error)
+            member.worker.kill()
+            continue
+        call_seconds = time.perf_counter() - asked
+        own[member.lane] += result.pop("turn_cpu_seconds")
+        samples.append({"lane": member.index, **result, "call_seconds": call_seconds})
+    after = evidence.read(processes)
+    return samples, evidence.between(before, after, [own[member.lane] for member in members])

@@ -1,0 +1,93 @@
+"""The options of a run, and how their texts are read; each error names the option."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+import models
+from bench.backends import BACKENDS
+from bench.errors import UsageError
+from bench.suites import SUITES
+
+DATASETS = ("auto", "mnist", "digits")
+
+# Name of the option, placeholder, help. All arrive as text, so that `resolve` words each error.
+OPTIONS = (
+    ("--suite", "NAME", f"{', '.join(SUITES)} (default: default)"),
+    ("--dataset", "NAME", "auto (mnist, else digits; the default), mnist, digits"),
+    ("--mnist", "PATH", "mnist.npz, or a folder with the idx files (or set BENCH_MNIST)"),
+    ("--models", "NAMES", f"comma-separated (default: {','.join(models.names())})"),
+    ("--seeds", "N", "train every cell from seeds 0 ... N-1"),
+    ("--epochs", "N", "epochs of training"),
+    ("--batch-size", "N", "examples in a training step (default: 200)"),
+    ("--precision", "PERCENT", "measure until training's intervals are this narrow (like 3%)"),
+    ("--budget", "TIME", "measure speed for at most this long (like 10m)"),
+    ("--results", "DIR", "folder of all runs (default: results)"),
+    ("--resume", "RUN", "go on with this run of the results folder"),
+    ("--worker-timeout", "SECONDS", "give a silent worker up after this (default: 900)"),
+)
+WORKER_OPTION = ("--worker", "BACKEND=PYTHON", "interpreter of a backend; may be repeated")
+
+
+def choice(option: str, value: str, choices: Sequence[str] | Mapping[str, object]) -> str:
+    """`value`, which must be one of `choices`."""
+    if value not in choices:
+        raise UsageError(f"{option}: unknown {value!r}; choose from {', '.join(choices)}")
+    return value
+
+
+def names(option: str, value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """The chosen names in the order of `choices`, each once."""
+    given = [name.strip() for name in value.split(",")]
+    for name in given:
+        choice(option, name, choices)
+    return tuple(name for name in choices if name in given)
+
+
+def count(option: str, value: str | None, default: int) -> int:
+    """A whole number, or the default where nothing was given."""
+    if value is None:
+        return default
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= 1_000_000):
+        raise UsageError(f"{option}: a whole number from 1 to 1,000,000 is wanted, not {value!r}")
+    return int(value)
+
+
+def duration(option: str, value: str | None, default: float | None) -> float | None:
+    """Seconds of a text like `90s`, `10m` or `1h`."""
+    if value is None:
+        return default
+    match = re.fullmatch(r"(\d{1,6})(s|m|h|)", value)
+    if not match or not int(match[1]):
+        raise UsageError(f"{option}: a time like 90s, 10m or 1h is wanted, not {value!r}")
+    return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}[match[2]]
+
+
+def percent(option: str, value: str | None, default: float | None) -> float | None:
+    """A percentage with or without its sign."""
+    if value is None:
+        return default
+    match = re.fullmatch(r"(\d{1,2}(?:\.\d{1,3})?)%?", value)
+    if not match or not float(match[1]):
+        raise UsageError(f"{option}: a percentage like 3% is wanted, not {value!r}")
+    return float(match[1])
+
+
+def interpreters(workers: Sequence[str]) -> dict[str, str]:
+    """Interpreter by backend, from the texts of `--worker`."""
+    found = {}
+    for text in workers:
+        backend, separator, python = text.partition("=")
+        if not separator or not python:
+            raise UsageError(f"--worker: BACKEND=PYTHON is wanted, not {text!r}")
+        found[choice("--worker", backend, BACKENDS)] = python
+    return found
+
+
+def check_spelling(others: Sequence[str]) -> None:
+    """What is not ours is pytest's, unless it looks like a slip."""
+    ours = [flag for flag, _, _ in OPTIONS]
+    for other in others:
+        near = difflib.get_close_matches(other.partition("=")[0], ours, n=1, cutoff=0.8)
+        if near:
+            raise UsageError(f"unknown option {other}; did you mean {near[0]}?")

@@ -1,0 +1,123 @@
+"""Workers on a virtual clock: all lanes run on one made-up machine whose speed is scripted."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.errors import WorkerError
+from bench.workload import Lane
+
+
+@dataclass
+class Machine:
+    """A machine that every 30 to 90 virtual seconds changes between two speeds, 1 and 1.4.
+
+    Attributes:
+        step_seconds: True seconds of a step by lane name, at the faster speed.
+        call_seconds: What each call costs beside its steps.
+        launch_sd: Spread of the log of a worker's own speed, drawn once per worker.
+        noise_sd: Spread of the log of a call's seconds.
+        seed: Of all that is random.
+        fails: Lane name to the calls of `turn` after which it dies, one entry per worker of it.
+        shortfall: Lane name to steps that its slots leave out.
+    """
+
+    step_seconds: dict[str, float]
+    call_seconds: float = 0.05
+    launch_sd: float = 0.02
+    noise_sd: float = 0.05
+    seed: int = 0
+    fails: dict[str, list[int]] = field(default_factory=dict)
+    shortfall: dict[str, int] = field(default_factory=dict)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.slow, self.until = False, 0.0
+        self.calls: list[tuple[str, str]] = []
+
+    def spend(self, seconds: float) -> float:
+        """Let work of so many seconds (at the faster speed) happen; give the time it took."""
+        while self.now >= self.until:
+            self.slow = not self.slow
+            self.until += self.random.uniform(30, 90)
+        taken = seconds * (1.4 if self.slow else 1.0) * self.random.lognormvariate(0, self.noise_sd)
+        self.now += taken
+        return taken
+
+
+class VirtualWorker:
+    """Stands in for `bench.remote.Worker`."""
+
+    machine: Machine
+    sleeper: int
+
+    def __init__(self, lane: Lane, _: float) -> None:
+        machine = self.machine
+        self.lane, self.pid = lane, self.sleeper
+        self.step = machine.step_seconds[lane.name] * machine.random.lognormvariate(
+            0, machine.launch_sd
+        )
+        lives = machine.fails.get(lane.name, [])
+        self.turns_left = lives.pop(0) if lives else 10**9
+
+    def __enter__(self) -> "VirtualWorker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
+
+    def greet(self) -> dict[str, Any]:
+        versions = {"keras": "3.15.1", "numpy": "2.0.0", "python": "3.11.0"}
+        return {
+            "backend": self.lane.backend,
+            "device": "cpu",
+            "versions": versions | {self.lane.backend: "1.0"},
+            "settings": {},
+            "prefix": "/virtual",
+            "floatx": "float32",
+            "epsilon": 1e-7,
+            "image_data_format": "channels_last",
+            "import_seconds": 0.5,
+        }
+
+    def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        machine = self.machine
+        machine.calls.append((self.lane.name, name))
+        match name:
+            case "prepare":
+                preparation = {
+                    "parameters": 100,
+                    "weights_sha256": "a" * 64,
+                    "jit_compile": False,
+                    "build_seconds": 0.5,
+                    "first_step_seconds": 1.5,
+                    "second_step_seconds": 0.1,
+                    "forward_flops": 1000,
+                    "train_flops": 3000,
+                }
+                return {"preparations": [{"model": n, **preparation} for n in arguments["models"]]}
+            case "warm_up":
+                return {"steps": 24, "seconds": machine.spend(24 * self.step), "steady": True}
+            case "calibrate":
+                return {"steps": 8}
+            case "usage":
+                return {"peak_rss_mib": 512.0}
+        if self.turns_left == 0:
+            raise WorkerError("crashed", f"{self.lane.name}: killed by SIGSEGV", "stack")
+        self.turns_left -= 1
+        steps = arguments["steps"]
+        return {
+            "one_step_seconds": machine.spend(machine.call_seconds + self.step),
+            "seconds": machine.spend(machine.call_seconds + steps * self.step),
+            "outside_seconds": 0.01,
+            "steps": steps - machine.shortfall.get(self.lane.name, 0),
+            "latencies": [],
+            "cpu_seconds": 0.1,
+            "minor_faults": 0,
+            "compilations": 0,
+            "turn_cpu_seconds": 0.0,
+        }
