@@ -10,15 +10,15 @@ from pathlib import Path
 from rich.console import Console
 
 from reports import markdown, shards, terminal
-from reports.accuracy import NotComparableError
-from reports.comparison import Comparison, compare, published_error
+from reports.comparable import NotComparableError
+from reports.comparison import TABLES, Comparison, compare, published_error
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
-OK, FAIL, ENVIRONMENT, DATA, INTERNAL = 0, 1, 4, 5, 6
+OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6
 
 WRITTEN = (
     "report.md",
-    *(f"tables/{n}.{t}" for n in ("accuracy", "speed") for t in ("csv", "parquet")),
+    *(f"tables/{n}.{t}" for n in TABLES for t in ("csv", "parquet")),
 )
 """An old comparison must not stand where a new one was refused."""
 
@@ -78,8 +78,7 @@ def write(comparison: Comparison, published: dict[str, float], folder: Path) -> 
     """Write `report.md` and `tables/*.{csv,parquet}` into `folder`."""
     tables = folder / "tables"
     tables.mkdir(parents=True, exist_ok=True)
-    frames = {"accuracy": comparison.accuracy, "speed": comparison.speed}
-    for name, frame in frames.items():
+    for name, frame in comparison.tables().items():
         frame.to_csv(tables / f"{name}.csv", index=False)
         frame.to_parquet(tables / f"{name}.parquet", index=False)
     (folder / "report.md").write_text(markdown.render(comparison, published), encoding="utf-8")
@@ -87,12 +86,16 @@ def write(comparison: Comparison, published: dict[str, float], folder: Path) -> 
 
 def exit_code(comparison: Comparison, found: shards.Shards) -> int:
     """The gravest thing that the comparison found."""
-    statuses = set(comparison.accuracy["status"])
+    trained = set(comparison.accuracy["status"])
+    # A speed that is `invalid` makes its run untrusted; all else that is not ok is an absence.
+    timed = set(comparison.speed["status"]) - {"invalid"}
     if found.problems:
         return DATA
-    if statuses - {"ok", "diverged"}:
+    if (trained | timed) - {"ok", "diverged"} or comparison.incomplete:
         return ENVIRONMENT
-    return FAIL if "diverged" in statuses else OK
+    if "diverged" in trained:
+        return FAIL
+    return INCONCLUSIVE if comparison.untrusted else OK
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The accuracy table: stored predictions in, losses, accuracies and error rates out."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,10 +31,6 @@ COLUMNS = {
 }
 
 
-class NotComparableError(ValueError):
-    """Results that may not stand side by side; the message says why."""
-
-
 def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame:
     """One row per cell, those that were planned or required and are not there included.
 
@@ -54,72 +50,6 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     keys = ["model", "variant", "device", "seed", "backend"]
     return frame.sort_values(keys, kind="stable", ignore_index=True)
-
-
-def check_comparable(shards: Shards) -> None:
-    """See that what stands side by side had the same inputs.
-
-    Raises:
-        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ, or a
-            cell is there twice.
-    """
-    runs: dict[Cell, str] = {}
-    for shard in shards.accuracy:
-        cell = shard.payload.cell
-        known = runs.setdefault(cell, shard.run_id)
-        if known != shard.run_id:
-            raise NotComparableError(
-                f"{cell.model} with {cell.backend} on {cell.device}, seed {cell.seed}, stands in "
-                f"two runs: {known} and {shard.run_id}"
-            )
-    # What the seed does not change must be equal over all seeds; the rest for each seed.
-    by_model: dict[str, list[AccuracyShard]] = {}
-    by_seed: dict[str, list[AccuracyShard]] = {}
-    for shard in shards.accuracy:
-        cell = shard.payload.cell
-        by_model.setdefault(f"{cell.model} {cell.variant}", []).append(shard)
-        by_seed.setdefault(f"{cell.model} {cell.variant}, seed {cell.seed}", []).append(shard)
-    for groups, inputs in ((by_model, _fixed_inputs), (by_seed, _seeded_inputs)):
-        for name, group in groups.items():
-            _check_equal(name, group, inputs)
-
-
-def _check_equal(
-    name: str,
-    group: Sequence[AccuracyShard],
-    inputs: Callable[[AccuracyShard], dict[str, str | None]],
-) -> None:
-    for what in inputs(group[0]):
-        values: dict[str, str] = {}
-        for shard in group:
-            value = inputs(shard)[what]
-            if value is not None:
-                values[value] = f"{shard.payload.cell.backend} in run {shard.run_id}"
-        if len(values) > 1:
-            told = ", ".join(f"{lane}: {value}" for value, lane in values.items())
-            raise NotComparableError(f"{name}: {what} differ ({told})")
-
-
-def _fixed_inputs(shard: AccuracyShard) -> dict[str, str | None]:
-    """What must be equal wherever the model is; None where a failed worker never said."""
-    protocol, worker = shard.payload.protocol, shard.payload.worker
-    return {
-        "datasets": protocol.dataset,
-        "dataset hashes": protocol.dataset_sha256,
-        "protocols": (
-            f"{protocol.epochs} epochs of {protocol.train_examples} by {protocol.batch_size}"
-        ),
-        "Keras versions": worker.versions["keras"] if worker else None,
-    }
-
-
-def _seeded_inputs(shard: AccuracyShard) -> dict[str, str | None]:
-    """What must be equal on all backends that trained from the same seed."""
-    training = shard.payload.training
-    return {
-        "initial weights": training.weights_sha256 if training else None,
-        "batches": training.batches_sha256 if training else None,
-    }
 
 
 def score(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[float, int]:

@@ -1,13 +1,25 @@
-"""The comparison that a person reads: tables in, one row per model and backend out."""
+"""The comparison that a person reads: shards in, tables and lines out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from reports import accuracy, published, speed
-from reports.schema import Protocol
+from reports import (
+    accuracy,
+    cells,
+    comparable,
+    context,
+    costs,
+    notes,
+    published,
+    ratios,
+    samples,
+    speed,
+)
+from reports.cells import KEYS
 from reports.shards import Shards
+from reports.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -17,56 +29,101 @@ class Comparison:
     Attributes:
         accuracy: `reports.accuracy.table`.
         speed: `reports.speed.table`.
+        ratios: `reports.ratios.table`.
+        costs: `reports.costs.table`.
+        break_even: `reports.costs.break_even_table`.
         summary: One row per model and backend; see `summarise`.
+        main_speed: Rows of `speed` of training at the protocol's batch size, measured in turn.
+        main_ratios: The same of `ratios`.
+        untrusted: Why the speeds are not to be trusted, lines; empty for good runs.
         headings: What was run, as lines.
+        conditions: What the speeds were measured under, as lines.
         notes: What a reader must know before believing a figure, gravest first.
+        incomplete: Launches and lanes that are not there, as lines; they stand in `notes` too.
         ledger: One row per backend: versions and machine.
     """
 
     accuracy: pd.DataFrame
     speed: pd.DataFrame
+    ratios: pd.DataFrame
+    costs: pd.DataFrame
+    break_even: pd.DataFrame
     summary: pd.DataFrame
+    main_speed: pd.DataFrame
+    main_ratios: pd.DataFrame
+    untrusted: tuple[str, ...]
     headings: tuple[str, ...]
+    conditions: tuple[str, ...]
     notes: tuple[str, ...]
+    incomplete: tuple[str, ...]
     ledger: pd.DataFrame
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What is written to `tables/`, by name."""
+        return {name: getattr(self, name) for name in TABLES}
+
+
+TABLES = ("accuracy", "speed", "ratios", "costs", "break_even")
 
 
 def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison:
     """Bring the shards of some runs into one comparison.
 
     Raises:
-        reports.accuracy.NotComparableError: The backends did not have the same inputs.
+        reports.comparable.NotComparableError: The backends did not have the same inputs, or the
+            launches of one run are not of one thing.
     """
-    accuracy.check_comparable(shards)
+    comparable.check(shards)
+    measured, trained = samples.collect(shards), cells.collect(shards)
     accuracy_table = accuracy.table(shards, required_backends)
-    speed_table = speed.table(shards, accuracy_table)
+    speed_table = speed.table(shards, accuracy_table, measured, trained)
+    ratio_table = ratios.table(shards, measured)
+    cost_table = costs.table(trained, measured)
+    trusts = notes.judge(shards, measured)
     return Comparison(
         accuracy=accuracy_table,
         speed=speed_table,
-        summary=summarise(accuracy_table, speed_table),
-        headings=_headings(shards),
-        notes=_notes(shards, accuracy_table),
-        ledger=_ledger(shards),
+        ratios=ratio_table,
+        costs=cost_table,
+        break_even=costs.break_even_table(trained),
+        summary=summarise(accuracy_table, _main(speed_table, shards)),
+        main_speed=_main(speed_table, shards) if trusts else speed_table.iloc[:0],
+        main_ratios=_main(ratio_table, shards),
+        untrusted=tuple(
+            f"UNTRUSTED: {_of(run, shards)}{reason}"
+            for run, trust in trusts.items()
+            for reason in trust.reasons
+        ),
+        headings=context.headings(shards),
+        conditions=(
+            *_noise(trusts, shards),
+            *context.machine_states(shards),
+            *(f"not alike in all backends: {line}" for line in context.differences(shards)),
+        ),
+        notes=notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts),
+        incomplete=notes.incomplete(shards),
+        ledger=context.ledger(shards),
     )
 
 
-def summarise(accuracy_table: pd.DataFrame, speed_table: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, beside the speed.
+def summarise(accuracy_table: pd.DataFrame, main_speed: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, beside the speed of training at the protocol's batch size.
 
     Returns:
         model, variant, backend, device, error_percent, accuracy_percent, images_per_second,
         train_seconds, peak_rss_mib, status (`ok` only if every seed is).
     """
-    means = accuracy_table.groupby(speed.KEYS, as_index=False).agg(
+    means = accuracy_table.groupby(KEYS, as_index=False).agg(
         error_percent=("error_percent", "mean"),
         accuracy_percent=("test_accuracy", lambda share: 100 * share.mean()),
         train_seconds=("train_seconds", "mean"),
+        status=("status", speed.worst),
     )
-    speeds = speed_table[[*speed.KEYS, "images_per_second", "peak_rss_mib", "status"]]
-    summary = means.merge(speeds, on=speed.KEYS, validate="one_to_one")
+    speeds = main_speed.drop_duplicates(KEYS)[[*KEYS, "images_per_second", "peak_rss_mib"]]
+    summary = means.merge(speeds, on=KEYS, how="left")
     return summary[
         [
-            *speed.KEYS,
+            *KEYS,
             "error_percent",
             "accuracy_percent",
             "images_per_second",
@@ -80,73 +137,26 @@ def summarise(accuracy_table: pd.DataFrame, speed_table: pd.DataFrame) -> pd.Dat
 def published_error(shards: Shards, model: str) -> float | None:
     """The published error of `model` in percent, where these runs followed its protocol."""
     protocols = [plan.protocol for plan in shards.plans.values()]
-    if protocols and all(_is_reference(protocol) for protocol in protocols):
+    if protocols and all(notes.is_reference(protocol) for protocol in protocols):
         return published.ERROR_PERCENT.get(model)
     return None
 
 
-def _is_reference(protocol: Protocol) -> bool:
-    return all(getattr(protocol, name) == value for name, value in published.PROTOCOL.items())
+def _main(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
+    """Rows of training at the batch size of the protocol."""
+    sizes = {plan.protocol.batch_size for plan in shards.plans.values()}
+    return table[(table["phase"] == "train") & table["batch_size"].isin(sizes)]
 
 
-def _headings(shards: Shards) -> tuple[str, ...]:
-    lines = []
-    for run_id, plan in shards.plans.items():
-        protocol = plan.protocol
-        lines.append(
-            f"run {run_id}: dataset {protocol.dataset} ({protocol.train_examples:,} training and "
-            f"{protocol.test_examples:,} test examples), {protocol.epochs} "
-            f"{'epoch' if protocol.epochs == 1 else 'epochs'}, batch size {protocol.batch_size}, "
-            f"{plan.seeds} {'seed' if plan.seeds == 1 else 'seeds'}, suite {plan.suite}"
-        )
-    return tuple(lines)
+def _of(run: str, shards: Shards) -> str:
+    """Which run, where there are several."""
+    return f"run {run}: " if len(shards.plans) > 1 else ""
 
 
-def _notes(shards: Shards, accuracy_table: pd.DataFrame) -> tuple[str, ...]:
-    plans = shards.plans.values()
-    absent = accuracy_table[accuracy_table["status"].isin(["missing", "diverged"])]
-    machines = {shard.payload.machine.id for shard in shards.accuracy}
-    notes = [
-        *(f"REJECTED {problem}" for problem in shards.problems),
-        *(
-            f"FAILED {shard.payload.cell.model}, seed {shard.payload.cell.seed}: "
-            f"{shard.payload.status}: {shard.payload.error}"
-            for shard in shards.accuracy
-            if shard.payload.status != "ok"
-        ),
-        *(
-            f"{row['status'].upper()} {row['model']} {row['backend']}, seed {row['seed']}"
-            for row in absent.to_dict("records")
-        ),
-        *(f"NOT MNIST: {plan.dataset_note}." for plan in plans if plan.dataset_note),
+def _noise(trusts: Mapping[str, Trust], shards: Shards) -> list[str]:
+    return [
+        f"{_of(run, shards)}the machine was {trust.grade} (its speed at a fixed product of "
+        f"matrices spread by {trust.spread_percent:.1f} %)"
+        for run, trust in trusts.items()
+        if trust.grade is not None
     ]
-    if len(machines) > 1:
-        notes.append(
-            f"These cells ran on {len(machines)} machines: compare their errors, not their speeds."
-        )
-    if not all(_is_reference(plan.protocol) for plan in plans):
-        notes.append("Not the reference's protocol, so its published errors are left out.")
-    if any(plan.seeds == 1 for plan in plans):
-        notes.append(
-            "One seed is one draw: over seeds the reference's errors vary by 0.1 to 0.2 points."
-        )
-    notes.append("Speeds are of a few epochs of one backend after another: no ratio is claimed.")
-    return tuple(dict.fromkeys(notes))
-
-
-def _ledger(shards: Shards) -> pd.DataFrame:
-    rows = {}
-    for shard in shards.accuracy:
-        worker, machine = shard.payload.worker, shard.payload.machine
-        if worker is not None:
-            versions = worker.versions
-            rows[worker.backend, worker.device, machine.id] = {
-                "backend": worker.backend,
-                "version": versions[worker.backend],
-                "keras": versions["keras"],
-                "numpy": versions["numpy"],
-                "python": versions["python"],
-                "device": worker.device,
-                "machine": f"{machine.cpu_model}, {machine.cores} cores, {machine.system}",
-            }
-    return pd.DataFrame(rows.values())

@@ -2,9 +2,11 @@
 
 import html
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 
+from reports import readable
 from reports.comparison import Comparison
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
@@ -24,20 +26,43 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         summary.insert(4, "published_error_percent", summary["model"].map(published))
     blocks = [
         "# Keras Backend Bench",
-        "\n".join(f"- {escape(line)}" for line in comparison.headings),
+        "\n\n".join(f"**{escape(line)}**" for line in comparison.untrusted),
+        _list(comparison.headings),
         _table(summary),
-        "\n".join(f"- {escape(note)}" for note in comparison.notes),
-        "## Every cell",
-        _table(comparison.accuracy.drop(columns=["dataset", "images_per_second"])),
-        "## Versions",
-        _table(comparison.ledger),
+        _list(comparison.notes),
+        *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),
+        *_section("Speed", readable.speed(comparison.speed), SPEEDS),
+        *_section("Latency of one image", readable.latency(comparison.speed)),
+        *_section("Where the time goes, in seconds", readable.costs(comparison.costs)),
+        _list(readable.start_lines(comparison.break_even)),
+        *_section("Every cell", comparison.accuracy.drop(columns=["dataset", "images_per_second"])),
+        *_section("Versions", comparison.ledger),
+        _list(comparison.conditions),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+RATIOS = (
+    "A ratio above 1 says how many times as fast as the second the first of a pair is, from slots "
+    "of the same rounds; the interval is that of its mean over launches."
+)
+SPEEDS = (
+    "Images per second in the steady state: without the price of each call (ms/call), which an "
+    "epoch pays once. The peak is what a product of matrices in NumPy reached meanwhile."
+)
 
 
 def escape(text: str) -> str:
     """`text` such that Markdown and HTML show it as it is."""
     return _SYNTAX.sub(r"\\\1", html.escape(CONTROL.sub("?", text), quote=False))
+
+
+def _section(title: str, frame: pd.DataFrame, text: str = "") -> list[str]:
+    return [] if frame.empty else [f"## {title}", text, _table(frame)]
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {escape(line)}" for line in lines)
 
 
 def _table(frame: pd.DataFrame) -> str:

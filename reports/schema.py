@@ -1,4 +1,7 @@
-"""What stands in a shard, field by field; see docs/architecture.md."""
+"""What stands in a shard, field by field; see docs/architecture.md.
+
+The speed shards have `reports/speed_schema.py` to themselves.
+"""
 
 from typing import Annotated, Any
 
@@ -8,9 +11,12 @@ from msgspec import Meta
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}$")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+
+# Bounded, so that no sum or quotient of what a file claims leaves the range of a table's columns.
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Positive = Annotated[int, Meta(ge=1, le=2**53)]
+Amount = Annotated[float, Meta(ge=0, le=1e9)]
+Seconds = Annotated[float, Meta(ge=1e-9, le=1e9)]
 Text = Annotated[str, Meta(max_length=20_000)]
 
 
@@ -39,8 +45,36 @@ class Protocol(Record, frozen=True):
     batch_size: Positive
 
 
+class Workload(Record, frozen=True):
+    """What one slot does. A prediction of batch size 1 is the latency of a single call."""
+
+    model: Id
+    variant: Id
+    phase: Id
+    batch_size: Positive
+
+
+class Lane(Record, frozen=True):
+    """A backend on a device; a twin is a second worker of it, for measuring A against A."""
+
+    backend: Id
+    device: Id
+    twin: bool
+
+
+class SpeedPlan(Record, frozen=True):
+    """What is measured in turn. With a budget, `launches` is the largest number of them."""
+
+    workloads: list[Workload]
+    lanes: list[Lane]
+    launches: Positive
+    rounds: Positive
+    precision_percent: Seconds | None
+    budget_seconds: Seconds | None
+
+
 class Plan(Record, frozen=True):
-    """What a run set out to do; each of its cells must be there in the end."""
+    """What a run set out to do; each of its cells and series must be there in the end."""
 
     suite: Id
     models: list[Id]
@@ -50,6 +84,7 @@ class Plan(Record, frozen=True):
     protocol: Protocol
     dataset_note: Text
     cells: list[Cell]
+    speed: SpeedPlan | None
 
 
 class Machine(Record, frozen=True):
@@ -77,9 +112,13 @@ class WorkerInfo(Record, frozen=True):
 
 
 class Epoch(Record, frozen=True):
-    """One epoch. A loss that was no finite number is None."""
+    """One epoch. A loss that was no finite number is None.
+
+    `feed_seconds` is for putting the epoch's batches in their order.
+    """
 
     epoch: Positive
+    feed_seconds: Seconds
     train_seconds: Seconds
     test_seconds: Seconds
     train_loss: float | None
@@ -95,15 +134,21 @@ class Training(Record, frozen=True):
     weights_sha256: Sha256
     batches_sha256: Sha256
     steps: Positive
+    load_seconds: Seconds
     build_seconds: Seconds
     first_step_seconds: Seconds
+    second_step_seconds: Seconds
     peak_rss_mib: Seconds
     jit_compile: bool
     epochs: Annotated[list[Epoch], Meta(min_length=1)]
 
 
 class Accuracy(Record, frozen=True):
-    """One attempt at one cell."""
+    """One attempt at one cell.
+
+    `wall_seconds` is the coordinator's, from the start of the process to its last answer, and
+    `start_seconds` the part of it before the worker began to import Keras; None after a failure.
+    """
 
     cell: Cell
     protocol: Protocol
@@ -111,6 +156,8 @@ class Accuracy(Record, frozen=True):
     status: Id
     error: Text | None
     log: Text | None
+    wall_seconds: Seconds | None
+    start_seconds: Seconds | None
     worker: WorkerInfo | None
     training: Training | None
     arrays_sha256: Sha256 | None = None

@@ -1,9 +1,18 @@
-"""The speed table: what the accuracy runs say about training throughput and start-up."""
+"""The speed table: images per second of every workload and lane, what it cost to start, and more.
+
+Where a run measured slots in turn, they speak; else the epochs of its accuracy part, of one backend
+after another, of which no interval can honestly be made.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from reports.schema import Accuracy
+from reports import statistics, trust
+from reports.cells import KEYS
+from reports.samples import LANE, WORKLOAD, Samples, only
+from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
 
 COLUMNS = {
@@ -23,58 +32,66 @@ COLUMNS = {
     "launches": "Int64",
     "rounds": "Int64",
     "status": "str",
+    "gflops": "float64",
+    "utilisation_percent": "float64",
+    "fixed_seconds": "float64",
+    "cpu_seconds_per_step": "float64",
+    "page_faults_per_step": "float64",
+    "latency_p50_ms": "float64",
+    "latency_p90_ms": "float64",
+    "latency_p99_ms": "float64",
 }
-KEYS = ["model", "variant", "backend", "device"]
-_LAUNCH = [
-    "batch_size",
-    "images",
-    "steps",
-    "epoch_seconds",
-    "import_seconds",
-    "first_step_seconds",
-    "peak_rss_mib",
-    "rounds",
-]
 
 
-def table(shards: Shards, accuracy_table: pd.DataFrame) -> pd.DataFrame:
-    """One row per model and backend, those without a result included.
-
-    A launch is a worker that trained one cell, a round is one of its epochs.
+def table(
+    shards: Shards, accuracy_table: pd.DataFrame, samples: Samples, cells: pd.DataFrame
+) -> pd.DataFrame:
+    """One row per workload and lane, those without a result included.
 
     Args:
-        shards: What was read, comparable by `reports.accuracy.check_comparable`.
+        shards: What was read, comparable by `reports.comparable.check`.
         accuracy_table: `reports.accuracy.table` of them, for what became of each cell.
+        samples: `reports.samples.collect` of them.
+        cells: `reports.cells.collect` of them.
 
     Returns:
-        `COLUMNS`. `images_per_second` and `ms_per_step` come from the median over launches of
-        each launch's median epoch; `import_seconds` and `first_step_seconds` are medians over
-        launches; `peak_rss_mib` is the largest. `low` and `high` stay empty: epochs of one
-        backend after another are not paired, so no interval can be claimed from them.
+        `COLUMNS`. `images_per_second` is the steady rate, without the price of a call
+        (`fixed_seconds`): the mean in logs over launches of each launch's median, with the 95 %
+        t-interval `low` to `high` from `statistics.MIN_LAUNCHES` launches on. `gflops` is the
+        model's arithmetic at that rate, `utilisation_percent` its share of what the anchor, a
+        matrix product in NumPy, reached meanwhile (its median; for the CPU alone). CPU seconds
+        and minor page faults are of all steps, those of the one-step calls included. Latencies
+        are percentiles over all calls of all launches. `import_seconds`, `first_step_seconds` and
+        `peak_rss_mib` are of the accuracy part, where a worker has the machine and its memory to
+        itself; without one, the first two are of the launches. `launches` and `rounds` are those
+        that were used.
+
+        A model and backend without slots has a row of the `train` epochs of its cells: a launch
+        is then a cell, a round an epoch, and there is no interval.
+
+        `status` is `ok`, `missing`, how the lane failed, or `invalid` where too many samples are
+        (see `reports.trust`).
     """
-    statuses = accuracy_table.groupby(KEYS, as_index=False).agg(status=("status", worst))
-    launches = pd.DataFrame(
-        [_launch(shard.payload) for shard in shards.accuracy if shard.payload.training],
-        columns=[*KEYS, *_LAUNCH],
-    )
-    table = launches.groupby(KEYS, as_index=False).agg(
-        batch_size=("batch_size", "first"),
-        epoch_seconds=("epoch_seconds", "median"),
-        images=("images", "first"),
-        steps=("steps", "first"),
-        import_seconds=("import_seconds", "median"),
-        first_step_seconds=("first_step_seconds", "median"),
-        peak_rss_mib=("peak_rss_mib", "max"),
-        launches=("epoch_seconds", "count"),
-        rounds=("rounds", "sum"),
-    )
-    table = statuses.merge(table, on=KEYS, how="left", validate="one_to_one")
-    table["phase"] = "train"
-    table["images_per_second"] = table["images"] / table["epoch_seconds"]
-    table["ms_per_step"] = 1000 * table["epoch_seconds"] / table["steps"]
-    table["low"] = table["high"] = np.nan
-    table[["launches", "rounds"]] = table[["launches", "rounds"]].fillna(0)
-    return table[list(COLUMNS)].astype(COLUMNS)
+    slots = pd.DataFrame(
+        [
+            _row(samples, cells, shards, run, workload, lane)
+            for run, plan in planned(shards)
+            for workload in plan.workloads
+            for lane in plan.lanes
+            if not lane.twin
+        ],
+        columns=list(COLUMNS),
+    ).astype(COLUMNS)
+    measured = pd.MultiIndex.from_frame(slots[KEYS])
+    rest = accuracy_table[~pd.MultiIndex.from_frame(accuracy_table[KEYS]).isin(measured)]
+    epochs = _of_epochs(rest, cells)
+    frame = pd.concat([slots, epochs], ignore_index=True) if len(slots) else epochs
+    return frame.astype(COLUMNS)
+
+
+def planned(shards: Shards) -> list[tuple[str, SpeedPlan]]:
+    """Run ids and plans of the runs that set out to measure slots."""
+    return [(run, plan.speed) for run, plan in shards.plans.items() if plan.speed is not None]
 
 
 def worst(statuses: "pd.Series[str]") -> str:
@@ -83,26 +100,123 @@ def worst(statuses: "pd.Series[str]") -> str:
     return "ok" if bad.empty else str(bad.iloc[0])
 
 
-def _launch(payload: Accuracy) -> tuple[object, ...]:
-    cell, protocol, training, worker = (
-        payload.cell,
-        payload.protocol,
-        payload.training,
-        payload.worker,
+def _row(
+    samples: Samples, cells: pd.DataFrame, shards: Shards, run: str, workload: Workload, lane: Lane
+) -> dict[str, object]:
+    identity = {
+        "model": workload.model,
+        "variant": workload.variant,
+        "phase": workload.phase,
+        "backend": lane.backend,
+        "device": lane.device,
+        "batch_size": workload.batch_size,
+    }
+    names = ["run", *WORKLOAD, *LANE]
+    values = [run, *_values(workload), *_values(lane)]
+    status = lane_status(shards, samples, run, workload, lane)
+    used = only(samples.usable, names, values)
+    if status == "invalid":  # a figure of something else is worse than none
+        used = used.iloc[:0]
+    row = identity | {"status": status, "launches": used["launch"].nunique(), "rounds": len(used)}
+    row |= _start(samples, cells, run, workload, lane)
+    if used.empty:
+        return row
+    rates = np.log(workload.batch_size / used["seconds_per_step"])
+    medians = rates.groupby(used["launch"]).median().to_numpy()
+    images_per_second = float(np.exp(medians.mean()))
+    low, high = np.nan, np.nan
+    if len(medians) >= statistics.MIN_LAUNCHES:
+        low, high = statistics.interval(medians)
+    gflops = used["flops_per_image"].iloc[0] * images_per_second / 1e9
+    anchors = only(samples.anchors, ["run"], [run])["gflops"]
+    peak = anchors.median() if lane.device == "cpu" else np.nan
+    calls = 1000 * np.concatenate(used["latencies"].to_list())
+    p50, p90, p99 = np.percentile(calls, (50, 90, 99)) if calls.size else (np.nan,) * 3
+    return row | {
+        "images_per_second": images_per_second,
+        "low": low,
+        "high": high,
+        "ms_per_step": 1000 * workload.batch_size / images_per_second,
+        "gflops": gflops,
+        "utilisation_percent": 100 * gflops / peak,
+        "fixed_seconds": used.groupby("launch")["fixed_seconds"].first().median(),
+        "cpu_seconds_per_step": used["cpu_seconds_per_step"].median(),
+        "page_faults_per_step": used["minor_faults_per_step"].median(),
+        "latency_p50_ms": p50,
+        "latency_p90_ms": p90,
+        "latency_p99_ms": p99,
+    }
+
+
+def lane_end(shards: Shards, run: str, lane: Lane) -> str:
+    """How the last launch of a lane ended; `missing` if it took part in none.
+
+    A lane that fails is started again with the next launch, as a cell is tried again: what counts
+    is whether it came back.
+    """
+    ends = [
+        record.status
+        for shard in shards.speed
+        if shard.run_id == run
+        for record in shard.payload.lanes
+        if record.lane == lane
+    ]
+    return ends[-1] if ends else "missing"
+
+
+def lane_status(shards: Shards, samples: Samples, run: str, workload: Workload, lane: Lane) -> str:
+    """`ok` only if the lane did not fail for good and its samples of the workload count."""
+    end = lane_end(shards, run, lane)
+    if end != "ok":
+        return end
+    names, values = ["run", *WORKLOAD, *LANE], [run, *_values(workload), *_values(lane)]
+    found = only(samples.samples, names, values)
+    if found.empty:
+        return "missing"
+    counted = found[found["void"] == ""]
+    invalid = (counted["invalid"] != "").sum()
+    return "invalid" if counted.empty or invalid > trust.TOLERATED * len(counted) else "ok"
+
+
+def _start(
+    samples: Samples, cells: pd.DataFrame, run: str, workload: Workload, lane: Lane
+) -> dict[str, float]:
+    keys = [workload.model, workload.variant, lane.backend, lane.device]
+    alone = only(cells, ["run", *KEYS], [run, *keys])
+    beside = only(
+        samples.starts,
+        ["run", "model", *LANE],
+        [run, workload.model, *_values(lane)],
     )
-    assert training is not None  # noqa: S101 - the caller's choice
-    assert worker is not None  # noqa: S101 - `reports.shards` sees to it
-    return (
-        cell.model,
-        cell.variant,
-        cell.backend,
-        cell.device,
-        protocol.batch_size,
-        protocol.train_examples,
-        -(-protocol.train_examples // protocol.batch_size),
-        float(np.median([epoch.train_seconds for epoch in training.epochs])),
-        worker.import_seconds,
-        training.first_step_seconds,
-        training.peak_rss_mib,
-        len(training.epochs),
+    starts = beside if alone.empty else alone
+    return {
+        "import_seconds": starts["import_seconds"].median(),
+        "first_step_seconds": starts["first_step_seconds"].median(),
+        "peak_rss_mib": alone["peak_rss_mib"].max(),
+    }
+
+
+def _values(record: Workload | Lane) -> Sequence[object]:
+    names = WORKLOAD if isinstance(record, Workload) else LANE
+    return [getattr(record, name) for name in names]
+
+
+def _of_epochs(accuracy_table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    statuses = accuracy_table.groupby(KEYS, as_index=False).agg(status=("status", worst))
+    frame = cells.groupby(KEYS, as_index=False).agg(
+        batch_size=("batch_size", "first"),
+        epoch_seconds=("epoch_seconds", "median"),
+        images=("images", "first"),
+        steps=("steps", "first"),
+        import_seconds=("import_seconds", "median"),
+        first_step_seconds=("first_step_seconds", "median"),
+        peak_rss_mib=("peak_rss_mib", "max"),
+        launches=("epoch_seconds", "count"),
+        rounds=("epochs", "sum"),
     )
+    frame = statuses.merge(frame, on=KEYS, how="left", validate="one_to_one")
+    frame["phase"] = "train"
+    frame["images_per_second"] = frame["images"] / frame["epoch_seconds"]
+    frame["ms_per_step"] = 1000 * frame["epoch_seconds"] / frame["steps"]
+    frame[["launches", "rounds"]] = frame[["launches", "rounds"]].fillna(0)
+    return frame.reindex(columns=list(COLUMNS)).astype(COLUMNS)

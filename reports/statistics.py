@@ -6,9 +6,11 @@ no independent witnesses: pooled, they call identical things different three tim
 promised error rate (Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013).
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,14 +89,14 @@ def differs_from_one(pairs: Mapping[str, Medians]) -> list[str]:
     names = [name for name, medians in pairs.items() if len(medians) >= MIN_LAUNCHES]
     if not names:
         return []
-    p_values = [float(stats.ttest_1samp(pairs[name], 0).pvalue) for name in names]
+    p_values = [_p_value(pairs[name], 0) for name in names]
     rejected = multipletests(p_values, alpha=1 - CONFIDENCE, method="holm")[0]
     return [name for name, differs in zip(names, rejected, strict=True) if differs]
 
 
 def interval(medians: Medians, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """t-interval of the mean of logs, as a ratio."""
-    low, high = stats.ttest_1samp(medians, 0).confidence_interval(confidence)
+    low, high = _t_test(medians, 0).confidence_interval(confidence)
     return float(np.exp(low)), float(np.exp(high))
 
 
@@ -123,9 +125,21 @@ def _verdict(medians: Medians, p_value: float, margin: float) -> str:
 def _beyond_margin(medians: Medians, margin: float) -> float:
     """Two-sided p-value of "the ratio lies within the margin"."""
     bound = np.log1p(margin)
-    above = stats.ttest_1samp(medians, bound, alternative="greater").pvalue
-    below = stats.ttest_1samp(medians, -bound, alternative="less").pvalue
-    return float(min(1.0, 2 * min(above, below)))
+    above = _p_value(medians, bound, "greater")
+    below = _p_value(medians, -bound, "less")
+    return min(1.0, 2 * min(above, below))
+
+
+def _p_value(medians: Medians, mean: float, alternative: str = "two-sided") -> float:
+    p_value = float(_t_test(medians, mean, alternative).pvalue)
+    return 1.0 if np.isnan(p_value) else p_value  # all equal, and equal to the mean
+
+
+def _t_test(medians: Medians, mean: float, alternative: str = "two-sided") -> Any:
+    """SciPy's, without its warning about launches that agree to the last digit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return stats.ttest_1samp(medians, mean, alternative=alternative)
 
 
 def _minimum_detectable_percent(medians: Medians) -> float:

@@ -35,6 +35,7 @@ def predictions(wrong: int) -> NDArray[np.float32]:
 def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -> dict[str, Any]:
     """A cell that went well: two epochs of 10 s and 30 s."""
     epoch = {
+        "feed_seconds": 0.25,
         "test_seconds": 1.0,
         "train_loss": 0.5,
         "train_accuracy": 0.875,
@@ -60,6 +61,8 @@ def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -
         "status": "ok",
         "error": None,
         "log": None,
+        "wall_seconds": 52.0,
+        "start_seconds": 0.5,
         "worker": {
             "backend": backend,
             "device": "cpu",
@@ -76,8 +79,10 @@ def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -
             "weights_sha256": "a" * 64,
             "batches_sha256": "b" * 64,
             "steps": 600,
+            "load_seconds": 0.75,
             "build_seconds": 0.5,
             "first_step_seconds": 2.0,
+            "second_step_seconds": 0.125,
             "peak_rss_mib": 700.0,
             "jit_compile": False,
             "epochs": [
@@ -94,9 +99,26 @@ def failed_payload(backend: str) -> dict[str, Any]:
         "status": "crashed",
         "error": f"{backend} on cpu: killed by SIGSEGV",
         "log": "stack",
+        "wall_seconds": None,
+        "start_seconds": None,
         "training": None,
         "worker": None,
     }
+
+
+def run_plan(cells: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    """The plan of a run with these cells."""
+    return {
+        "suite": "default",
+        "models": sorted({cell["model"] for cell in cells}),
+        "backends": sorted({cell["backend"] for cell in cells}),
+        "device": "cpu",
+        "seeds": 1 + max((cell["seed"] for cell in cells), default=0),
+        "protocol": PROTOCOL,
+        "dataset_note": "",
+        "cells": cells,
+        "speed": None,
+    } | changes
 
 
 def store_run(
@@ -109,21 +131,8 @@ def store_run(
     """Store a run with these cells; `planned` defaults to them."""
     journal = Journal.create(results)
     cells = [payload["cell"] for payload in (payloads if planned is None else planned)]
-    journal.write(
-        "plan",
-        "plan",
-        {
-            "suite": "default",
-            "models": sorted({cell["model"] for cell in cells}),
-            "backends": sorted({cell["backend"] for cell in cells}),
-            "device": "cpu",
-            "seeds": 1 + max(cell["seed"] for cell in cells),
-            "protocol": payloads[0]["protocol"] if payloads else PROTOCOL,
-            "dataset_note": "",
-            "cells": cells,
-        }
-        | plan,
-    )
+    protocol = payloads[0]["protocol"] if payloads else PROTOCOL
+    journal.write("plan", "plan", run_plan(cells, **({"protocol": protocol} | plan)))
     for payload in copy.deepcopy(list(payloads)):
         cell = payload["cell"]
         cell_id = "{model}-{variant}-{backend}-{device}-seed{seed}".format(**cell)

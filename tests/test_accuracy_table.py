@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from reports import accuracy, shards
+from reports import accuracy, comparable, shards
 from tests.stored_runs import (
     BACKENDS,
     LABELS,
@@ -90,7 +90,7 @@ def test_an_empty_run_has_a_table(tmp_path: Path) -> None:
 def test_runs_of_one_backend_each_may_be_compared(tmp_path: Path) -> None:
     folders = [store_run(tmp_path, [accuracy_payload(name)]).folder for name in BACKENDS]
     found = read(*folders)
-    accuracy.check_comparable(found)
+    comparable.check(found)
     assert accuracy.table(found, BACKENDS)["status"].tolist() == ["ok"] * 3
 
 
@@ -113,8 +113,8 @@ def test_other_inputs_are_never_compared(
     if key == "steps":  # half the examples, and therefore half the steps
         other["protocol"]["train_examples"] = 30_000
     journal = store_run(tmp_path, [accuracy_payload("torch"), other])
-    with pytest.raises(accuracy.NotComparableError, match=words) as caught:
-        accuracy.check_comparable(read(journal.folder))
+    with pytest.raises(comparable.NotComparableError, match=words) as caught:
+        comparable.check(read(journal.folder))
     assert "jax" in str(caught.value)
 
 
@@ -122,25 +122,25 @@ def test_other_protocols_are_not_averaged_over_seeds(tmp_path: Path) -> None:
     other = accuracy_payload("jax", seed=1)
     other["protocol"] |= {"dataset": "digits"}
     folders = [store_run(tmp_path, [p]).folder for p in (accuracy_payload("jax"), other)]
-    with pytest.raises(accuracy.NotComparableError, match="datasets differ"):
-        accuracy.check_comparable(read(*folders))
+    with pytest.raises(comparable.NotComparableError, match="datasets differ"):
+        comparable.check(read(*folders))
 
 
 def test_seeds_have_their_own_weights_and_batches(tmp_path: Path) -> None:
     other = accuracy_payload("jax", seed=1)
     other["training"] |= {"weights_sha256": "e" * 64, "batches_sha256": "f" * 64}
-    accuracy.check_comparable(read(store_run(tmp_path, [accuracy_payload("jax"), other]).folder))
+    comparable.check(read(store_run(tmp_path, [accuracy_payload("jax"), other]).folder))
 
 
 def test_a_cell_that_stands_in_two_runs_is_refused(tmp_path: Path) -> None:
     folders = [store_run(tmp_path, [accuracy_payload("jax")]).folder for _ in range(2)]
-    with pytest.raises(accuracy.NotComparableError, match="stands in two runs"):
-        accuracy.check_comparable(read(*folders))
+    with pytest.raises(comparable.NotComparableError, match="stands in two runs"):
+        comparable.check(read(*folders))
 
 
 def test_a_failed_cell_does_not_stop_the_comparison(tmp_path: Path) -> None:
     journal = store_run(tmp_path, [accuracy_payload("jax"), failed_payload("torch")])
-    accuracy.check_comparable(read(journal.folder))
+    comparable.check(read(journal.folder))
 
 
 def test_predictions_helper_is_what_it_says() -> None:

@@ -2,14 +2,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bench.plan import ROOT
 from reports import __main__ as command
-from reports import accuracy, speed
+from reports import accuracy, costs, ratios, speed
 from reports.markdown import escape
+from tests.stored_launches import TRUTH, Machine, launch_payload, mutate, store_launches
 from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, failed_payload, store_run
 
 
@@ -29,7 +31,7 @@ def test_a_good_run_is_told_and_written(tmp_path: Path) -> None:
     told = run(folder)
     assert told.returncode == 0, told.stderr
     assert re.search(r"a_cnn +jax +1\.00 +99\.00 +3,000 +40\.0 +ok", told.stdout)
-    table = told.stdout[: told.stdout.index("Not the reference")]
+    table = told.stdout[: told.stdout.index("a_cnn, start and first step")]
     assert max(map(len, table.splitlines())) <= 80
     for name, columns in (("accuracy", accuracy.COLUMNS), ("speed", speed.COLUMNS)):
         csv = pd.read_csv(folder / "tables" / f"{name}.csv")
@@ -153,3 +155,150 @@ def test_hostile_error_text_does_not_reach_the_terminal(
     told = capsys.readouterr().out
     assert "\x1b[2J" not in told
     assert "?[2J[red]gone[/red]" in told
+
+
+def trained() -> list[dict[str, object]]:
+    return [accuracy_payload(name) for name in BACKENDS]
+
+
+def test_ratios_are_told_and_written(tmp_path: Path) -> None:
+    machine = Machine(round_sd=0.02, launch_sd=0.01, turn_sd=0.05)
+    launches = [launch_payload(number, twin="jax", machine=machine) for number in range(1, 7)]
+    folder = store_launches(tmp_path, launches, trained()).folder
+    told = run(folder)
+    assert told.returncode == 0, told.stderr + told.stdout
+    assert told.stderr == ""
+    assert "UNTRUSTED" not in told.stdout
+    assert re.search(
+        r"single_layer +tensorflow / jax +(1\.9|2\.0)\d+ +1\.\d+ - 2\.\d+ +faster", told.stdout
+    )
+    assert re.search(r"single_layer +jax / jax \(twin\) +(0\.9|1\.0)", told.stdout)
+    assert re.search(
+        r"single_layer +tensorflow +\d\d,\d+ +\d\d,\d+ - \d\d,\d+ +1\d\.\d +ok", told.stdout
+    )
+    tables = told.stdout[: told.stdout.index("single_layer, start and first step")]
+    assert max(map(len, tables.splitlines())) <= 80
+    assert re.search(
+        r"the machine was (quiet|fair) \(its speed .* spread by [123]\.\d %\)", told.stdout
+    )
+    assert "jit_compile: jax true, tensorflow false, torch false" in told.stdout
+    assert "indicative" not in told.stdout
+    assert "no ratio is claimed" not in told.stdout
+    for name, columns in {
+        "speed": speed.COLUMNS,
+        "ratios": ratios.COLUMNS,
+        "costs": costs.COLUMNS,
+        "break_even": costs.BREAK_EVEN_COLUMNS,
+    }.items():
+        assert list(pd.read_csv(folder / "tables" / f"{name}.csv")) == list(columns)
+        parquet = pd.read_parquet(folder / "tables" / f"{name}.parquet")
+        assert parquet.dtypes.astype(str).to_dict() == columns
+    report = (folder / "report.md").read_text()
+    assert "## Ratios" in report
+    assert re.search(r"\| tensorflow / jax +\| (1\.9|2\.0)", report)
+
+
+def test_two_launches_claim_nothing(tmp_path: Path) -> None:
+    launches = [launch_payload(number, twin="jax") for number in (1, 2)]
+    told = run(store_launches(tmp_path, launches, trained()).folder)
+    assert told.returncode == 0
+    assert "Ratios of fewer than 3 launches are indicative" in told.stdout
+    assert not re.search("faster|slower|equivalent", told.stdout)
+
+
+def test_an_untrusted_run_says_so_first_and_is_inconclusive(tmp_path: Path) -> None:
+    launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
+    mutate(launches, "torch", lambda _: {"compilations": 1})
+    folder = store_launches(tmp_path, launches, trained()).folder
+    told = run(folder)
+    assert told.returncode == 3
+    words = "UNTRUSTED: 18 of 18 samples of torch in single_layer stock train batch 200 are invalid"
+    assert told.stdout.lstrip().startswith(words)
+    assert re.search(r"single_layer +torch +- +- +- +invalid", told.stdout)
+    assert re.search(r"single_layer +jax / torch +- +- +missing", told.stdout)
+    report = (folder / "report.md").read_text()
+    assert report.index("**UNTRUSTED") < report.index("- run ")
+
+
+def lose(launch: dict[str, Any], lane: int) -> None:
+    launch["lanes"][lane] |= {
+        "status": "crashed",
+        "error": "\x1b[2J[red]jax[/red] | <b>",
+        "warm_ups": [],
+    }
+    for item in launch["rounds"]:
+        item["samples"] = [sample for sample in item["samples"] if sample["lane"] != lane]
+
+
+def test_a_lane_that_died_turns_the_exit_code(tmp_path: Path) -> None:
+    launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
+    lose(launches[2], lane=3)
+    folder = store_launches(tmp_path, launches, trained()).folder
+    told = run(folder)
+    assert told.returncode == 4
+    assert "FAILED launch 3, jax (twin): crashed: ?[2J[red]jax[/red] | <b>" in told.stdout
+    assert "the last launch of jax (twin) ended as crashed" in told.stdout
+    report = (folder / "report.md").read_text()
+    assert "crashed: ?\\[2J\\[red\\]jax\\[/red\\] \\| &lt;b&gt;" in report
+
+
+def test_a_lane_that_came_back_is_told_and_no_more(tmp_path: Path) -> None:
+    launches = [launch_payload(number) for number in (1, 2, 3, 4)]
+    lose(launches[1], lane=1)
+    told = run(store_launches(tmp_path, launches, trained(), launches=3).folder)
+    assert told.returncode == 0
+    assert "Recovered after launch 2, jax: crashed" in told.stdout
+    assert re.search(r"tensorflow / jax +2\.000", told.stdout)
+
+
+def test_a_lane_that_was_given_up_is_told(tmp_path: Path) -> None:
+    launches = [launch_payload(number) for number in (1, 2, 3)]
+    lose(launches[0], lane=2)
+    lose(launches[1], lane=2)
+    del launches[2]["lanes"][2]
+    for item in launches[2]["rounds"]:
+        item["samples"] = [sample for sample in item["samples"] if sample["lane"] != 2]
+    told = run(store_launches(tmp_path, launches, trained()).folder)
+    assert told.returncode == 4
+    assert re.search(r"single_layer +torch +- +- +- +crashed", told.stdout)
+    assert re.search(r"tensorflow / jax +2\.000 .*faster", told.stdout)
+    assert "UNTRUSTED" not in told.stdout
+
+
+def test_launches_that_are_not_there_are_told(tmp_path: Path) -> None:
+    launches = [launch_payload(number) for number in (1, 3)]
+    told = run(store_launches(tmp_path, launches, trained(), launches=3).folder)
+    assert told.returncode == 4
+    assert "2 of 3 launches are there" in told.stdout
+    # A run with a budget may end early.
+    plan: dict[str, Any] = {"launches": 4, "budget_seconds": 60.0}
+    assert run(store_launches(tmp_path, launches, trained(), **plan).folder).returncode == 0
+
+
+def test_a_run_of_speeds_alone(tmp_path: Path) -> None:
+    launches = [launch_payload(number) for number in (1, 2, 3)]
+    told = run(store_launches(tmp_path, launches).folder)
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"tensorflow / jax +2\.0", told.stdout)
+
+
+def test_launches_of_two_runs_are_never_one(tmp_path: Path) -> None:
+    folders = [store_launches(tmp_path, [launch_payload(1)]).folder for _ in range(2)]
+    told = run(*folders, "--output", tmp_path / "merged")
+    assert told.returncode == 5
+    assert re.search(r"was timed in two runs: \S+ and \S+$", told.stderr.strip())
+    assert told.stderr.count("\n") == 1
+
+
+def test_backends_of_other_runs_stand_side_by_side_without_a_ratio(tmp_path: Path) -> None:
+    folders = []
+    for number, name in enumerate(BACKENDS):
+        payload = launch_payload(1, truth={name: TRUTH[name]})
+        cell = accuracy_payload(name)
+        payload["machine"]["id"] = cell["machine"]["id"] = f"machine{number}"
+        folders.append(store_launches(tmp_path, [payload], [cell]).folder)
+    told = run(*folders, "--output", tmp_path / "merged", "--require", ",".join(BACKENDS))
+    assert told.returncode == 0, told.stdout
+    assert "ran on 3 machines" in told.stdout
+    assert len(pd.read_csv(tmp_path / "merged" / "tables" / "ratios.csv")) == 0
+    assert len(pd.read_csv(tmp_path / "merged" / "tables" / "speed.csv")) == 3

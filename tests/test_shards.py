@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.journal import Journal, envelope
-from reports import shards
+from reports import envelopes, shards
 from tests.stored_runs import (
     BACKENDS,
     PROTOCOL,
@@ -97,7 +97,8 @@ def test_every_flipped_byte_is_one_problem_or_changes_nothing(journal: Journal) 
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": 1, "a": 2}', "a key stands twice"),
         (b"[" * 100_000, "not JSON"),
-        (b'{"schema": 2}', "schema 2 is newer than this program's 1"),
+        (b'{"schema": 3}', "schema 3 is newer than this program's 2"),
+        (b'{"schema": 1}', "schema 1 is older than this program's 2"),
         (b'{"schema": "1"}', "Expected `int`"),
         (b'"\\ud800"', "surrogates not allowed"),
         (b'{"schema": 0}', "Expected `int` >= 1"),
@@ -114,7 +115,7 @@ def test_what_is_no_shard_is_told_with_its_reason(
 def test_a_huge_file_is_not_read(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     path = shard_path(journal)
     path.write_bytes(path.read_bytes() + b" " * 10_000)
-    monkeypatch.setattr(shards, "MAX_JSON_BYTES", 9_000)
+    monkeypatch.setattr(envelopes, "MAX_JSON_BYTES", 9_000)
     assert "larger than" in one_problem(journal)
 
 
@@ -135,6 +136,7 @@ def test_a_shard_under_another_name_is_refused(journal: Journal) -> None:
         ({"status": "<script>"}, "$.status"),
         ({"extra": 1}, "unknown field `extra`"),
         ({"training": None}, "status ok, but no result"),
+        ({"wall_seconds": None}, "status ok, but no wall_seconds or start_seconds"),
         ({"cell": {"model": "../../x"}}, "$.cell"),
         ({"protocol": PROTOCOL | {"epochs": 3}}, "not all of its 3 epochs"),
         ({"protocol": PROTOCOL | {"batch_size": 100}}, "600 steps, where 1200 were planned"),
@@ -182,5 +184,5 @@ def test_a_run_given_twice_is_read_once(journal: Journal) -> None:
 def test_nothing_but_a_shard_error_is_ever_raised(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "any.json"
     path.write_bytes(data)
-    with pytest.raises(shards.ShardError):
-        shards.read_envelope(path)
+    with pytest.raises(envelopes.ShardError):
+        envelopes.read_envelope(path)

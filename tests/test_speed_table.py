@@ -3,13 +3,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import accuracy, shards, speed
+from reports import accuracy, cells, samples, shards, speed
 from tests.stored_runs import accuracy_payload, failed_payload, store_run
 
 
 def table_of(folder: Path) -> pd.DataFrame:
     found = shards.read([folder])
-    return speed.table(found, accuracy.table(found))
+    return speed.table(found, accuracy.table(found), samples.collect(found), cells.collect(found))
 
 
 def test_a_row_is_the_median_over_launches_of_the_median_epoch(tmp_path: Path) -> None:

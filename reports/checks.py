@@ -1,0 +1,144 @@
+"""What a good shard must fulfil beyond the types of its fields. All raise `ShardError`."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+
+from reports.envelopes import ShardError
+from reports.schema import Accuracy, Plan, Record, WorkerInfo, Workload
+from reports.speed_schema import LaneRecord, Round, Sample, Speed
+
+CLOCKS = 1.01
+"""How much longer a worker may say it took than the coordinator waited: two clocks, rounding."""
+
+
+def is_latency(workload: Workload) -> bool:
+    """Whether its calls are timed one by one."""
+    return workload.phase == "predict" and workload.batch_size == 1
+
+
+def plan(path: Path, record: Plan) -> None:
+    """A plan names each workload and each lane once."""
+    if record.speed is not None:
+        _unique(path, "workload", record.speed.workloads)
+        _unique(path, "lane", record.speed.lanes)
+
+
+def accuracy(path: Path, record: Accuracy) -> None:
+    """What is called ok must be a whole training, of this cell, by this backend."""
+    cell, protocol = record.cell, record.protocol
+    training, worker = record.training, record.worker
+    _versions(path, cell.backend, worker)
+    if record.status != "ok":
+        return
+    if worker is None or training is None or record.arrays_sha256 is None:
+        raise ShardError(f"{path}: status ok, but no result")
+    if record.wall_seconds is None or record.start_seconds is None:
+        raise ShardError(f"{path}: status ok, but no wall_seconds or start_seconds")
+    if (worker.backend, worker.device) != (cell.backend, cell.device):
+        raise ShardError(f"{path}: {cell.backend} on {cell.device} was run by {worker.backend}")
+    if [epoch.epoch for epoch in training.epochs] != list(range(1, protocol.epochs + 1)):
+        raise ShardError(f"{path}: not all of its {protocol.epochs} epochs")
+    steps = protocol.epochs * -(-protocol.train_examples // protocol.batch_size)
+    if training.steps != steps:
+        raise ShardError(f"{path}: {training.steps} steps, where {steps} were planned")
+
+
+def speed(path: Path, record: Speed, planned: Plan, earlier: Sequence[Speed]) -> None:
+    """A launch of this plan, whose indices, counts and times hold together.
+
+    Args:
+        path: For the message.
+        record: The launch.
+        planned: Plan of its run.
+        earlier: Launches of the same run, checked before.
+    """
+    if planned.speed is None:
+        raise ShardError(f"{path}: a launch, in a run that planned none")
+    for what, given, wanted in (
+        ("workload", record.workloads, planned.speed.workloads),
+        ("lane", [lane.lane for lane in record.lanes], planned.speed.lanes),
+    ):
+        _unique(path, what, given)
+        # Fewer may be: what was selected, and lanes that were not given up.
+        if not set(given) <= set(wanted):
+            raise ShardError(f"{path}: a {what} that was not planned")
+    if record.launch in {other.launch for other in earlier}:
+        raise ShardError(f"{path}: launch {record.launch} stands in another shard too")
+    for lane in record.lanes:
+        _lane(path, lane, record.workloads)
+    _unique(path, "anchor of a round", [anchor.round for anchor in record.anchor])
+    _unique(path, "round", [(item.workload, item.number) for item in record.rounds])
+    for item in record.rounds:
+        _round(path, item, record)
+    steps: dict[Hashable, int] = {}
+    for other in (*earlier, record):
+        _equal_steps(path, other, steps)
+
+
+def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None:
+    lane, worker = record.lane, record.worker
+    name = f"{path}: {lane.backend} on {lane.device}"
+    _versions(path, lane.backend, worker)
+    if worker is not None and (worker.backend, worker.device) != (lane.backend, lane.device):
+        raise ShardError(f"{name} was run by {worker.backend} on {worker.device}")
+    if worker is None and record.status == "ok":
+        raise ShardError(f"{name}: status ok, but no worker")
+    models = [preparation.model for preparation in record.preparations]
+    _unique(path, "preparation", models)
+    _unique(path, "warm-up", [warm_up.workload for warm_up in record.warm_ups])
+    if not set(models) <= {workload.model for workload in workloads}:
+        raise ShardError(f"{name}: prepared a model that is in no workload")
+    if any(warm_up.workload >= len(workloads) for warm_up in record.warm_ups):
+        raise ShardError(f"{name}: a warm-up of no workload")
+
+
+def _round(path: Path, item: Round, record: Speed) -> None:
+    name = f"{path}: round {item.number} of workload {item.workload}"
+    if item.workload >= len(record.workloads):
+        raise ShardError(f"{name}: there is no such workload")
+    _unique(path, "sample of a lane in one round", [sample.lane for sample in item.samples])
+    latency = is_latency(record.workloads[item.workload])
+    for sample in item.samples:
+        if sample.lane >= len(record.lanes):
+            raise ShardError(f"{name}: a sample of lane {sample.lane}, which there is not")
+        _sample(name, sample, latency)
+
+
+def _sample(name: str, sample: Sample, latency: bool) -> None:
+    worked = sample.seconds + (sample.one_step_seconds or 0) + sample.outside_seconds
+    if worked > CLOCKS * sample.call_seconds:
+        raise ShardError(f"{name}: {worked:.3g} s of work in a call of {sample.call_seconds:.3g} s")
+    if latency != (sample.one_step_seconds is None):
+        raise ShardError(f"{name}: one_step_seconds must be there, except where latency is timed")
+    if len(sample.latencies) != (sample.steps if latency else 0):
+        raise ShardError(f"{name}: {len(sample.latencies)} latencies of {sample.steps} steps")
+    if sum(sample.latencies) > CLOCKS * sample.seconds:
+        raise ShardError(f"{name}: latencies longer than the slot of {sample.seconds:.3g} s")
+
+
+def _equal_steps(path: Path, record: Speed, known: dict[Hashable, int]) -> None:
+    """A lane does a workload in equal slots, over all launches; `known` gathers their steps."""
+    for item in record.rounds:
+        workload = record.workloads[item.workload]
+        for sample in item.samples:
+            lane = record.lanes[sample.lane].lane
+            steps = known.setdefault((workload, lane), sample.steps)
+            if steps != sample.steps:
+                raise ShardError(
+                    f"{path}: slots of {steps} and of {sample.steps} steps by {lane.backend} "
+                    f"in {workload.model} {workload.phase} batch {workload.batch_size}"
+                )
+
+
+def _versions(path: Path, backend: str, worker: WorkerInfo | None) -> None:
+    if worker is None:
+        return
+    missing = {"keras", "numpy", "python", backend} - worker.versions.keys()
+    if missing:
+        raise ShardError(f"{path}: no version of {', '.join(sorted(missing))}")
+
+
+def _unique(path: Path, what: str, items: Iterable[Record | Hashable]) -> None:
+    seen = list(items)
+    if len(set(seen)) != len(seen):
+        raise ShardError(f"{path}: a {what} stands twice")

@@ -1,0 +1,138 @@
+"""Whether results may stand side by side at all."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+from reports.samples import workload_name
+from reports.schema import Cell
+from reports.shards import AccuracyShard, Shards, SpeedShard
+
+
+class NotComparableError(ValueError):
+    """Results that may not stand side by side; the message says why."""
+
+
+def check(shards: Shards) -> None:
+    """See that what stands side by side had the same inputs.
+
+    Raises:
+        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ; a cell or
+            a lane's workload stands in two runs; or the launches of one run were made on another
+            machine, by another version or with other settings.
+    """
+    _check_cells(shards)
+    _check_one_run_each(shards)
+    _check_launches(shards)
+
+
+def _check_cells(shards: Shards) -> None:
+    runs: dict[Cell, str] = {}
+    for shard in shards.accuracy:
+        cell = shard.payload.cell
+        known = runs.setdefault(cell, shard.run_id)
+        if known != shard.run_id:
+            raise NotComparableError(
+                f"{cell.model} with {cell.backend} on {cell.device}, seed {cell.seed}, stands in "
+                f"two runs: {known} and {shard.run_id}"
+            )
+    # What the seed does not change must be equal over all seeds; the rest for each seed.
+    by_model: dict[str, list[AccuracyShard]] = {}
+    by_seed: dict[str, list[AccuracyShard]] = {}
+    for shard in shards.accuracy:
+        cell = shard.payload.cell
+        by_model.setdefault(f"{cell.model} {cell.variant}", []).append(shard)
+        by_seed.setdefault(f"{cell.model} {cell.variant}, seed {cell.seed}", []).append(shard)
+    for groups, inputs in ((by_model, _fixed_inputs), (by_seed, _seeded_inputs)):
+        for name, group in groups.items():
+            _check_equal(name, group, inputs)
+
+
+def _check_equal(
+    name: str,
+    group: Sequence[AccuracyShard],
+    inputs: Callable[[AccuracyShard], dict[str, str | None]],
+) -> None:
+    for what in inputs(group[0]):
+        values: dict[str, str] = {}
+        for shard in group:
+            value = inputs(shard)[what]
+            if value is not None:
+                values[value] = f"{shard.payload.cell.backend} in run {shard.run_id}"
+        if len(values) > 1:
+            told = ", ".join(f"{lane}: {value}" for value, lane in values.items())
+            raise NotComparableError(f"{name}: {what} differ ({told})")
+
+
+def _fixed_inputs(shard: AccuracyShard) -> dict[str, str | None]:
+    """What must be equal wherever the model is; None where a failed worker never said."""
+    protocol, worker = shard.payload.protocol, shard.payload.worker
+    return {
+        "datasets": protocol.dataset,
+        "dataset hashes": protocol.dataset_sha256,
+        "protocols": (
+            f"{protocol.epochs} epochs of {protocol.train_examples} by {protocol.batch_size}"
+        ),
+        "Keras versions": worker.versions["keras"] if worker else None,
+    }
+
+
+def _seeded_inputs(shard: AccuracyShard) -> dict[str, str | None]:
+    """What must be equal on all backends that trained from the same seed."""
+    training = shard.payload.training
+    return {
+        "initial weights": training.weights_sha256 if training else None,
+        "batches": training.batches_sha256 if training else None,
+    }
+
+
+def _check_one_run_each(shards: Shards) -> None:
+    """Launches of two runs, perhaps of two machines, are never one sample."""
+    runs: dict[tuple[str, str], str] = {}
+    for shard in shards.speed:
+        for record in shard.payload.lanes:
+            for workload in shard.payload.workloads:
+                name, lane = workload_name(workload), record.lane
+                known = runs.setdefault((name, f"{lane.backend} on {lane.device}"), shard.run_id)
+                if known != shard.run_id:
+                    raise NotComparableError(
+                        f"{name} with {lane.backend} on {lane.device} was timed in two runs: "
+                        f"{known} and {shard.run_id}"
+                    )
+
+
+def _check_launches(shards: Shards) -> None:
+    """The launches of a run are pooled, so all of them must be of one thing."""
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for shard in shards.speed:
+        protocol = shards.plans[shard.run_id].protocol
+        known[shard.run_id, "datasets"] = (
+            "the plan",
+            f"{protocol.dataset} {protocol.dataset_sha256}",
+        )
+    for shard in shards.speed:
+        for name, what, value in _launch_inputs(shard):
+            who = f"launch {shard.payload.launch}"
+            other, expected = known.setdefault((name, what), (who, value))
+            if value != expected:
+                raise NotComparableError(
+                    f"run {name}: {what} differ ({other}: {expected}, {who}: {value})"
+                )
+
+
+def _launch_inputs(shard: SpeedShard) -> Iterator[tuple[str, str, str]]:
+    """For whom, what, and its value: each must be the same in all launches."""
+    run, launch = shard.run_id, shard.payload
+    yield run, "datasets", f"{launch.dataset} {launch.dataset_sha256}"
+    yield run, "machines", f"{launch.machine.id} ({launch.machine.cpu_model})"
+    for record in launch.lanes:
+        lane = f"{run}, {record.lane.backend} on {record.lane.device}"
+        # A twin may have a slowdown injected on purpose, which is a setting of its own.
+        worker = f"{lane} (twin)" if record.lane.twin else lane
+        if record.worker is not None:
+            yield run, "Keras versions", record.worker.versions["keras"]
+            yield lane, "versions", json.dumps(record.worker.versions, sort_keys=True)
+            yield worker, "settings", json.dumps(record.worker.settings, sort_keys=True)
+        for prepared in record.preparations:
+            yield f"{run}, {prepared.model}", "initial weights", prepared.weights_sha256
+            yield f"{run}, {prepared.model}", "parameters", str(prepared.parameters)
+            yield f"{lane}, {prepared.model}", "jit_compile", str(prepared.jit_compile)

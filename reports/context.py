@@ -1,0 +1,115 @@
+"""What the figures stand on: what was run, on what, and what differs besides the backend."""
+
+import json
+from collections.abc import Iterator
+
+import pandas as pd
+
+from reports.schema import Machine, WorkerInfo
+from reports.shards import Shards
+
+_OWN_WORDS = {"devices"}
+"""Settings that every framework answers in words of its own: nothing to compare."""
+
+Lane = tuple[str, str]
+
+
+def headings(shards: Shards) -> tuple[str, ...]:
+    """One line per run."""
+    lines = []
+    for run_id, plan in shards.plans.items():
+        protocol = plan.protocol
+        lines.append(
+            f"run {run_id}: dataset {protocol.dataset} ({protocol.train_examples:,} training and "
+            f"{protocol.test_examples:,} test examples), {protocol.epochs} "
+            f"{'epoch' if protocol.epochs == 1 else 'epochs'}, batch size {protocol.batch_size}, "
+            f"{plan.seeds} {'seed' if plan.seeds == 1 else 'seeds'}, suite {plan.suite}"
+        )
+    return tuple(lines)
+
+
+def ledger(shards: Shards) -> pd.DataFrame:
+    """One row per backend, device and machine: versions and machine."""
+    rows = {}
+    for worker, machine in _workers(shards):
+        versions = worker.versions
+        rows[worker.backend, worker.device, machine.id] = {
+            "backend": worker.backend,
+            "version": versions[worker.backend],
+            "keras": versions["keras"],
+            "numpy": versions["numpy"],
+            "python": versions["python"],
+            "device": worker.device,
+            "machine": f"{machine.cpu_model}, {machine.cores} cores, {machine.system}",
+        }
+    return pd.DataFrame(rows.values())
+
+
+def differences(shards: Shards) -> tuple[str, ...]:
+    """What lanes do not have in common besides their backend, a line for each thing.
+
+    Only what at least two lanes have a word for is compared.
+    """
+    facts: dict[str, dict[Lane, str]] = {}
+    for worker, _ in _workers(shards):
+        versions = {name: worker.versions[name] for name in ("keras", "numpy", "python")}
+        for name, value in {**versions, **worker.settings}.items():
+            if name not in _OWN_WORDS:
+                facts.setdefault(name, {})[worker.backend, worker.device] = _shown(value)
+    facts["jit_compile"] = {
+        lane: _shown(models if len(set(models.values())) > 1 else next(iter(models.values())))
+        for lane, models in _jit_compile(shards).items()
+    }
+    return tuple(
+        f"{name}: " + ", ".join(f"{backend} {value}" for (backend, _), value in lanes.items())
+        for name, lanes in facts.items()
+        if len(set(lanes.values())) > 1
+    )
+
+
+def machine_states(shards: Shards) -> tuple[str, ...]:
+    """One line per run: how its machine was when its launches began."""
+    lines = []
+    for run in shards.plans:
+        name = f"run {run}: " if len(shards.plans) > 1 else ""
+        states = [shard.payload.state for shard in shards.speed if shard.run_id == run]
+        if not states:
+            continue
+        loads = [state.load for state in states]
+        free = min(state.memory_available_mib for state in states)
+        governors = {state.governor or "unknown" for state in states}
+        cores = {str(core) for state in states for core in state.affinity}
+        lines.append(
+            f"{name}as launches began: load {min(loads):.1f} to {max(loads):.1f}, "
+            f"at least {free:,} MiB free, governor {'/'.join(sorted(governors))}, "
+            f"{len(cores)} cores"
+        )
+    return tuple(lines)
+
+
+def _workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:
+    for shard in shards.accuracy:
+        if shard.payload.worker is not None:
+            yield shard.payload.worker, shard.payload.machine
+    for launch in shards.speed:
+        for record in launch.payload.lanes:
+            if record.worker is not None:
+                yield record.worker, launch.payload.machine
+
+
+def _jit_compile(shards: Shards) -> dict[Lane, dict[str, bool]]:
+    found: dict[Lane, dict[str, bool]] = {}
+    for shard in shards.accuracy:
+        cell, training = shard.payload.cell, shard.payload.training
+        if training is not None:
+            found.setdefault((cell.backend, cell.device), {})[cell.model] = training.jit_compile
+    for launch in shards.speed:
+        for record in launch.payload.lanes:
+            for prepared in record.preparations:
+                lane = record.lane.backend, record.lane.device
+                found.setdefault(lane, {})[prepared.model] = prepared.jit_compile
+    return found
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

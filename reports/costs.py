@@ -1,0 +1,166 @@
+"""Where the time of a training goes, and after how many epochs a slow start has paid."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+
+from reports.cells import KEYS
+from reports.samples import WORKLOAD, Samples
+
+PARTS = [
+    "start_seconds",
+    "import_seconds",
+    "load_seconds",
+    "build_seconds",
+    "first_step_seconds",
+    "second_step_seconds",
+    "feed_seconds",
+    "train_seconds",
+    "evaluation_seconds",
+]
+COLUMNS = {
+    **dict.fromkeys(KEYS, "str"),
+    **dict.fromkeys(PARTS, "float64"),
+    "other_seconds": "float64",
+    "wall_seconds": "float64",
+    "explained_percent": "float64",
+    "steady_step_ms": "float64",
+    "fixed_ms_per_fit": "float64",
+    "epoch_seconds_predicted": "float64",
+    "epoch_seconds_seen": "float64",
+    "difference_percent": "float64",
+}
+BREAK_EVEN_COLUMNS = {
+    "model": "str",
+    "variant": "str",
+    "device": "str",
+    "backend": "str",
+    "baseline": "str",
+    "start_seconds": "float64",
+    "baseline_start_seconds": "float64",
+    "epoch_seconds": "float64",
+    "baseline_epoch_seconds": "float64",
+    "epochs": "float64",
+    "steps": "Int64",
+    "verdict": "str",
+}
+_UP_TO_FIRST_STEP = PARTS[: PARTS.index("first_step_seconds") + 1]
+
+
+def table(cells: pd.DataFrame, samples: Samples) -> pd.DataFrame:
+    """One row per model and backend: the parts of a cell's wall time, and what slots foretold.
+
+    Args:
+        cells: `reports.cells.collect`.
+        samples: `reports.samples.collect` of the same shards.
+
+    Returns:
+        `COLUMNS`. Each part is the median over cells; `other_seconds` is what `PARTS` leave of the
+        median `wall_seconds`, so that a row sums up. `epoch_seconds_seen` is the median epoch of
+        training alone; `epoch_seconds_predicted` what the steady step and the price of one `fit`
+        of the same run's slots make of it, NaN without slots; `difference_percent` how much longer
+        than that an epoch took.
+    """
+    cells = cells.merge(_slots(samples), on=["run", *KEYS, "batch_size"], how="left")
+    cells["epoch_seconds_predicted"] = (
+        cells["fixed_ms_per_fit"] + cells["steps"] * cells["steady_step_ms"]
+    ) / 1000
+    frame = (
+        cells.rename(columns={"epoch_seconds": "epoch_seconds_seen"})
+        .groupby(KEYS, as_index=False)[[name for name in COLUMNS if name in _MEDIANS]]
+        .median()
+    )
+    explained = frame[PARTS].sum(axis=1)
+    frame["other_seconds"] = frame["wall_seconds"] - explained
+    frame["explained_percent"] = 100 * explained / frame["wall_seconds"]
+    frame["difference_percent"] = 100 * (
+        frame["epoch_seconds_seen"] / frame["epoch_seconds_predicted"] - 1
+    )
+    return frame[list(COLUMNS)].astype(COLUMNS)
+
+
+_MEDIANS = {
+    *PARTS,
+    "wall_seconds",
+    "steady_step_ms",
+    "fixed_ms_per_fit",
+    "epoch_seconds_predicted",
+    "epoch_seconds_seen",
+}
+
+
+def break_even(start: float, epoch: float, other_start: float, other_epoch: float) -> float:
+    """After how many epochs one backend is ahead of another for good.
+
+    Args:
+        start: Seconds before its first epoch.
+        epoch: Seconds of each of its epochs.
+        other_start: The other's.
+        other_epoch: The other's.
+
+    Returns:
+        Epochs, not rounded; 0 if it is ahead (or level) from the start, infinity if never.
+    """
+    if start <= other_start and epoch <= other_epoch:
+        return 0.0
+    if epoch >= other_epoch:
+        return math.inf
+    return (start - other_start) / (other_epoch - epoch)
+
+
+def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """One row per model and ordered pair of backends on one device.
+
+    Args:
+        cells: `reports.cells.collect`.
+
+    Returns:
+        `BREAK_EVEN_COLUMNS`. `start_seconds` go up to the end of the first step; `epoch_seconds`
+        are of a whole epoch, fed, trained and evaluated; both are medians over cells. `epochs`
+        and `steps` are those of training after which `backend` is ahead of `baseline` for good.
+        `verdict` is `from_start` (0 epochs), `overtakes`, or `never` (no number).
+    """
+    cells = cells.assign(start=cells[_UP_TO_FIRST_STEP].sum(axis=1))
+    medians = cells.groupby(KEYS, as_index=False)[
+        ["start", "whole_epoch_seconds", "steps"]
+    ].median()
+    rows = []
+    for _, group in medians.groupby(["model", "variant", "device"]):
+        for first, second in itertools.permutations(group.to_dict("records"), 2):
+            start, epoch = first["start"], first["whole_epoch_seconds"]
+            other_start, other_epoch = second["start"], second["whole_epoch_seconds"]
+            epochs = break_even(start, epoch, other_start, other_epoch)
+            never = math.isinf(epochs)
+            rows.append(
+                {
+                    "model": first["model"],
+                    "variant": first["variant"],
+                    "device": first["device"],
+                    "backend": first["backend"],
+                    "baseline": second["backend"],
+                    "start_seconds": start,
+                    "baseline_start_seconds": other_start,
+                    "epoch_seconds": epoch,
+                    "baseline_epoch_seconds": other_epoch,
+                    "epochs": np.nan if never else epochs,
+                    "steps": pd.NA if never else math.ceil(epochs * first["steps"]),
+                    "verdict": "never" if never else "overtakes" if epochs else "from_start",
+                }
+            )
+    return pd.DataFrame(rows, columns=list(BREAK_EVEN_COLUMNS)).astype(BREAK_EVEN_COLUMNS)
+
+
+def _slots(samples: Samples) -> pd.DataFrame:
+    """Steady step and price of one call of training, in ms: medians over launches, per run."""
+    used = samples.usable
+    used = used[(used["phase"] == "train") & ~used["twin"]]
+    keys = ["run", *WORKLOAD, "backend", "device"]
+    launches = used.groupby([*keys, "launch"], as_index=False)[
+        ["seconds_per_step", "fixed_seconds"]
+    ].median()
+    medians = launches.groupby(keys, as_index=False)[["seconds_per_step", "fixed_seconds"]].median()
+    medians["steady_step_ms"] = 1000 * medians["seconds_per_step"]
+    medians["fixed_ms_per_fit"] = 1000 * medians["fixed_seconds"]
+    return medians[["run", *KEYS, "batch_size", "steady_step_ms", "fixed_ms_per_fit"]]

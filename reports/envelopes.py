@@ -1,0 +1,132 @@
+"""One file of a run, read as what it is: foreign input. Whatever is wrong is a `ShardError`."""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.schema import Accuracy, Envelope
+
+SCHEMA = 2
+MAX_JSON_BYTES = 16 << 20
+MAX_ARRAYS_BYTES = 1 << 30
+
+T = TypeVar("T")
+
+
+class ShardError(ValueError):
+    """A file that is no good shard; the message says which and why."""
+
+
+def read_envelope(path: Path) -> Envelope:
+    """One shard file, checked down to its hash; the payload is not looked into.
+
+    Raises:
+        ShardError: The file is damaged, of another schema, or nothing like a shard.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ShardError(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB")
+        content = json.loads(
+            path.read_bytes().decode("utf-8"),
+            parse_constant=_reject_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except OSError as error:
+        raise ShardError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ShardError(f"{path}: not JSON: {error}") from error
+    _check_schema(path, content)
+    try:
+        envelope = msgspec.convert(content, Envelope)
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise ShardError(f"{path}: {error}") from error
+    stored = content.pop("sha256")
+    try:
+        canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise ShardError(f"{path}: {error}") from error
+    if hashlib.sha256(canonical.encode()).hexdigest() != stored:
+        raise ShardError(f"{path}: its content does not have the hash that it states")
+    if envelope.shard_id != path.stem:
+        raise ShardError(f"{path}: this is shard {envelope.shard_id}, under another name")
+    return envelope
+
+
+def payload(path: Path, envelope: Envelope, struct: type[T]) -> T:
+    """What the envelope holds, as `struct`.
+
+    Raises:
+        ShardError: It is of another form.
+    """
+    try:
+        return msgspec.convert(envelope.payload, struct)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ShardError(f"{path}: {error}") from error
+
+
+def read_arrays(path: Path, accuracy: Accuracy) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The arrays beside an accuracy shard.
+
+    Returns:
+        Probabilities, float32, shape (test examples, classes), and labels, uint8, shape
+        (test examples,).
+
+    Raises:
+        ShardError: They are missing, damaged, or not what the shard says.
+    """
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != accuracy.arrays_sha256:
+            raise ShardError(f"{path}: its content does not have the hash that its shard states")
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS_BYTES:
+                raise ShardError(f"{path}: larger than {MAX_ARRAYS_BYTES >> 20} MiB unpacked")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            probabilities, labels = archive["probabilities"], archive["labels"]
+    except OSError as error:
+        raise ShardError(f"{path}: {error.strerror or error}") from error
+    except ShardError:
+        raise
+    except Exception as error:
+        raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
+    examples = accuracy.protocol.test_examples
+    if probabilities.ndim != 2 or probabilities.dtype != np.float32:
+        raise ShardError(f"{path}: probabilities are {probabilities.dtype} {probabilities.shape}")
+    if labels.dtype != np.uint8 or labels.shape != (examples,) or len(probabilities) != examples:
+        raise ShardError(f"{path}: {labels.shape} labels for {examples} test examples")
+    if labels.max() >= probabilities.shape[1]:
+        raise ShardError(f"{path}: a label beyond the {probabilities.shape[1]} classes")
+    return probabilities, labels
+
+
+def _check_schema(path: Path, content: object) -> None:
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if not isinstance(schema, int) or schema < 1 or schema == SCHEMA:
+        return  # what is no schema at all is told by `Envelope`
+    if schema > SCHEMA:
+        raise ShardError(
+            f"{path}: schema {schema} is newer than this program's {SCHEMA}; "
+            "use a newer Keras Backend Bench"
+        )
+    raise ShardError(
+        f"{path}: schema {schema} is older than this program's {SCHEMA}; "
+        "measure again, or read it with the Keras Backend Bench that wrote it"
+    )
+
+
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a key stands twice")
+    return content

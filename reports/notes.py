@@ -1,0 +1,172 @@
+"""What a reader must know before believing a figure, in lines, gravest first."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reports import published, ratios, speed, statistics, trust
+from reports.samples import Samples, lane_name, workload_name
+from reports.schema import Protocol
+from reports.shards import Shards, SpeedShard
+from reports.speed_schema import LaneRecord
+from reports.trust import Trust
+
+DISAGREEMENT_PERCENT = 10
+"""Slots and epochs that differ by more are spoken of."""
+
+
+def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
+    """Whether the speeds of each run that measured slots may be trusted, by run id."""
+    judged = {}
+    for run, plan in speed.planned(shards):
+        twins = ratios.twin_medians(samples, run, plan)
+        differing = [
+            f"{name} ({_told(twins[name])})" for name in statistics.differs_from_one(twins)
+        ]
+        unsteady = dict.fromkeys(
+            f"{lane_name(record.lane)} in "
+            f"{workload_name(shard.payload.workloads[warm_up.workload])}"
+            for shard in shards.speed
+            if shard.run_id == run
+            for record in shard.payload.lanes
+            for warm_up in record.warm_ups
+            if not warm_up.steady
+        )
+        judged[run] = trust.judge(
+            samples.rounds[samples.rounds["run"] == run],
+            samples.samples[samples.samples["run"] == run],
+            samples.anchors.loc[samples.anchors["run"] == run, "gflops"],
+            differing,
+            list(unsteady),
+        )
+    return judged
+
+
+def incomplete(shards: Shards) -> tuple[str, ...]:
+    """What runs owe: launches, unless they may stop early, and lanes that failed for good."""
+    lines = []
+    for run, plan in speed.planned(shards):
+        present = sum(shard.run_id == run for shard in shards.speed)
+        may_stop = plan.precision_percent is not None or plan.budget_seconds is not None
+        wanted = 1 if may_stop else plan.launches
+        if present < wanted:
+            lines.append(f"INCOMPLETE run {run}: {present} of {plan.launches} launches are there")
+        ends = {lane_name(lane): speed.lane_end(shards, run, lane) for lane in plan.lanes}
+        lines += [
+            f"INCOMPLETE run {run}: the last launch of {lane} ended as {end}"
+            if end != "missing"
+            else f"INCOMPLETE run {run}: {lane} took part in no launch"
+            for lane, end in ends.items()
+            if end != "ok"
+        ]
+    return tuple(lines)
+
+
+def notes(
+    shards: Shards,
+    accuracy_table: pd.DataFrame,
+    ratio_table: pd.DataFrame,
+    cost_table: pd.DataFrame,
+    trusts: Mapping[str, Trust],
+) -> tuple[str, ...]:
+    """All of them; those that begin with a word in capitals are grave."""
+    plans = shards.plans.values()
+    absent = accuracy_table[accuracy_table["status"].isin(["missing", "diverged"])]
+    lines = [
+        *(f"REJECTED {problem}" for problem in shards.problems),
+        *(
+            f"FAILED {shard.payload.cell.model}, seed {shard.payload.cell.seed}: "
+            f"{shard.payload.status}: {shard.payload.error}"
+            for shard in shards.accuracy
+            if shard.payload.status != "ok"
+        ),
+        *(
+            f"{'Recovered after' if _recovered(shards, shard, record) else 'FAILED'} launch "
+            f"{shard.payload.launch}, {lane_name(record.lane)}: {record.status}: {record.error}"
+            for shard in shards.speed
+            for record in shard.payload.lanes
+            if record.status != "ok"
+        ),
+        *(
+            f"{row['status'].upper()} {row['model']} {row['backend']}, seed {row['seed']}"
+            for row in absent.to_dict("records")
+        ),
+        *incomplete(shards),
+        *(f"NOT MNIST: {plan.dataset_note}." for plan in plans if plan.dataset_note),
+        *_machines(shards),
+    ]
+    if not all(is_reference(plan.protocol) for plan in plans):
+        lines.append("Not the reference's protocol, so its published errors are left out.")
+    if any(plan.seeds == 1 for plan in plans):
+        lines.append(
+            "One seed is one draw: over seeds the reference's errors vary by 0.1 to 0.2 points."
+        )
+    lines += [note for trusted in trusts.values() for note in trusted.notes]
+    lines += _disagreements(shards, cost_table, trusts)
+    lines += _claims(shards, ratio_table)
+    return tuple(dict.fromkeys(lines))
+
+
+def is_reference(protocol: Protocol) -> bool:
+    """Whether published results may stand beside it."""
+    return all(getattr(protocol, name) == value for name, value in published.PROTOCOL.items())
+
+
+def _recovered(shards: Shards, shard: SpeedShard, record: LaneRecord) -> bool:
+    """Whether a lane that failed in this launch was well in its last."""
+    return speed.lane_end(shards, shard.run_id, record.lane) == "ok"
+
+
+def _machines(shards: Shards) -> list[str]:
+    machines = {shard.payload.machine.id for shard in shards.accuracy}
+    machines |= {shard.payload.machine.id for shard in shards.speed}
+    if len(machines) < 2:
+        return []
+    return [f"These cells ran on {len(machines)} machines: compare their errors, not their speeds."]
+
+
+def _disagreements(
+    shards: Shards, cost_table: pd.DataFrame, trusts: Mapping[str, Trust]
+) -> list[str]:
+    far = cost_table[cost_table["difference_percent"].abs() > DISAGREEMENT_PERCENT]
+    if far.empty:
+        return []
+    images = {
+        shard.payload.cell.model: shard.payload.protocol.train_examples for shard in shards.accuracy
+    }
+    count = far["model"].map(images)
+    far = far.assign(
+        predicted=count / far["epoch_seconds_predicted"], seen=count / far["epoch_seconds_seen"]
+    )
+    told = [
+        f"{row['model']} {row['backend']} {row['predicted']:,.0f} and {row['seen']:,.0f}"
+        for row in far.to_dict("records")
+    ]
+    grades = sorted({trusted.grade for trusted in trusts.values() if trusted.grade})
+    return [
+        f"Images/s of an epoch, as slots predict them and as the accuracy part saw them: "
+        f"{', '.join(told)}. Its epochs ran alone and at another time, and the speed of the "
+        f"machine may have wandered meanwhile (noise: {'/'.join(grades) or 'unknown'})."
+    ]
+
+
+def _claims(shards: Shards, ratio_table: pd.DataFrame) -> list[str]:
+    alone = [run for run, plan in shards.plans.items() if plan.speed is None]
+    of_runs = "" if len(alone) == len(shards.plans) else f" of run {', '.join(alone)}"
+    lines = []
+    if alone:
+        lines.append(
+            f"Speeds{of_runs} are of a few epochs of one backend after another: no ratio is "
+            "claimed."
+        )
+    if (ratio_table["verdict"] == "indicative").any():
+        lines.append(
+            f"Ratios of fewer than {statistics.MIN_LAUNCHES} launches are indicative: processes "
+            "differ from launch to launch, and nothing is claimed."
+        )
+    return lines
+
+
+def _told(medians: statistics.Medians) -> str:
+    low, high = statistics.interval(medians)
+    return f"{low:.3f} to {high:.3f} times as fast"

@@ -1,0 +1,45 @@
+"""`python -m reports.precision RUN`: how wide the intervals of the training ratios still are.
+
+Prints one number: the widest half-width of the 95 % intervals of the run's launches so far, in
+percent of the ratio; `inf` where a ratio has no interval yet. A run that is to stop by precision
+asks after each launch.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reports import comparable, ratios, samples, shards
+
+DATA = 5
+
+
+def widest_percent(found: shards.Shards) -> float:
+    """The widest half-width in percent; infinity without any interval.
+
+    Pairs with a lane that failed do not count: more launches would not help them.
+    """
+    table = ratios.table(found, samples.collect(found))
+    table = table[(table["phase"] == "train") & (table["verdict"] != "missing")]
+    half_widths = 100 * ((table["high"] / table["low"]) ** 0.5 - 1)
+    return float(half_widths.fillna(np.inf).max()) if len(table) else np.inf
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the number and return the exit code."""
+    found = shards.read([Path(argument) for argument in arguments])
+    try:
+        comparable.check(found)
+    except comparable.NotComparableError as error:
+        found.problems.append(f"not comparable: {error}")
+    if found.problems or not found.plans:
+        print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
+        return DATA
+    print(widest_percent(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""The ratio table: how much faster one backend is than another, from slots of the same rounds.
+
+A pair is taken within a launch of a run, and nowhere else: not over launches, not over runs, not
+over machines.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from reports import speed, statistics
+from reports.samples import LANE, WORKLOAD, Samples, only, workload_name
+from reports.schema import Lane, SpeedPlan, Workload
+from reports.shards import Shards
+from reports.statistics import Medians
+
+COLUMNS = {
+    "model": "str",
+    "variant": "str",
+    "phase": "str",
+    "device": "str",
+    "batch_size": "Int64",
+    "backend": "str",
+    "baseline": "str",
+    "ratio": "float64",
+    "low": "float64",
+    "high": "float64",
+    "minimum_detectable_percent": "float64",
+    "launches": "Int64",
+    "rounds": "Int64",
+    "verdict": "str",
+}
+
+Pair = tuple[Lane, Lane]
+
+
+def table(shards: Shards, samples: Samples) -> pd.DataFrame:
+    """One row per workload and pair of lanes on one device, and per twin.
+
+    Of a pair, the backend stands earlier in the run's plan and the baseline later. A twin's row has
+    `backend` and `baseline` alike, and is the twin's speed over its original's.
+
+    Args:
+        shards: What was read, comparable by `reports.comparable.check`.
+        samples: `reports.samples.collect` of them.
+
+    Returns:
+        `COLUMNS`. `ratio` above 1 means faster than the baseline, `low` to `high` is its 95 %
+        interval; see `reports.statistics.compare`. The verdicts of one workload's pairs are
+        adjusted for their number; a twin's is not one of them. `verdict` is `missing`, without
+        figures, where one of the two is not `ok` in the speed table. `rounds` are those in which
+        both have a sample that counts.
+    """
+    rows = [
+        row
+        for run, plan in speed.planned(shards)
+        for workload in plan.workloads
+        for row in _rows(shards, samples, run, plan, workload)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def twin_medians(samples: Samples, run: str, plan: SpeedPlan) -> dict[str, Medians]:
+    """Launch medians of every twin over its original, by workload, for judging the run."""
+    found = {}
+    for workload in plan.workloads:
+        for twin, original in _twins(plan):
+            medians, _ = launch_medians(samples, run, workload, (twin, original))
+            found[f"{workload_name(workload)} with {twin.backend}"] = medians
+    return found
+
+
+def launch_medians(
+    samples: Samples, run: str, workload: Workload, pair: Pair
+) -> tuple[Medians, int]:
+    """What the pair gave in each launch, and the number of rounds behind it.
+
+    Returns:
+        Medians over rounds of the log of the ratio, one per launch that has any, in order.
+    """
+    names = ["run", *WORKLOAD]
+    values = [run, workload.model, workload.variant, workload.phase, workload.batch_size]
+    found = only(samples.usable, names, values)
+    first, second = (
+        only(found, LANE, [lane.backend, lane.device, lane.twin]).set_index(["launch", "round"])[
+            "seconds_per_step"
+        ]
+        for lane in pair
+    )
+    both = pd.concat([first, second], axis=1, join="inner", keys=["lane", "baseline"])
+    medians = [
+        statistics.launch_median(rounds["lane"], rounds["baseline"])
+        for _, rounds in both.groupby(level="launch")
+    ]
+    return np.array(medians, dtype=np.float64), len(both)
+
+
+def _rows(
+    shards: Shards, samples: Samples, run: str, plan: SpeedPlan, workload: Workload
+) -> list[dict[str, object]]:
+    ok = {
+        lane: speed.lane_status(shards, samples, run, workload, lane) == "ok" for lane in plan.lanes
+    }
+    lanes = [lane for lane in plan.lanes if not lane.twin]
+    pairs = [pair for pair in itertools.combinations(lanes, 2) if pair[0].device == pair[1].device]
+    rows = []
+    # The pairs of a workload are one family of comparisons; each twin is a question of its own.
+    for family in (pairs, *([twin] for twin in _twins(plan))):
+        known = {
+            pair: launch_medians(samples, run, workload, pair)
+            for pair in family
+            if ok[pair[0]] and ok[pair[1]]
+        }
+        named: Mapping[str, Medians] = {str(pair): medians for pair, (medians, _) in known.items()}
+        compared = statistics.compare(named)
+        for pair in family:
+            row = _identity(workload, pair)
+            if pair in known and known[pair][1]:
+                row |= asdict(compared[str(pair)]) | {"rounds": known[pair][1]}
+            rows.append(row)
+    return rows
+
+
+def _identity(workload: Workload, pair: Pair) -> dict[str, object]:
+    return {
+        "model": workload.model,
+        "variant": workload.variant,
+        "phase": workload.phase,
+        "device": pair[0].device,
+        "batch_size": workload.batch_size,
+        "backend": pair[0].backend,
+        "baseline": pair[1].backend,
+        "launches": 0,
+        "rounds": 0,
+        "verdict": "missing",
+    }
+
+
+def _twins(plan: SpeedPlan) -> list[Pair]:
+    """Each twin with its original."""
+    originals = {(lane.backend, lane.device): lane for lane in plan.lanes if not lane.twin}
+    return [
+        (lane, originals[lane.backend, lane.device])
+        for lane in plan.lanes
+        if lane.twin and (lane.backend, lane.device) in originals
+    ]

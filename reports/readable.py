@@ -1,0 +1,135 @@
+"""Tables as a person reads them, all of text: for Markdown and the terminal alike."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+
+def speed(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.speed.table`, one string per cell."""
+    return pd.DataFrame(
+        {
+            "model": _model(table),
+            "phase": table["phase"],
+            "batch": _numbers(table["batch_size"], 0),
+            "backend": _backend(table),
+            "images/s": _numbers(table["images_per_second"], 0),
+            "95 % interval": _interval(table, 0),
+            "% of peak": _numbers(table["utilisation_percent"], 1),
+            "ms/step": _numbers(table["ms_per_step"], 2),
+            "ms/call": _numbers(1000 * table["fixed_seconds"], 1),
+            "CPU ms/step": _numbers(1000 * table["cpu_seconds_per_step"], 2),
+            "faults/step": _numbers(table["page_faults_per_step"], 0),
+            "launches": _numbers(table["launches"], 0),
+            "rounds": _numbers(table["rounds"], 0),
+            "status": table["status"],
+        }
+    )
+
+
+def latency(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `reports.speed.table` that have latencies, in ms."""
+    table = table[table["latency_p50_ms"].notna()]
+    return pd.DataFrame(
+        {
+            "model": _model(table),
+            "backend": _backend(table),
+            **{
+                f"{name} ms": _numbers(table[f"latency_{name}_ms"], 3)
+                for name in ("p50", "p90", "p99")
+            },
+        }
+    )
+
+
+def ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.ratios.table`, one string per cell."""
+    twin = (table["backend"] == table["baseline"]).map({True: " (twin)", False: ""})
+    return pd.DataFrame(
+        {
+            "model": _model(table),
+            "phase": table["phase"],
+            "batch": _numbers(table["batch_size"], 0),
+            "pair": table["backend"] + " / " + table["baseline"] + twin.astype("str"),
+            "ratio": _numbers(table["ratio"], 3),
+            "95 % interval": _interval(table, 3),
+            "verdict": table["verdict"],
+            "detectable %": _numbers(table["minimum_detectable_percent"], 1),
+            "launches": _numbers(table["launches"], 0),
+            "rounds": _numbers(table["rounds"], 0),
+        }
+    )
+
+
+def costs(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.costs.table` in seconds, one row per model and backend."""
+    parts = {
+        "start": "start_seconds",
+        "import": "import_seconds",
+        "load": "load_seconds",
+        "build": "build_seconds",
+        "1st step": "first_step_seconds",
+        "2nd step": "second_step_seconds",
+        "feed": "feed_seconds",
+        "train": "train_seconds",
+        "evaluate": "evaluation_seconds",
+        "other": "other_seconds",
+        "all": "wall_seconds",
+    }
+    return pd.DataFrame(
+        {
+            "model": _model(table),
+            "backend": _backend(table),
+            **{name: _numbers(table[column], 2) for name, column in parts.items()},
+            "explained %": _numbers(table["explained_percent"], 1),
+            "an epoch": _numbers(table["epoch_seconds_seen"], 2),
+            "by slots": _numbers(table["epoch_seconds_predicted"], 2),
+        }
+    )
+
+
+def start_lines(table: pd.DataFrame) -> list[str]:
+    """What a start costs and when it has paid, in one line per model.
+
+    Args:
+        table: `reports.costs.break_even_table`.
+    """
+    lines = []
+    for (model, _, _), group in table.groupby(["model", "variant", "device"], sort=False):
+        starts = group.drop_duplicates("backend")
+        told = [
+            f"{backend} {seconds:.1f} s"
+            for backend, seconds in zip(starts["backend"], starts["start_seconds"], strict=True)
+        ]
+        ahead = [
+            f"{row['backend']} is ahead of {row['baseline']} "
+            + ("from there on" if row["verdict"] == "from_start" else _after(row))
+            for row in group.to_dict("records")
+            if row["verdict"] != "never"
+        ]
+        lines.append(f"{model}, start and first step: {', '.join(told)}; {', '.join(ahead)}.")
+    return lines
+
+
+def _after(row: Mapping[Hashable, Any]) -> str:
+    return f"after {row['epochs']:.1f} epochs ({row['steps']:,} steps)"
+
+
+def _model(table: pd.DataFrame) -> "pd.Series[str]":
+    stock = table["variant"] == "stock"
+    return table["model"].where(stock, table["model"] + " " + table["variant"])
+
+
+def _backend(table: pd.DataFrame) -> "pd.Series[str]":
+    cpu = table["device"] == "cpu"
+    return table["backend"].where(cpu, table["backend"] + " " + table["device"])
+
+
+def _numbers(column: "pd.Series[float]", digits: int) -> "pd.Series[str]":
+    return column.map(f"{{:,.{digits}f}}".format, na_action="ignore").astype("str").fillna("-")
+
+
+def _interval(table: pd.DataFrame, digits: int) -> "pd.Series[str]":
+    low, high = _numbers(table["low"], digits), _numbers(table["high"], digits)
+    return (low + " - " + high).where(table["low"].notna(), "-")

@@ -1,0 +1,235 @@
+"""Launches as tables: one row per round, per sample, per anchor and per lane's start."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reports import trust
+from reports.checks import is_latency
+from reports.schema import Lane, Workload
+from reports.shards import Shards, SpeedShard
+from reports.speed_schema import LaneRecord, Round, Sample
+
+WORKLOAD = ["model", "variant", "phase", "batch_size"]
+LANE = ["backend", "device", "twin"]
+
+_ROUND = ["run", "launch", "round", *WORKLOAD, "workload"]
+_MEASURED = {
+    "steps": "int64",
+    "slot_seconds": "float64",
+    "one_step_seconds": "float64",
+    "outside_seconds": "float64",
+    "call_seconds": "float64",
+    "cpu_seconds": "float64",
+    "minor_faults": "int64",
+    "compilations": "int64",
+    "flops_per_image": "float64",
+}
+_IN_LAUNCH = ["run", "launch", *WORKLOAD, *LANE]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All launches of some runs.
+
+    Attributes:
+        rounds: One row per round: run, launch, round, `WORKLOAD`, workload (its name), void (the
+            reason, or empty).
+        samples: One row per turn of a lane: what its round has, `LANE`, lane (its name), what was
+            measured, latencies (an array), and from it seconds_per_step (steady, without the
+            price of the call), fixed_seconds (that price, one value for a lane's launch; NaN
+            for latency), cpu_seconds_per_step and minor_faults_per_step (over all steps of both
+            calls), gflops, and invalid (the reason, or empty).
+        anchors: run, launch, round, gflops.
+        starts: One row per lane, launch and model: run, launch, `LANE`, model, import_seconds,
+            first_step_seconds.
+    """
+
+    rounds: pd.DataFrame
+    samples: pd.DataFrame
+    anchors: pd.DataFrame
+    starts: pd.DataFrame
+
+    @property
+    def usable(self) -> pd.DataFrame:
+        """The samples that count."""
+        return self.samples[(self.samples["void"] == "") & (self.samples["invalid"] == "")]
+
+
+def collect(shards: Shards) -> Samples:
+    """Make the tables of all launches that could be read."""
+    anchors = pd.DataFrame(
+        [
+            (shard.run_id, shard.payload.launch, item.round, item.flops / item.seconds / 1e9)
+            for shard in shards.speed
+            for item in shard.payload.anchor
+        ],
+        columns=["run", "launch", "round", "gflops"],
+    ).astype({"run": "str", "gflops": "float64"})
+    rounds = pd.DataFrame(
+        [row for shard in shards.speed for row in _rounds(shard)], columns=[*_ROUND, "void"]
+    ).astype({"run": "str", "void": "str"})
+    samples = pd.DataFrame(
+        [row for shard in shards.speed for row in _samples(shard)],
+        columns=[*_ROUND, "void", *LANE, "lane", *_MEASURED, "latencies"],
+    ).astype({"run": "str", "void": "str", "twin": "bool", **_MEASURED})
+    starts = pd.DataFrame(
+        [row for shard in shards.speed for row in _starts(shard)],
+        columns=["run", "launch", *LANE, "model", "import_seconds", "first_step_seconds"],
+    ).astype({"run": "str", "import_seconds": "float64", "first_step_seconds": "float64"})
+    return Samples(rounds, _derived(samples, anchors), anchors, starts)
+
+
+def workload_name(workload: Workload) -> str:
+    """For people."""
+    if is_latency(workload):
+        return f"{workload.model} {workload.variant} latency"
+    return f"{workload.model} {workload.variant} {workload.phase} batch {workload.batch_size}"
+
+
+def lane_name(lane: Lane) -> str:
+    """For people."""
+    device = "" if lane.device == "cpu" else f" {lane.device}"
+    return f"{lane.backend}{device}{' (twin)' if lane.twin else ''}"
+
+
+def _rounds(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
+    for item, void in _judged(shard):
+        yield (*_round(shard, item), void)
+
+
+def _samples(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
+    launch = shard.payload
+    for item, void in _judged(shard):
+        workload = launch.workloads[item.workload]
+        for sample in item.samples:
+            record = launch.lanes[sample.lane]
+            yield (
+                *_round(shard, item),
+                void,
+                record.lane.backend,
+                record.lane.device,
+                record.lane.twin,
+                lane_name(record.lane),
+                *_measured(sample),
+                _flops(record, workload),
+                np.array(sample.latencies),
+            )
+
+
+def _judged(shard: SpeedShard) -> Iterator[tuple[Round, str]]:
+    """Each round with the reason for which it is void.
+
+    Where a worker ended, the round in which that happened is void; later ones are whole without
+    its lane.
+    """
+    rounds = shard.payload.rounds
+    present = [{sample.lane for sample in item.samples} for item in rounds]
+    expected_until = [
+        _last_round(record, [index for index, lanes in enumerate(present) if lane in lanes])
+        for lane, record in enumerate(shard.payload.lanes)
+    ]
+    for index, item in enumerate(rounds):
+        expected = {lane for lane, last in enumerate(expected_until) if index <= last}
+        missing = "lane_missing" if expected - present[index] else ""
+        yield item, trust.void_reason(item.evidence) or missing
+
+
+def _last_round(record: LaneRecord, seen: Sequence[int]) -> float:
+    """Index of the last round that a lane should stand in, from those in which it does."""
+    if record.status == "ok":
+        return np.inf
+    if seen:
+        return max(seen) + 1
+    return 0 if record.warm_ups else -1
+
+
+def _round(shard: SpeedShard, item: Round) -> tuple[object, ...]:
+    workload = shard.payload.workloads[item.workload]
+    return (
+        shard.run_id,
+        shard.payload.launch,
+        item.number,
+        workload.model,
+        workload.variant,
+        workload.phase,
+        workload.batch_size,
+        workload_name(workload),
+    )
+
+
+def _measured(sample: Sample) -> tuple[object, ...]:
+    return (
+        sample.steps,
+        sample.seconds,
+        sample.one_step_seconds,
+        sample.outside_seconds,
+        sample.call_seconds,
+        sample.cpu_seconds,
+        sample.minor_faults,
+        sample.compilations,
+    )
+
+
+def _flops(record: LaneRecord, workload: Workload) -> int | None:
+    for preparation in record.preparations:
+        if preparation.model == workload.model:
+            train = workload.phase == "train"
+            return preparation.train_flops if train else preparation.forward_flops
+    return None
+
+
+def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
+    for record in shard.payload.lanes:
+        for preparation in record.preparations:
+            yield (
+                shard.run_id,
+                shard.payload.launch,
+                record.lane.backend,
+                record.lane.device,
+                record.lane.twin,
+                preparation.model,
+                record.worker.import_seconds if record.worker else None,
+                preparation.first_step_seconds,
+            )
+
+
+def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
+    """Add what follows from the measured columns.
+
+    The steps of a call of n steps take t(n) = a + n s: a is what beginning them costs, s a step.
+    Both calls of a turn give a = (N t(1) - t(N)) / (N - 1); the median over the rounds of a
+    lane's launch, never below 0, is taken off each slot. The price of a call is that and what it
+    takes outside of its steps, on average: TensorFlow sometimes waits there for as long as the
+    slot lasted, and a median would not see it. Voided rounds do not enter.
+    """
+    steps, slot, one = samples["steps"], samples["slot_seconds"], samples["one_step_seconds"]
+    counts = samples["void"] == ""
+    begin = (steps * one - slot) / (steps - 1).where(steps > 1)
+    launch = [samples[name] for name in _IN_LAUNCH]
+    begin = begin.where(counts).groupby(launch).transform("median").clip(lower=0)
+    steady = (slot - begin.fillna(0)) / steps
+    outside = (samples["outside_seconds"] / 2).where(counts).groupby(launch).transform("mean")
+    all_steps = steps + one.notna()
+    samples = samples.assign(
+        fixed_seconds=begin + outside,
+        seconds_per_step=steady.where(steady > 0),
+        cpu_seconds_per_step=samples["cpu_seconds"] / all_steps,
+        minor_faults_per_step=samples["minor_faults"] / all_steps,
+    )
+    images = samples["batch_size"] / samples["seconds_per_step"]
+    samples["gflops"] = samples["flops_per_image"] * images / 1e9
+    # NumPy's product is a measure of the CPU alone.
+    best = samples["run"].map(anchors.groupby("run")["gflops"].max())
+    best = best.where(samples["device"] == "cpu")
+    return samples.assign(invalid=trust.invalid_reasons(samples, _IN_LAUNCH, best))
+
+
+def only(frame: pd.DataFrame, columns: Sequence[str], values: Sequence[object]) -> pd.DataFrame:
+    """The rows of `frame` that have these values in these columns."""
+    chosen = pd.Series(data=True, index=frame.index)
+    for column, value in zip(columns, values, strict=True):
+        chosen &= frame[column] == value
+    return frame[chosen]

@@ -1,0 +1,160 @@
+"""What stands in a speed shard, field by field: one launch of all lanes, measured in turn."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from reports.schema import (
+    Amount,
+    Count,
+    Id,
+    Lane,
+    Machine,
+    Positive,
+    Record,
+    Seconds,
+    Sha256,
+    Text,
+    WorkerInfo,
+    Workload,
+)
+
+
+class Preparation(Record, frozen=True):
+    """What a lane paid before its first slot of one model, and the model's arithmetic.
+
+    Lanes prepare side by side, so these seconds are for information only. FLOPs are per image
+    (a multiplication and an addition are two), None where a layer could not be counted.
+    """
+
+    model: Id
+    parameters: Positive
+    weights_sha256: Sha256
+    jit_compile: bool
+    build_seconds: Seconds
+    first_step_seconds: Seconds
+    second_step_seconds: Seconds
+    forward_flops: Positive | None
+    train_flops: Positive | None
+
+
+class WarmUp(Record, frozen=True):
+    """How a lane came to its steady state in one workload (an index into `workloads`)."""
+
+    workload: Count
+    steps: Positive
+    seconds: Seconds
+    steady: bool
+
+
+class LaneRecord(Record, frozen=True):
+    """One lane in one launch. Its status is `ok`, or how its worker ended."""
+
+    lane: Lane
+    status: Id
+    error: Text | None
+    log: Text | None
+    worker: WorkerInfo | None
+    preparations: list[Preparation]
+    warm_ups: list[WarmUp]
+    peak_rss_mib: Seconds | None
+
+
+class Sample(Record, frozen=True):
+    """One turn of a lane: a call of one step (None for latency), then a slot of `steps` steps.
+
+    `seconds` and `one_step_seconds` are the worker's and of the steps alone; `outside_seconds` is
+    what both calls took before their first step and after their last; `call_seconds` is what
+    the coordinator waited for all of it. CPU seconds, page faults and compilations are of both
+    calls. `latencies` are the seconds of each call of a latency slot, else empty.
+    """
+
+    lane: Count
+    steps: Positive
+    seconds: Seconds
+    one_step_seconds: Seconds | None
+    outside_seconds: Amount
+    call_seconds: Seconds
+    cpu_seconds: Amount
+    minor_faults: Count
+    compilations: Count
+    latencies: list[Seconds]
+
+
+class Evidence(Record, frozen=True):
+    """What may void a round, whatever its times were.
+
+    Attributes:
+        seconds: Wall time of the round.
+        steal_percent: Share of the CPU time of all cores that the hypervisor took.
+        throttled_seconds: How long the cgroup's quota stopped us.
+        suspended_seconds: How long the machine slept.
+        idle_cpu_percent: The largest share of one core that a lane used outside its own turn.
+    """
+
+    seconds: Seconds
+    steal_percent: Amount
+    throttled_seconds: Amount
+    suspended_seconds: Amount
+    idle_cpu_percent: Amount
+
+
+class Round(Record, frozen=True):
+    """Every lane did one workload once; the samples stand in the order of the turns.
+
+    A round that a lane did not live to finish has fewer samples than there are lanes.
+    """
+
+    number: Positive
+    workload: Count
+    samples: list[Sample]
+    evidence: Evidence
+
+
+class Anchor(Record, frozen=True):
+    """The anchor lane in one round: a float32 matrix product in NumPy."""
+
+    round: Positive
+    seconds: Seconds
+    flops: Positive
+
+
+class MachineState(Record, frozen=True):
+    """How the machine was when a launch began."""
+
+    load: Amount
+    memory_available_mib: Count
+    governor: Text | None
+    affinity: list[Count]
+
+
+class Speed(Record, frozen=True):
+    """One launch: fresh workers of all lanes, measured in turn.
+
+    Attributes:
+        launch: Number of the launch, from 1.
+        dataset: Name of the dataset.
+        dataset_sha256: Its content.
+        machine: Where.
+        state: In what state the machine was.
+        workloads: What was measured; rounds and warm-ups point into it.
+        lanes: Who took part; samples point into it.
+        rounds: In the order in which they were measured.
+        anchor: One entry for each number of a round.
+        start_seconds: Wall time until all lanes were prepared, side by side.
+        warm_up_seconds: Wall time of the warm-ups, in turn.
+        measuring_seconds: Wall time of all rounds, with the anchor and all pauses.
+    """
+
+    launch: Positive
+    dataset: Id
+    dataset_sha256: Sha256
+    machine: Machine
+    state: MachineState
+    workloads: Annotated[list[Workload], Meta(min_length=1)]
+    lanes: Annotated[list[LaneRecord], Meta(min_length=1)]
+    rounds: list[Round]
+    anchor: list[Anchor]
+    start_seconds: Seconds
+    warm_up_seconds: Amount
+    measuring_seconds: Amount
