@@ -1,0 +1,129 @@
+"""`python -m bench.selfcheck`: does the measurement call identical things identical?
+
+It measures a backend against itself, in many short runs, and counts how often it claims a
+difference. With `--slowdown 1.10` one of the two really is so much slower, and it counts how often
+that is found. Every short run is a folder of results like any other.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+from rich.console import Console
+
+from bench import data
+from bench.accuracy import protocol
+from bench.errors import BenchError, ExitCode, UsageError
+from bench.journal import Journal
+from bench.launches import measure
+from bench.options import OPTIONS, WORKER_OPTION
+from bench.plan import ROOT, Plan, Selection, plan_payload, resolve
+from bench.run import say
+from bench.workload import Lane, Series, Workload
+
+LAUNCHES, ROUNDS = 6, 10
+
+
+def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
+    """Measure a backend against its twin once.
+
+    Args:
+        plan: One model, one backend; launches and rounds of the short run.
+        slowdown: How much longer the twin takes.
+        console: Where a person looks.
+
+    Returns:
+        The twin's row of `tables/ratios.csv`, with `trusted` beside it: what the report said.
+    """
+    workload = Workload(plan.models[0], "stock", "train", plan.batch_size)
+    backend = plan.backends[0]
+    first = Lane(backend, plan.device, plan.workers[backend])
+    lanes = (first, replace(first, twin=True, slowdown=slowdown))
+    selection = Selection((), tuple(Series(workload, lane) for lane in lanes))
+    dataset = data.prepare(plan.dataset, plan.mnist, plan.results / "data")
+    journal = Journal.create(plan.results)
+    payload = plan_payload(plan, selection) | {
+        "protocol": protocol(plan, dataset),
+        "dataset_note": dataset.note,
+    }
+    journal.write("plan", "plan", payload)
+    measure(plan, selection, dataset, journal, lambda _: None)
+    report = subprocess.run(
+        [sys.executable, "-m", "reports", str(journal.folder.resolve())],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if report.returncode not in {ExitCode.OK, ExitCode.INCONCLUSIVE}:
+        raise BenchError(f"no report of {journal.folder}:\n{report.stdout}{report.stderr}")
+    table = pd.read_csv(journal.folder / "tables" / "ratios.csv")
+    row = table[table["backend"] == table["baseline"]].iloc[0]
+    row["trusted"] = report.returncode == ExitCode.OK
+    say(
+        console,
+        f"{journal.run_id}: {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
+        f"{row['verdict']}{'' if row['trusted'] else ', UNTRUSTED'}",
+    )
+    return row
+
+
+def summary(rows: pd.DataFrame, slowdown: float) -> str:
+    """What a campaign found, in a few lines.
+
+    Args:
+        rows: One row for each short run; see `short_run`.
+        slowdown: What was injected.
+    """
+    runs, claims = len(rows), int(rows["verdict"].isin(["faster", "slower"]).sum())
+    spread = f"ratios: mean {rows['ratio'].mean():.3f}, sd {rows['ratio'].std():.3f}"
+    if slowdown == 1:
+        excluded = int((~rows["low"].le(1) | ~rows["high"].ge(1)).sum())
+        return (
+            f"{runs} runs of a backend against itself, {spread}\n"
+            f"false verdicts (faster or slower): {claims}\n"
+            f"intervals that exclude 1 (5 % expected): {excluded}"
+        )
+    found = int((rows["verdict"] == "slower").sum())
+    covered = int((rows["low"].le(1 / slowdown) & rows["high"].ge(1 / slowdown)).sum())
+    return (
+        f"{runs} runs against a twin that takes {slowdown:g} times as long, {spread}\n"
+        f"called slower: {found}\n"
+        f"intervals that hold the true ratio {1 / slowdown:.3f} (95 % expected): {covered}"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a campaign and print what it found."""
+    parser = argparse.ArgumentParser(prog="python -m bench.selfcheck", description=__doc__)
+    parser.add_argument("--campaign", type=int, default=20, metavar="N", help="short runs")
+    parser.add_argument("--slowdown", type=float, default=1.0, metavar="X", help="inject this")
+    parser.add_argument("--backend", default="torch", help="which (default: torch)")
+    parser.add_argument("--model", default="two_layer", help="which (default: two_layer)")
+    parser.add_argument("--results", default="results/selfcheck", metavar="DIR")
+    flag, metavar, text = WORKER_OPTION
+    parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False)
+    given = {name.strip("-").replace("-", "_"): None for name, _, _ in OPTIONS}
+    given |= {"models": options.model, "results": options.results}
+    try:
+        if options.campaign < 1 or options.slowdown < 1:
+            raise UsageError("--campaign and --slowdown must be at least 1")
+        environ = {**os.environ, "BENCH_BACKENDS": options.backend}
+        plan = resolve(given, options.worker, environ)
+        plan = replace(plan, launches=LAUNCHES, rounds=ROUNDS, twins=1, seeds=1)
+        rows = [short_run(plan, options.slowdown, console) for _ in range(options.campaign)]
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    say(console, summary(pd.DataFrame(rows), options.slowdown))
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
