@@ -14,9 +14,10 @@ from rich.console import Console
 
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
-from bench.options import OPTIONS, WORKER_OPTION
+from bench.options import NOT_GIVEN, OPTIONS, WORKER_OPTION
 from bench.plan import ROOT, Plan, Selection, again, begun, resolve
 from bench.run import Run, prepare
+from bench.workload import Cell, Series
 
 PLAN = pytest.StashKey[Plan]()
 WORK = pytest.StashKey[Selection]()
@@ -48,8 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options before anything else happens."""
-    names = (flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS)
-    options = {name: config.getoption(name) for name in names}
+    options = {name: config.getoption(name) for name in NOT_GIVEN}
     environ = dict(os.environ)
     with _exit_on_error(config):
         if options["resume"]:
@@ -80,6 +80,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, parts, ids=[part.id for part in parts])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drop the item that pytest makes of an empty set of parameters: there is nothing to do."""
+    items[:] = [
+        item
+        for item in items
+        if not hasattr(item, "callspec")
+        or all(isinstance(part, (Cell, Series)) for part in item.callspec.params.values())
+    ]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find the dataset, see that every backend is there, and open the journal."""
     config = session.config
@@ -93,6 +103,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with _exit_on_error(config):
         if not chosen:
             raise UsageError("nothing is selected; look at -k and at the arguments of pytest")
+        if lonely := selection.lonely_twins:
+            raise UsageError(f"a twin without its original is selected: {', '.join(lonely)}")
         # A copy of stdout as it is now, before pytest captures what the tests print.
         console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
         resumed = config.stash.get(RESUMED, None)

@@ -23,8 +23,8 @@ DIGITS_EXAMPLES = 1_500
 # warm-up in one workload; its turn.
 CELL_START_SECONDS = 12
 LANE_START_SECONDS = 4
-WARM_UP_SECONDS = 1.2
-TURN_SECONDS = 0.4
+WARM_UP_SECONDS = 0.8
+TURN_SECONDS = 0.35
 
 
 def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = None) -> float:
@@ -84,9 +84,13 @@ def _launches(plan: Plan) -> str:
         return _number(plan.launches, "launch")
     return (
         f"launches until training's ratios are known to {plan.precision_percent:g} %, "
-        f"at most {plan.budget_seconds / 60:g} min,\n"
+        f"at most {_time(plan.budget_seconds)},\n"
         "each"
     )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
 def _number(count: int, noun: str) -> str:

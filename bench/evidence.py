@@ -1,21 +1,19 @@
 """What the kernel counted while a round ran: evidence that may void it, whatever its times were."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-# Version 2 of control groups and version 1, in seconds per unit of their counter.
-_THROTTLED = (
-    ("/sys/fs/cgroup/cpu.stat", "throttled_usec", 1e-6),
-    ("/sys/fs/cgroup/cpu/cpu.stat", "throttled_time", 1e-9),
-    ("/sys/fs/cgroup/cpu.stat", "throttled_time", 1e-9),
-)
+# Of control groups of version 2 and of version 1: seconds per unit of their counter.
+_THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,16 @@ class Counters:
 
 
 def read(processes: Sequence[psutil.Process]) -> Counters:
-    """Read all counters; `cpu` has one entry for each process, NaN for one that is gone."""
+    """Read all counters, of the cores that we may use.
+
+    `cpu` has one entry for each process, NaN for one that is gone.
+    """
+    all_cores, cores = psutil.cpu_times(percpu=True), os.sched_getaffinity(0)
     return Counters(
         monotonic=time.monotonic(),
         suspended=_suspended(),
         throttled=_throttled(),
-        steal=float(getattr(psutil.cpu_times(), "steal", 0.0)),
+        steal=sum(float(getattr(all_cores[core], "steal", 0.0)) for core in cores),
         cpu=tuple(_cpu(process) for process in processes),
     )
 
@@ -51,7 +53,7 @@ def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict
     seconds = after.monotonic - before.monotonic
     readings = zip(before.cpu, after.cpu, own_cpu, strict=True)
     idle = [end - start - own for start, end, own in readings if not math.isnan(end - start)]
-    cores = psutil.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
     return {
         "seconds": seconds,
         "steal_percent": 100 * max(0.0, after.steal - before.steal) / (seconds * cores),
@@ -80,14 +82,27 @@ def _suspended() -> float:
 
 
 def _throttled() -> float:
-    for name, key, unit in _THROTTLED:
-        file = Path(name)
+    """Seconds for which the quota of our control group has stopped it so far."""
+    for file in _cpu_stat_files():
         if file.exists():
             for line in file.read_text(encoding="ascii").splitlines():
                 counter, _, value = line.partition(" ")
-                if counter == key:
-                    return int(value) * unit
+                if counter in _THROTTLED:
+                    return int(value) * _THROTTLED[counter]
     return 0.0
+
+
+@cache
+def _cpu_stat_files() -> tuple[Path, ...]:
+    """Where it may stand: under our own group as the kernel names it, or at the root."""
+    root, own = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+    groups = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
+    paths = []
+    for group in groups:
+        _, controllers, path = group.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            paths += [root / controllers / path.lstrip("/") / "cpu.stat"]
+    return (*paths, root / "cpu.stat", root / "cpu" / "cpu.stat")
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -17,9 +17,9 @@ _WITHOUT_PRODUCTS = (
 
 
 def forward(model: keras.Model) -> int | None:
-    """Operations for the prediction of one example; None if a layer cannot be counted."""
+    """Operations for predicting one example; None without any or if a layer cannot be counted."""
     counts = [_forward(layer) for layer in model.layers]
-    return None if None in counts else sum(filter(None, counts))
+    return None if None in counts else sum(filter(None, counts)) or None
 
 
 def train(model: keras.Model) -> int | None:
@@ -39,11 +39,11 @@ def _forward(layer: keras.layers.Layer) -> int | None:
     match layer:
         case keras.layers.Dense():
             inputs, units = layer.kernel.shape
-            return 2 * inputs * math.prod(layer.output.shape[1:-1]) * units
+            return int(2 * inputs * math.prod(layer.output.shape[1:-1]) * units)
         case keras.layers.Conv2D(groups=1):
             height, width, channels, filters = layer.kernel.shape
             positions = math.prod(layer.output.shape[1:-1])
-            return 2 * height * width * channels * positions * filters
+            return int(2 * height * width * channels * positions * filters)
         case _ if isinstance(layer, _WITHOUT_PRODUCTS):
             return 0
         case _:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.data import Dataset
+from bench.errors import DataError
 from bench.journal import Journal
-from bench.measure import failed_lanes, known_steps, run_launch
+from bench.measure import failed_lanes, known_steps, lane_names, run_launch
 from bench.plan import ROOT, Plan, Selection
 
 PREFIX = "speed-launch"
@@ -51,7 +52,7 @@ def measure(
         The payloads of all launches.
     """
     payloads = stored(journal)
-    steps = known_steps(payloads, selection.lanes)
+    steps = known_steps(payloads)
     while not finished(plan, selection, payloads, lambda: half_width_percent(journal)):
         number = max(journal.numbers(PREFIX), default=0) + 1
         name = f"launch {len(payloads) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
@@ -101,19 +102,29 @@ def half_width_percent(journal: Journal) -> float:
     """What `python -m reports.precision` says of the run so far.
 
     Statistics live in `reports`, which reads shards alone, so it is asked as a program.
+
+    Raises:
+        DataError: The run's launches cannot be compared.
     """
     told = subprocess.run(
         [sys.executable, "-m", "reports.precision", str(journal.folder.resolve())],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if told.returncode:
+        raise DataError(told.stderr.strip().removeprefix("error: "))
     return float(told.stdout)
 
 
 def _given_up(payloads: Sequence[Payload]) -> set[str]:
-    failures = Counter(name for payload in payloads for name in failed_lanes(payload))
+    """Lanes that failed in each of the last launches they took part in."""
+    failures: Counter[str] = Counter()
+    for payload in payloads:
+        failed = failed_lanes(payload)
+        for name in lane_names(payload):
+            failures[name] = failures[name] + 1 if name in failed else 0
     return {name for name, times in failures.items() if times >= CHANCES}
 
 

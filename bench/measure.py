@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -21,11 +21,14 @@ from bench.workload import Lane, SlotsRequest, Workload
 
 # A slot should last about so long: long enough that its one host read does not matter, short
 # enough that the machine is the same for all lanes of a round.
-SLOT_SECONDS = {"train": 0.25, "evaluate": 0.1, "predict": 0.1}
-# Threads of the lane before, which spin a little after their work, come to rest.
+SLOT_SECONDS = {"train": 0.18, "evaluate": 0.1, "predict": 0.1}
+# Threads of the lane before, which spin a little after their work, come to rest. Those of the
+# matrix product spin for 60 ms, in which a torch step took 110 ms instead of 45.
 SETTLE_SECONDS = 0.01
+ANCHOR_SETTLE_SECONDS = 0.15
 
-Steps = dict[tuple[Lane, Workload], int]
+# By backend and device: a twin has the slots of its original.
+Steps = dict[tuple[str, str, Workload], int]
 Tell = Callable[[str], None]
 
 
@@ -49,6 +52,10 @@ class _Member:
             self.record |= failure(error)
             self.worker.kill()
             return None
+
+    def slot(self, workload: Workload) -> tuple[str, str, Workload]:
+        """Key of the steps of its slots."""
+        return self.lane.backend, self.lane.device, workload
 
     @property
     def alive(self) -> bool:
@@ -98,7 +105,7 @@ def run_launch(
         for index, workload in enumerate(workloads):
             tell(f"warming up {workload.id}")
             for member in members:
-                _warm_up(member, index, workload, SLOT_SECONDS[workload.phase], steps)
+                _warm_up(member, index, workload, steps)
         warm = time.monotonic()
         _measure(number, plan, members, workloads, steps, payload, tell)
         measured = time.monotonic()
@@ -113,23 +120,26 @@ def run_launch(
     }
 
 
+def lane_names(payload: Mapping[str, Any]) -> list[str]:
+    """Names of the lanes that took part in a launch."""
+    return [_lane_name(record["lane"]) for record in payload["lanes"]]
+
+
 def failed_lanes(payload: Mapping[str, Any]) -> list[str]:
     """Names of the lanes that did not live to the end of a launch."""
     return [_lane_name(record["lane"]) for record in payload["lanes"] if record["status"] != "ok"]
 
 
-def known_steps(payloads: Sequence[Mapping[str, Any]], lanes: Sequence[Lane]) -> Steps:
+def known_steps(payloads: Sequence[Mapping[str, Any]]) -> Steps:
     """Steps of each slot as earlier launches of the run fixed them."""
-    by_name = {lane.name: lane for lane in lanes}
     steps: Steps = {}
     for payload in payloads:
-        names = [_lane_name(record["lane"]) for record in payload["lanes"]]
+        lanes = [record["lane"] for record in payload["lanes"]]
         for one in payload["rounds"]:
             workload = Workload(**payload["workloads"][one["workload"]])
             for sample in one["samples"]:
-                lane = by_name.get(names[sample["lane"]])
-                if lane is not None:
-                    steps.setdefault((lane, workload), sample["steps"])
+                lane = lanes[sample["lane"]]
+                steps.setdefault((lane["backend"], lane["device"], workload), sample["steps"])
     return steps
 
 
@@ -174,7 +184,12 @@ def _start(
         slowdown=1.0,
     )
     with ThreadPoolExecutor(max(1, len(members))) as pool:
-        list(pool.map(lambda member: _prepare(member, request), members))
+        try:
+            list(pool.map(lambda member: _prepare(member, request), members))
+        except BaseException:  # Ctrl-C: nothing may keep the pool waiting
+            for member in members:
+                member.worker.kill()
+            raise
     return members, records
 
 
@@ -193,16 +208,17 @@ def _prepare(member: _Member, request: SlotsRequest) -> None:
     member.record["preparations"] = prepared["preparations"] if prepared else []
 
 
-def _warm_up(member: _Member, index: int, workload: Workload, seconds: float, steps: Steps) -> None:
+def _warm_up(member: _Member, index: int, workload: Workload, steps: Steps) -> None:
     """Bring one workload of a lane to its steady state, and fix its slot if that is still open."""
-    arguments = {"workload": asdict(workload)}
-    result = member.call("warm_up", arguments)
+    slot, arguments = member.slot(workload), {"workload": asdict(workload)}
+    result = member.call("warm_up", {**arguments, "steps": steps.get(slot, 0)})
     if result is not None:
         member.record["warm_ups"].append({"workload": index, **result})
-    if (member.lane, workload) not in steps:
+    if slot not in steps:
+        seconds = SLOT_SECONDS[workload.phase]
         result = member.call("calibrate", {**arguments, "seconds": seconds})
         if result is not None:
-            steps[member.lane, workload] = result["steps"]
+            steps[slot] = result["steps"]
 
 
 def _measure(
@@ -215,25 +231,40 @@ def _measure(
     tell: Tell,
 ) -> None:
     """All rounds of a launch, into `payload`."""
+    if not members:
+        return
     anchor = Anchor()
-    orders = {
-        index: schedule.rounds(len(members), plan.rounds, seed=1000 * launch + index)
-        for index in range(len(workloads))
-    }
+    orders = [
+        _orders(launch, plan, len(members), index, each) for index, each in enumerate(workloads)
+    ]
     for number in range(1, plan.rounds + 1):
         tell(f"round {number}/{plan.rounds}")
         payload["anchor"].append({"round": number, **anchor.measure()})
+        time.sleep(ANCHOR_SETTLE_SECONDS)
         for index, workload in enumerate(workloads):
             if number % plan.every(workload) == 0:
-                order = [members[place] for place in orders[index][number - 1]]
-                samples, counted = _round(order, members, workload, steps)
+                order = [members[place] for place in next(orders[index])]
+                slot_first = number // plan.every(workload) % 2 == 0
+                samples, counted = _round(slot_first, order, members, workload, steps)
                 payload["rounds"].append(
                     {"number": number, "workload": index, "samples": samples, "evidence": counted}
                 )
 
 
+def _orders(
+    launch: int, plan: Plan, lanes: int, index: int, workload: Workload
+) -> Iterator[list[int]]:
+    """Orders of a workload's rounds in one launch; over launches they go on in whole blocks."""
+    count = plan.rounds // plan.every(workload)
+    return iter(schedule.rounds(lanes, launch * count, seed=index)[-count:])
+
+
 def _round(
-    order: Sequence[_Member], members: Sequence[_Member], workload: Workload, steps: Steps
+    slot_first: bool,
+    order: Sequence[_Member],
+    members: Sequence[_Member],
+    workload: Workload,
+    steps: Steps,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Every living lane does the workload once."""
     samples = []
@@ -243,8 +274,13 @@ def _round(
     for member in order:
         time.sleep(SETTLE_SECONDS)
         asked = time.perf_counter()
-        planned = steps.get((member.lane, workload), 0)
-        result = member.call("turn", {"workload": asdict(workload), "steps": planned})
+        planned = steps.get(member.slot(workload), 0)
+        arguments = {
+            "workload": asdict(workload),
+            "steps": planned,
+            "slot_first": slot_first,
+        }
+        result = member.call("turn", arguments)
         if result is None:
             continue
         if result["steps"] != planned:

@@ -26,6 +26,9 @@ OPTIONS = (
     ("--resume", "RUN", "go on with this run of the results folder"),
     ("--worker-timeout", "SECONDS", "give a silent worker up after this (default: 900)"),
 )
+NOT_GIVEN: dict[str, str | None] = dict.fromkeys(
+    flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS
+)
 WORKER_OPTION = ("--worker", "BACKEND=PYTHON", "interpreter of a backend; may be repeated")
 
 
@@ -57,7 +60,7 @@ def duration(option: str, value: str | None, default: float | None) -> float | N
     """Seconds of a text like `90s`, `10m` or `1h`."""
     if value is None:
         return default
-    match = re.fullmatch(r"(\d{1,6})(s|m|h|)", value)
+    match = re.fullmatch(r"(\d{1,9})(s|m|h|)", value)
     if not match or not int(match[1]):
         raise UsageError(f"{option}: a time like 90s, 10m or 1h is wanted, not {value!r}")
     return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}[match[2]]

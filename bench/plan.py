@@ -53,6 +53,12 @@ class Selection:
         return tuple(dict.fromkeys(series.workload for series in self.series))
 
     @property
+    def lonely_twins(self) -> list[str]:
+        """Twins whose original is not selected: there is nothing to compare them with."""
+        originals = {lane.backend for lane in self.lanes if not lane.twin}
+        return [lane.name for lane in self.lanes if lane.twin and lane.backend not in originals]
+
+    @property
     def backends(self) -> set[str]:
         """Who must be there."""
         return {cell.backend for cell in self.cells} | {lane.backend for lane in self.lanes}

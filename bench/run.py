@@ -1,13 +1,16 @@
 """A run before its first training: dataset, backends and journal, found and checked in turn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
 from bench import data
 from bench.accuracy import finished, protocol
-from bench.errors import DataError, ExitCode
+from bench.environment import machine
+from bench.errors import DataError, ExitCode, UsageError
 from bench.estimate import describe, estimated_seconds
 from bench.journal import Journal
 from bench.launches import stored as launched
@@ -65,8 +68,11 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     if dataset.note:
         say(console, _banner(dataset))
     say(console, f"Starting {', '.join(plan.backends)} once, to see that they are there.")
-    for backend, hello in greet_backends(plan).items():
+    hellos = greet_backends(plan)
+    for backend, hello in hellos.items():
         say(console, f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
+    if resumed is not None:
+        _check_same_place(resumed, hellos)
     journal = resumed or _begin(plan, dataset, selection)
     journal.lock()
     journal.point_latest()
@@ -79,6 +85,23 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
 def say(console: Console, text: str) -> None:
     """Print plain text, whatever characters it holds."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_same_place(resumed: Journal, hellos: Mapping[str, dict[str, Any]]) -> None:
+    """Refuse to go on with launches of another machine or of other versions.
+
+    The report would refuse them later, and what was measured meanwhile would be lost.
+    """
+    for payload in launched(resumed):
+        same = payload["machine"]["id"] == machine()["id"]
+        for record in payload["lanes"]:
+            worker, hello = record["worker"], hellos.get(record["lane"]["backend"])
+            same = same and (not worker or not hello or worker["versions"] == hello["versions"])
+        if not same:
+            raise UsageError(
+                f"--resume: {resumed.run_id} was measured on another machine or with other "
+                "versions; start a new run"
+            )
 
 
 def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:

@@ -20,12 +20,12 @@ from bench.accuracy import protocol
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.launches import measure
-from bench.options import OPTIONS, WORKER_OPTION
+from bench.options import NOT_GIVEN, WORKER_OPTION
 from bench.plan import ROOT, Plan, Selection, plan_payload, resolve
 from bench.run import say
 from bench.workload import Lane, Series, Workload
 
-LAUNCHES, ROUNDS = 6, 10
+LAUNCHES, ROUNDS = 5, 6
 
 
 def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
@@ -97,6 +97,14 @@ def summary(rows: pd.DataFrame, slowdown: float) -> str:
     )
 
 
+def passes(rows: pd.DataFrame, slowdown: float) -> bool:
+    """At most 15 % false verdicts, or at least 90 % of the slowdowns called slower."""
+    verdicts = rows["verdict"]
+    if slowdown == 1:
+        return bool(verdicts.isin(["faster", "slower"]).mean() <= 0.15)
+    return bool((verdicts == "slower").mean() >= 0.90)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a campaign and print what it found."""
     parser = argparse.ArgumentParser(prog="python -m bench.selfcheck", description=__doc__)
@@ -109,8 +117,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
-    given = {name.strip("-").replace("-", "_"): None for name, _, _ in OPTIONS}
-    given |= {"models": options.model, "results": options.results}
+    given = NOT_GIVEN | {"models": options.model, "results": options.results}
     try:
         if options.campaign < 1 or options.slowdown < 1:
             raise UsageError("--campaign and --slowdown must be at least 1")
@@ -121,8 +128,9 @@ def main(arguments: Sequence[str]) -> int:
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    say(console, summary(pd.DataFrame(rows), options.slowdown))
-    return ExitCode.OK
+    frame = pd.DataFrame(rows)
+    say(console, summary(frame, options.slowdown))
+    return ExitCode.OK if passes(frame, options.slowdown) else ExitCode.INCONCLUSIVE
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Slots in a worker: short, timed, repeated pieces of training, evaluation and prediction.
 
 Every turn starts from the same weights and sees the same examples, so all turns of a workload
-are the same work. A turn is a call of one step and then the slot, a call of many steps, because
+are the same work. A turn is two calls, one of a single step and the slot, of many steps, because
 each call of `fit` has a price of its own (0.1 s under TensorFlow, nearly nothing under torch):
 from the two the report tells that price and the seconds of a step apart.
 
@@ -37,7 +37,8 @@ from bench.training import (
 )
 from bench.workload import SlotsRequest, Workload
 
-MIN_STEPS, MAX_STEPS = 4, 1024
+MIN_STEPS, MAX_STEPS, MAX_EXAMPLES = 4, 1024, 65_536
+LEAST_GROWTH = 2.5
 # Warm-up: at least so many steps, and until a window of steps is no longer faster than the best
 # before it by more than this share.
 WARM_UP_STEPS = 20
@@ -101,15 +102,20 @@ class Slots:
         """
         return [self._prepare(name) for name in self._request.models]
 
-    def warm_up(self, workload: Workload) -> dict[str, Any]:
+    def warm_up(self, workload: Workload, steps_of_slot: int) -> dict[str, Any]:
         """Repeat the workload until it gets no faster, or for `WARM_UP_SECONDS`.
+
+        Args:
+            workload: What to repeat.
+            steps_of_slot: Steps that its slots will have; 0 if that is still open.
 
         Returns:
             `steps`, `seconds` and `steady`.
         """
         start = time.perf_counter()
         steps, best, steady = 0, math.inf, False
-        self._examples(workload.batch_size * WINDOW_STEPS)
+        # The examples are made here, so that no turn pays for it.
+        self._examples(workload.batch_size * max(WINDOW_STEPS, steps_of_slot))
         with self._untouched(workload):
             while not steady and time.perf_counter() - start < WARM_UP_SECONDS:
                 compiled = self._compilations(workload)
@@ -126,51 +132,54 @@ class Slots:
         return {"steps": steps, "seconds": time.perf_counter() - start, "steady": steady}
 
     def calibrate(self, workload: Workload, seconds: float) -> dict[str, Any]:
-        """`steps` of a slot: the first power of two that lasts so long beyond a single step."""
+        """Choose how many steps make a slot.
+
+        Returns:
+            `steps`: the first power of two that lasts so many seconds beyond a single step and is
+            well above it, as long as its examples are not too many.
+        """
+        size = workload.batch_size
+        self._examples(size * MIN_STEPS)
         with self._untouched(workload):
-            one = self._call(workload, 1)
-            steps = MIN_STEPS
-            while steps < MAX_STEPS and self._call(workload, steps) - one < seconds:
+            one, steps = self._best_of_two(workload, 1), MIN_STEPS
+            while steps < MAX_STEPS and 2 * steps * size <= MAX_EXAMPLES:
+                self._examples(size * steps)
+                slot = self._best_of_two(workload, steps)
+                if slot - one >= seconds and slot >= LEAST_GROWTH * one:
+                    break
                 steps *= 2
+        self._examples(size * steps)
         return {"steps": steps}
 
-    def turn(self, workload: Workload, steps: int) -> dict[str, Any]:
+    def turn(self, workload: Workload, steps: int, slot_first: bool) -> dict[str, Any]:
         """One turn of a lane.
 
         Args:
             workload: What to do.
             steps: How many steps (or calls, for latency) the slot has.
+            slot_first: Whether the slot comes before the call of one step. The first call finds
+                caches that are cold and threads that sleep, so the two take turns at it.
 
         Returns:
-            `seconds` of the slot's steps and `one_step_seconds` of the call before it, by a
-            monotonic clock, until the last step has really been done; `outside_seconds` that
-            both calls took beside their steps; `steps` as the optimizer counted them;
-            `cpu_seconds` of the process, `minor_faults` and `compilations` of both calls;
-            `latencies` of each call, for latency alone; `turn_cpu_seconds` of all that this
+            `seconds` of the slot's steps and `one_step_seconds` of the other call, by a
+            monotonic clock, until the last step has really been done; `outside_seconds` and
+            `one_step_outside_seconds` that the calls took beside their steps; `steps` as the
+            optimizer counted them; `cpu_seconds` of the process, `minor_faults` and
+            `compilations` of both calls; `latencies` of each call, for latency alone;
+            `turn_cpu_seconds` of all that this
             turn did, timed or not.
         """
         begun = time.process_time()
-        model = self._models[workload.model]
-        # The examples are made here, so that no slot pays for it.
-        self._examples(workload.batch_size * steps)
         with self._untouched(workload):
             before = self._counters(workload)
-            one, latencies = None, []
             if workload.is_latency:
-                latencies = self._latencies(workload, steps)
-                many = sum(latencies)
+                timed = self._latency_turn(workload, steps)
             else:
-                one = self._call(workload, 1)
-                done = _iterations(model)
-                many = self._call(workload, steps)
-                if workload.phase == "train":
-                    steps = _iterations(model) - done
+                timed = {}
+                for is_slot in (slot_first, not slot_first):
+                    timed |= self._timed(workload, steps if is_slot else 1, is_slot)
             after = self._counters(workload)
-        return {
-            "seconds": many,
-            "one_step_seconds": one,
-            "steps": steps,
-            "latencies": latencies,
+        return timed | {
             **{name: after[name] - before[name] for name in after},
             "turn_cpu_seconds": time.process_time() - begun,
         }
@@ -210,6 +219,31 @@ class Slots:
             self._y = as_targets(self._labels[chosen], classes)
         return self._x[:count], self._y[:count]
 
+    def _timed(self, workload: Workload, steps: int, is_slot: bool) -> dict[str, Any]:
+        """One of the two calls of a turn."""
+        outside, done = self._outside_seconds, _iterations(self._models[workload.model])
+        seconds = self._call(workload, steps)
+        outside = self._outside_seconds - outside
+        if not is_slot:
+            return {"one_step_seconds": seconds, "one_step_outside_seconds": outside}
+        if workload.phase == "train":
+            steps = _iterations(self._models[workload.model]) - done
+        return {"seconds": seconds, "outside_seconds": outside, "steps": steps, "latencies": []}
+
+    def _latency_turn(self, workload: Workload, calls: int) -> dict[str, Any]:
+        latencies = self._latencies(workload, calls)
+        return {
+            "one_step_seconds": None,
+            "one_step_outside_seconds": 0.0,
+            "seconds": sum(latencies),
+            "outside_seconds": 0.0,
+            "steps": calls,
+            "latencies": latencies,
+        }
+
+    def _best_of_two(self, workload: Workload, steps: int) -> float:
+        return min(self._call(workload, steps) for _ in range(2))
+
     def _untouched(self, workload: Workload) -> AbstractContextManager[None]:
         """Training is undone afterwards: the next turn shall do the same work."""
         return (
@@ -220,7 +254,6 @@ class Slots:
 
     def _counters(self, workload: Workload) -> dict[str, Any]:
         return {
-            "outside_seconds": self._outside_seconds,
             "cpu_seconds": time.process_time(),
             "minor_faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt,
             "compilations": self._compilations(workload),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.errors import ExitCode, StorageError
+from bench.errors import DataError, ExitCode, StorageError
 from bench.launches import measure
 from bench.recorder import CLOCK, record
 from bench.run import Run
@@ -18,7 +18,7 @@ def launches(run: Run) -> list[dict[str, Any]]:
     try:
         with run.progress.speed() as tell:
             return measure(run.plan, run.selection, run.dataset, run.journal, tell)
-    except StorageError as error:
+    except (DataError, StorageError) as error:
         run.exit_code = error.exit_code
         pytest.exit(f"error: {error}", returncode=error.exit_code)
 

@@ -74,7 +74,7 @@ def warm_up(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Bring a workload to its steady state."""
     from bench.workload import Workload
 
-    return _slots.warm_up(Workload(**arguments["workload"]))
+    return _slots.warm_up(Workload(**arguments["workload"]), arguments["steps"])
 
 
 def calibrate(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
@@ -88,7 +88,8 @@ def turn(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Do a workload once, timed."""
     from bench.workload import Workload
 
-    return _slots.turn(Workload(**arguments["workload"]), arguments["steps"])
+    workload = Workload(**arguments["workload"])
+    return _slots.turn(workload, arguments["steps"], arguments["slot_first"])
 
 
 def usage(_: dict[str, Any], __: Emit) -> dict[str, Any]:

@@ -95,7 +95,8 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
         return ENVIRONMENT
     if "diverged" in trained:
         return FAIL
-    return INCONCLUSIVE if comparison.untrusted else OK
+    inconclusive = comparison.untrusted or "invalid" in set(comparison.speed["status"])
+    return INCONCLUSIVE if inconclusive else OK
 
 
 if __name__ == "__main__":

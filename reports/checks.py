@@ -106,6 +106,7 @@ def _round(path: Path, item: Round, record: Speed) -> None:
 
 def _sample(name: str, sample: Sample, latency: bool) -> None:
     worked = sample.seconds + (sample.one_step_seconds or 0) + sample.outside_seconds
+    worked += sample.one_step_outside_seconds
     if worked > CLOCKS * sample.call_seconds:
         raise ShardError(f"{name}: {worked:.3g} s of work in a call of {sample.call_seconds:.3g} s")
     if latency != (sample.one_step_seconds is None):

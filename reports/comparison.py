@@ -80,15 +80,16 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     ratio_table = ratios.table(shards, measured)
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
+    owed = notes.incomplete(shards, required_backends)
     return Comparison(
         accuracy=accuracy_table,
         speed=speed_table,
         ratios=ratio_table,
         costs=cost_table,
         break_even=costs.break_even_table(trained),
-        summary=summarise(accuracy_table, _main(speed_table, shards)),
-        main_speed=_main(speed_table, shards) if trusts else speed_table.iloc[:0],
-        main_ratios=_main(ratio_table, shards),
+        summary=summarise(accuracy_table, main_rows(speed_table, shards)),
+        main_speed=main_rows(speed_table, shards) if trusts else speed_table.iloc[:0],
+        main_ratios=main_rows(ratio_table, shards),
         untrusted=tuple(
             f"UNTRUSTED: {_of(run, shards)}{reason}"
             for run, trust in trusts.items()
@@ -100,8 +101,8 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
             *context.machine_states(shards),
             *(f"not alike in all backends: {line}" for line in context.differences(shards)),
         ),
-        notes=notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts),
-        incomplete=notes.incomplete(shards),
+        notes=notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
+        incomplete=owed,
         ledger=context.ledger(shards),
     )
 
@@ -134,18 +135,18 @@ def summarise(accuracy_table: pd.DataFrame, main_speed: pd.DataFrame) -> pd.Data
     ]
 
 
+def main_rows(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
+    """Rows of training at the batch size of the protocol."""
+    sizes = {plan.protocol.batch_size for plan in shards.plans.values()}
+    return table[(table["phase"] == "train") & table["batch_size"].isin(sizes)]
+
+
 def published_error(shards: Shards, model: str) -> float | None:
     """The published error of `model` in percent, where these runs followed its protocol."""
     protocols = [plan.protocol for plan in shards.plans.values()]
     if protocols and all(notes.is_reference(protocol) for protocol in protocols):
         return published.ERROR_PERCENT.get(model)
     return None
-
-
-def _main(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
-    """Rows of training at the batch size of the protocol."""
-    sizes = {plan.protocol.batch_size for plan in shards.plans.values()}
-    return table[(table["phase"] == "train") & table["batch_size"].isin(sizes)]
 
 
 def _of(run: str, shards: Shards) -> str:

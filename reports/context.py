@@ -19,11 +19,14 @@ def headings(shards: Shards) -> tuple[str, ...]:
     lines = []
     for run_id, plan in shards.plans.items():
         protocol = plan.protocol
+        trained = (
+            f"{protocol.epochs} {'epoch' if protocol.epochs == 1 else 'epochs'}, "
+            f"{plan.seeds} {'seed' if plan.seeds == 1 else 'seeds'}, "
+        )
         lines.append(
             f"run {run_id}: dataset {protocol.dataset} ({protocol.train_examples:,} training and "
-            f"{protocol.test_examples:,} test examples), {protocol.epochs} "
-            f"{'epoch' if protocol.epochs == 1 else 'epochs'}, batch size {protocol.batch_size}, "
-            f"{plan.seeds} {'seed' if plan.seeds == 1 else 'seeds'}, suite {plan.suite}"
+            f"{protocol.test_examples:,} test examples), {trained if plan.cells else ''}"
+            f"batch size {protocol.batch_size}, suite {plan.suite}"
         )
     return tuple(lines)
 

@@ -1,6 +1,6 @@
 """What a reader must know before believing a figure, in lines, gravest first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -19,9 +19,10 @@ def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
     """Whether the speeds of each run that measured slots may be trusted, by run id."""
     judged = {}
     for run, plan in speed.planned(shards):
-        twins = ratios.twin_medians(samples, run, plan)
+        size = shards.plans[run].protocol.batch_size
         differing = [
-            f"{name} ({_told(twins[name])})" for name in statistics.differs_from_one(twins)
+            f"{name} ({_told(medians)})"
+            for name, medians in ratios.differing_twins(samples, run, plan, size).items()
         ]
         unsteady = dict.fromkeys(
             f"{lane_name(record.lane)} in "
@@ -42,9 +43,17 @@ def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
     return judged
 
 
-def incomplete(shards: Shards) -> tuple[str, ...]:
-    """What runs owe: launches, unless they may stop early, and lanes that failed for good."""
-    lines = []
+def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[str, ...]:
+    """What runs owe: launches, unless they may stop early, and lanes that failed for good.
+
+    Of the required backends, those that no run set out to measure.
+    """
+    selected = {backend for plan in shards.plans.values() for backend in plan.backends}
+    lines = [
+        f"INCOMPLETE: {backend} is in none of the runs"
+        for backend in required_backends
+        if backend not in selected
+    ]
     for run, plan in speed.planned(shards):
         present = sum(shard.run_id == run for shard in shards.speed)
         may_stop = plan.precision_percent is not None or plan.budget_seconds is not None
@@ -68,8 +77,12 @@ def notes(
     ratio_table: pd.DataFrame,
     cost_table: pd.DataFrame,
     trusts: Mapping[str, Trust],
+    owed: Sequence[str],
 ) -> tuple[str, ...]:
-    """All of them; those that begin with a word in capitals are grave."""
+    """All of them; those that begin with a word in capitals are grave.
+
+    Among them stands what is `owed`; see `incomplete`.
+    """
     plans = shards.plans.values()
     absent = accuracy_table[accuracy_table["status"].isin(["missing", "diverged"])]
     lines = [
@@ -91,13 +104,13 @@ def notes(
             f"{row['status'].upper()} {row['model']} {row['backend']}, seed {row['seed']}"
             for row in absent.to_dict("records")
         ),
-        *incomplete(shards),
+        *owed,
         *(f"NOT MNIST: {plan.dataset_note}." for plan in plans if plan.dataset_note),
         *_machines(shards),
     ]
-    if not all(is_reference(plan.protocol) for plan in plans):
+    if not all(is_reference(plan.protocol) for plan in plans if plan.cells):
         lines.append("Not the reference's protocol, so its published errors are left out.")
-    if any(plan.seeds == 1 for plan in plans):
+    if any(plan.seeds == 1 and plan.cells for plan in plans):
         lines.append(
             "One seed is one draw: over seeds the reference's errors vary by 0.1 to 0.2 points."
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from reports import comparable, ratios, samples, shards
+from reports.comparison import main_rows
 
 DATA = 5
 
@@ -19,12 +20,15 @@ DATA = 5
 def widest_percent(found: shards.Shards) -> float:
     """The widest half-width in percent; infinity without any interval.
 
-    Pairs with a lane that failed do not count: more launches would not help them.
+    Of training at the run's own batch size, or of all where that is not measured. Pairs with a
+    lane that failed do not count: more launches would not help them. Without a pair it is 0.
     """
     table = ratios.table(found, samples.collect(found))
-    table = table[(table["phase"] == "train") & (table["verdict"] != "missing")]
+    main = main_rows(table, found)
+    table = table if main.empty else main
+    table = table[table["verdict"] != "missing"]
     half_widths = 100 * ((table["high"] / table["low"]) ** 0.5 - 1)
-    return float(half_widths.fillna(np.inf).max()) if len(table) else np.inf
+    return float(half_widths.fillna(np.inf).max()) if len(table) else 0.0
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -63,14 +63,31 @@ def table(shards: Shards, samples: Samples) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def twin_medians(samples: Samples, run: str, plan: SpeedPlan) -> dict[str, Medians]:
-    """Launch medians of every twin over its original, by workload, for judging the run."""
-    found = {}
+def differing_twins(
+    samples: Samples, run: str, plan: SpeedPlan, batch_size: int
+) -> dict[str, Medians]:
+    """Launch medians of the twins that are not like their originals, by workload.
+
+    Of training at the run's own `batch_size`, where most rounds are, any ratio that is not 1 counts
+    (adjusted by Holm); elsewhere one that would be called faster or slower.
+    """
+    found: dict[bool, dict[str, Medians]] = {True: {}, False: {}}
     for workload in plan.workloads:
+        main = workload.phase == "train" and workload.batch_size == batch_size
         for twin, original in _twins(plan):
             medians, _ = launch_medians(samples, run, workload, (twin, original))
-            found[f"{workload_name(workload)} with {twin.backend}"] = medians
-    return found
+            found[main][f"{workload_name(workload)} with {twin.backend}"] = medians
+    verdicts = statistics.compare(found[True] | found[False])
+    differing = {
+        *statistics.differs_from_one(found[True]),
+        *(name for name, ratio in verdicts.items() if ratio.verdict in {"faster", "slower"}),
+    }
+    return {
+        name: medians
+        for medians_of in found.values()
+        for name, medians in medians_of.items()
+        if name in differing
+    }
 
 
 def launch_medians(

@@ -21,6 +21,7 @@ _MEASURED = {
     "slot_seconds": "float64",
     "one_step_seconds": "float64",
     "outside_seconds": "float64",
+    "one_step_outside_seconds": "float64",
     "call_seconds": "float64",
     "cpu_seconds": "float64",
     "minor_faults": "int64",
@@ -166,6 +167,7 @@ def _measured(sample: Sample) -> tuple[object, ...]:
         sample.seconds,
         sample.one_step_seconds,
         sample.outside_seconds,
+        sample.one_step_outside_seconds,
         sample.call_seconds,
         sample.cpu_seconds,
         sample.minor_faults,
@@ -211,7 +213,7 @@ def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     launch = [samples[name] for name in _IN_LAUNCH]
     begin = begin.where(counts).groupby(launch).transform("median").clip(lower=0)
     steady = (slot - begin.fillna(0)) / steps
-    outside = (samples["outside_seconds"] / 2).where(counts).groupby(launch).transform("mean")
+    outside = samples["outside_seconds"].where(counts).groupby(launch).transform("mean")
     all_steps = steps + one.notna()
     samples = samples.assign(
         fixed_seconds=begin + outside,
@@ -222,7 +224,7 @@ def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     images = samples["batch_size"] / samples["seconds_per_step"]
     samples["gflops"] = samples["flops_per_image"] * images / 1e9
     # NumPy's product is a measure of the CPU alone.
-    best = samples["run"].map(anchors.groupby("run")["gflops"].max())
+    best = samples["run"].map(anchors.groupby("run")["gflops"].max()).astype("float64")
     best = best.where(samples["device"] == "cpu")
     return samples.assign(invalid=trust.invalid_reasons(samples, _IN_LAUNCH, best))
 

@@ -61,12 +61,13 @@ class LaneRecord(Record, frozen=True):
 
 
 class Sample(Record, frozen=True):
-    """One turn of a lane: a call of one step (None for latency), then a slot of `steps` steps.
+    """One turn of a lane: a call of one step (None for latency) and a slot of `steps` steps.
 
-    `seconds` and `one_step_seconds` are the worker's and of the steps alone; `outside_seconds` is
-    what both calls took before their first step and after their last; `call_seconds` is what
-    the coordinator waited for all of it. CPU seconds, page faults and compilations are of both
-    calls. `latencies` are the seconds of each call of a latency slot, else empty.
+    `seconds` and `one_step_seconds` are the worker's and of the steps alone; `outside_seconds` and
+    `one_step_outside_seconds` are what the two calls took before their first step and after
+    their last; `call_seconds` is what the coordinator waited for all of it. CPU seconds, page
+    faults and compilations are of both calls. `latencies` are the seconds of each call of a
+    latency slot, else empty.
     """
 
     lane: Count
@@ -74,6 +75,7 @@ class Sample(Record, frozen=True):
     seconds: Seconds
     one_step_seconds: Seconds | None
     outside_seconds: Amount
+    one_step_outside_seconds: Amount
     call_seconds: Seconds
     cpu_seconds: Amount
     minor_faults: Count

@@ -38,7 +38,8 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
     _lines(comparison.untrusted, console, style="bold red")
     for line in comparison.headings:
         console.print(_plain(line))
-    console.print(_summary(comparison, published))
+    if not comparison.summary.empty:
+        console.print(_summary(comparison, published))
     # Slots in turn, where there are any, say it better than epochs one after another.
     if not comparison.main_speed.empty:
         console.print(_table(readable.speed(comparison.main_speed), _SPEED))

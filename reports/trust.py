@@ -25,6 +25,13 @@ VOID: dict[str, Callable[[Evidence], bool]] = {
 LEAST_GROWTH, LEAST_STEPS = 1.8, 4
 """A slot of at least so many steps takes at least so much longer than a call of one step."""
 
+UNDONE = 2.0
+"""What a call takes outside of its steps may grow by this multiple of the slot: more is work that
+the clock did not wait for. (TensorFlow itself may wait there for as long as the slot lasted.)"""
+
+POSSIBLE = 1.5
+"""A model's arithmetic may reach this multiple of the matrix product's, which is no exact limit."""
+
 LATE_FACTOR, LATE_SECONDS = 1.5, 0.1
 """What the coordinator may wait beyond the worker's own seconds: data, weights, the pipe."""
 
@@ -71,13 +78,21 @@ def invalid_reasons(
     growth = (samples["slot_seconds"] / samples["one_step_seconds"]).where(counted)
     growth = growth.groupby([samples[name] for name in launch]).transform("median")
     worked = samples["slot_seconds"] + samples["one_step_seconds"].fillna(0)
-    waited = worked + samples["outside_seconds"]
+    waited = worked + samples["outside_seconds"] + samples["one_step_outside_seconds"]
+    # What a slot leaves to be done after its clock has stopped shows outside of its steps.
+    undone = (samples["outside_seconds"] - samples["one_step_outside_seconds"]).where(counted)
+    undone = (
+        (undone / samples["slot_seconds"])
+        .groupby([samples[name] for name in launch])
+        .transform("median")
+    )
     conditions = {
         "recompiled": samples["compilations"] > 0,
         "not_linear": ((growth < LEAST_GROWTH) & (samples["steps"] >= LEAST_STEPS))
         | samples["seconds_per_step"].isna(),
+        "not_waited_for": undone > UNDONE,
         "late": samples["call_seconds"] > LATE_FACTOR * waited + LATE_SECONDS,
-        "impossible": samples["gflops"] > best_gflops,
+        "impossible": samples["gflops"] > POSSIBLE * best_gflops,
     }
     reasons = np.select(list(conditions.values()), list(conditions), default="")
     return pd.Series(reasons, index=samples.index, dtype="str")
@@ -119,6 +134,10 @@ def judge(
     if not void.empty:
         text = f"{len(void)} of {len(rounds)} rounds are void ({_counted(void)})"
         (reasons if len(void) > TOLERATED * len(rounds) else notes).append(text)
+        whole = (
+            rounds.assign(void=rounds["void"] != "").groupby("workload", sort=False)["void"].all()
+        )
+        reasons += [f"all rounds of {name} are void" for name in whole.index[whole]]
     judged = samples[samples["void"] == ""]
     for (workload, lane), group in judged.groupby(["workload", "lane"], sort=False):
         invalid = group.loc[group["invalid"] != "", "invalid"]

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.options import OPTIONS, WORKER_OPTION
+from bench.options import NOT_GIVEN, WORKER_OPTION
 from bench.plan import resolve
-
-NO_OPTIONS = dict.fromkeys(flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests that take `real_lane` run once for each selected backend, and none is ever skipped."""
     if "real_lane" in metafunc.fixturenames:
-        plan = resolve(NO_OPTIONS, metafunc.config.getoption("worker"), os.environ)
+        plan = resolve(NOT_GIVEN, metafunc.config.getoption("worker"), os.environ)
         metafunc.parametrize("real_lane", sorted(plan.workers.items()), ids=sorted(plan.workers))
 
 

@@ -34,13 +34,14 @@ def hello(behaviour: str) -> dict[str, Any]:
     return {
         "backend": "torch" if behaviour == "wrong_backend" else backend,
         "device": "cpu",
-        "versions": {"keras": "3.15.1", "numpy": "2.0.0", backend: "1.0.0", "python": "3.11.0"},
+        "versions": {"keras": "3.15.1", "numpy": "2.0.0", "python": "3.11.0"}
+        | {backend: "2.0.0" if behaviour == "other_version" else "1.0.0"},
         "settings": {"threads": 2},
         "prefix": "/fake",
         "floatx": "float32",
         "epsilon": 1e-7,
         "image_data_format": "channels_last",
-        "import_seconds": 0.5,
+        "import_seconds": 0.001,
     }
 
 
@@ -88,8 +89,8 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
         "build_seconds": 0.5,
         "first_step_seconds": 1.5,
         "second_step_seconds": 0.125,
-        "forward_flops": 1000,
-        "train_flops": 3000,
+        "forward_flops": 10,
+        "train_flops": 30,
     }
     return {"preparations": [{"model": name, **preparation} for name in request["models"]]}
 
@@ -103,6 +104,7 @@ def turn(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": steps * step_seconds,
         "one_step_seconds": None if latency else step_seconds,
         "outside_seconds": 0.0,
+        "one_step_outside_seconds": 0.0,
         "steps": steps,
         "latencies": [step_seconds] * steps if latency else [],
         "cpu_seconds": 0.0,
@@ -190,6 +192,8 @@ def main() -> None:
         if request["call"] in SLOTS:
             if request["call"] == "turn":
                 strike(behaviour, replies)
+            if (request["call"], behaviour) == ("prepare", "hangs_preparing"):
+                signal.pause()
             reply("result", SLOTS[request["call"]](request["arguments"]))
             continue
         strike(behaviour, replies)

@@ -50,7 +50,7 @@ def test_pytest_benchmark_reads_the_very_seconds_that_were_measured(
     benchmarks = json.loads(file.read_text())["benchmarks"]
     assert len(benchmarks) == 3
     for benchmark in benchmarks:
-        assert benchmark["group"] == "two_layer stock train batch 200"
+        assert benchmark["group"] == "two_layer stock epoch, batch 200"
         assert benchmark["stats"]["data"] == [EPOCH["train_seconds"]] * 10
         assert benchmark["extra_info"]["cell"]["model"] == "two_layer"
     compared = subprocess.run(
@@ -135,7 +135,7 @@ def test_a_selection_that_matches_nothing_is_a_usage_error(
 ) -> None:
     told = run_bench(tmp_path, workers, "-k", "nothing")
     assert told.returncode == 2
-    assert told.stderr.startswith("error: no training is selected")
+    assert told.stderr.startswith("error: nothing is selected")
 
 
 def test_a_selection_is_all_that_is_required(workers: dict[str, str], tmp_path: Path) -> None:

@@ -4,20 +4,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import data, launches, measure, schedule
+from bench import data, evidence, launches, measure, schedule
+from bench.accuracy import protocol
 from bench.errors import UsageError
 from bench.journal import Journal
-from bench.plan import Plan, Selection, resolve
-from bench.workload import Lane, Series, Workload
-from reports import statistics
-from tests.conftest import NO_OPTIONS
+from bench.options import NOT_GIVEN
+from bench.plan import Plan, Selection, plan_payload, resolve
+from bench.workload import Series, Workload
+from reports import ratios, samples, shards, statistics
 from tests.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)
@@ -26,7 +28,7 @@ STEPS = {"tensorflow": 0.02, "jax": 0.05, "torch": 0.03, "torch-twin": 0.03}
 
 @pytest.fixture(autouse=True)
 def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Lanes are virtual; the process that stands for each of them sleeps."""
+    """Lanes and clocks are virtual; the process that stands for each lane sleeps."""
 
     class Anchor:
         def measure(self) -> dict[str, Any]:
@@ -35,7 +37,15 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     monkeypatch.setattr(measure, "Worker", VirtualWorker)
     monkeypatch.setattr(measure, "Anchor", Anchor)
-    monkeypatch.setattr(measure, "SETTLE_SECONDS", 0)
+
+    def now() -> float:
+        return VirtualWorker.machine.now
+
+    clocks = SimpleNamespace(monotonic=now, perf_counter=now, sleep=lambda _: None)
+    monkeypatch.setattr(measure, "time", clocks)
+    monkeypatch.setattr(
+        evidence, "read", lambda them: evidence.Counters(now(), 0, 0, 0, (0.0,) * len(them))
+    )
     monkeypatch.setattr(VirtualWorker, "sleeper", sleeper.pid, raising=False)
     yield
     sleeper.kill()
@@ -49,7 +59,7 @@ def dataset(tmp_path: Path) -> data.Dataset:
 
 def planned(monkeypatch: pytest.MonkeyPatch, machine: Machine, **changes: Any) -> Plan:
     monkeypatch.setattr(VirtualWorker, "machine", machine, raising=False)
-    return replace(resolve(NO_OPTIONS, (), {}), models=("two_layer",), **changes)
+    return replace(resolve(NOT_GIVEN, (), {}), models=("two_layer",), **changes)
 
 
 def selected(plan: Plan, *workloads: Workload) -> Selection:
@@ -63,22 +73,23 @@ def run(plan: Plan, dataset: data.Dataset, folder: Path) -> list[dict[str, Any]]
     return launches.measure(plan, selected(plan), dataset, journal, lambda _: None)
 
 
-def launch_medians(payloads: list[dict[str, Any]], lane: str, baseline: str) -> np.ndarray:
-    """As `reports` does it, but by the numbers alone: slope of each turn, median of each launch."""
-    medians = []
-    for payload in payloads:
-        names = [Lane(**r["lane"], python="").name for r in payload["lanes"]]
-        slopes = {
-            name: [
-                (s["seconds"] - s["one_step_seconds"]) / (s["steps"] - 1)
-                for one in payload["rounds"]
-                for s in one["samples"]
-                if names[s["lane"]] == name
-            ]
-            for name in (lane, baseline)
-        }
-        medians.append(statistics.launch_median(slopes[lane], slopes[baseline]))
-    return np.array(medians)
+def launch_medians(plan: Plan, dataset: data.Dataset, folder: Path) -> dict[str, np.ndarray]:
+    """Of TensorFlow over JAX and of the twin over torch, as the report reads them."""
+    work = selected(plan)
+    journal = Journal.create(folder)
+    stored = plan_payload(plan, work) | {"protocol": protocol(plan, dataset), "dataset_note": ""}
+    journal.write("plan", "plan", stored)
+    launches.measure(plan, work, dataset, journal, lambda _: None)
+    found = shards.read([journal.folder])
+    assert found.problems == []
+    measured = samples.collect(found)
+    speed = found.plans[journal.run_id].speed
+    assert speed is not None
+    tensorflow, jax, torch, twin = speed.lanes
+    return {
+        name: ratios.launch_medians(measured, journal.run_id, speed.workloads[0], pair)[0]
+        for name, pair in (("step", (tensorflow, jax)), ("twin", (twin, torch)))
+    }
 
 
 def covers(medians: np.ndarray, truth: float) -> bool:
@@ -92,10 +103,9 @@ def test_interleaved_the_truth_is_found_though_the_machine_wanders(
     hits = []
     for seed in range(20):
         plan = planned(monkeypatch, Machine(STEPS, seed=seed), launches=6)
-        payloads = run(plan, dataset, tmp_path)
-        hits.append(covers(launch_medians(payloads, "tensorflow", "jax"), 2.5))
-        hits.append(covers(launch_medians(payloads, "torch-twin", "torch"), 1.0))
-    assert sum(hits) >= 34  # of 40; 95 % coverage gives fewer once in 150 times
+        medians = launch_medians(plan, dataset, tmp_path)
+        hits += [covers(medians["step"], 2.5), covers(medians["twin"], 1.0)]
+    assert sum(hits) >= 35  # of 40; 95 % coverage gives fewer in 1.4 % of all cases
 
 
 def test_one_lane_after_the_other_it_is_missed(
@@ -114,21 +124,48 @@ def test_one_lane_after_the_other_it_is_missed(
     misses = 0
     for seed in range(20):
         machine = Machine(STEPS, seed=seed, launch_sd=0.0, noise_sd=0.01)
-        payloads = run(planned(monkeypatch, machine, launches=6, rounds=1), dataset, tmp_path)
-        medians = launch_medians(payloads, "torch-twin", "torch")
+        plan = planned(monkeypatch, machine, launches=6, rounds=1)
+        payloads = run(plan, dataset, tmp_path)
+        medians = np.array([_whole_lanes(payload) for payload in payloads])
         misses += bool(np.abs(medians).max() > 0.2)
     assert misses >= 15
+
+
+def _whole_lanes(payload: dict[str, Any]) -> float:
+    """Log of the ratio of torch and its twin, from all turns of one and then of the other."""
+    (one,) = payload["rounds"]
+    torch, twin = (
+        np.median([sample["seconds"] for sample in one["samples"] if sample["lane"] == lane])
+        for lane in (2, 3)
+    )
+    return float(np.log(torch / twin))
 
 
 def test_every_lane_takes_every_turn_in_a_balanced_order(
     monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
 ) -> None:
-    plan = planned(monkeypatch, Machine(STEPS), launches=1, rounds=4)
-    (payload,) = run(plan, dataset, tmp_path)
-    orders = [[sample["lane"] for sample in one["samples"]] for one in payload["rounds"]]
-    assert [sorted(order) for order in orders] == [[0, 1, 2, 3]] * 4
+    """The default suite's 6 rounds are one block and a half of 4; the next launch goes on."""
+    payloads = run(planned(monkeypatch, Machine(STEPS), launches=2), dataset, tmp_path)
+    orders = [[s["lane"] for s in one["samples"]] for p in payloads for one in p["rounds"]]
+    assert [sorted(order) for order in orders] == [[0, 1, 2, 3]] * 12
     for place in range(4):
-        assert sorted(order[place] for order in orders) == [0, 1, 2, 3]
+        assert sorted(order[place] for order in orders) == sorted([0, 1, 2, 3] * 3)
+
+
+def test_slot_and_single_step_take_turns_at_being_first(
+    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+) -> None:
+    machine = Machine(STEPS)
+    plan = planned(monkeypatch, machine, launches=1)
+    journal = Journal.create(tmp_path)
+    launches.measure(plan, selected(plan, *plan.workloads), dataset, journal, lambda _: None)
+    for workload in plan.workloads:
+        asked = [
+            first
+            for lane, what, first in machine.turns
+            if (lane, what) == ("jax", asdict(workload))
+        ]
+        assert asked == [False, True] * (3 if workload.phase == "train" else 1)
 
 
 def test_training_takes_part_in_every_round_and_the_rest_in_every_third(
@@ -219,7 +256,7 @@ def launch(seconds: float = 60.0, failed: str = "") -> dict[str, Any]:
 
 
 def stops(payloads: list[dict[str, Any]], half_width: float = 99, **options: str) -> bool:
-    plan = resolve({**NO_OPTIONS, **options}, (), {})
+    plan = resolve({**NOT_GIVEN, **options}, (), {})
     work = replace(plan, twins=0).everything
     return launches.finished(plan, work, payloads, lambda: half_width)
 
@@ -250,6 +287,12 @@ def test_precision_is_looked_at_from_the_eighth_launch_on(count: int, looks: boo
     assert not stops([launch(1.0)] * count, half_width=3.1, precision="3%")
 
 
+def test_a_lane_that_came_back_is_not_given_up() -> None:
+    payloads = [launch(failed="jax"), launch(), launch(failed="jax"), launch(), launch()]
+    assert not launches._given_up(payloads)
+    assert launches._given_up([*payloads, launch(failed="jax"), launch(failed="jax")]) == {"jax"}
+
+
 def test_when_every_lane_is_given_up_it_stops() -> None:
     dead = {"lanes": [r | {"status": "crashed"} for r in launch()["lanes"]]}
     assert stops([launch() | dead] * 2)
@@ -259,10 +302,10 @@ def test_when_every_lane_is_given_up_it_stops() -> None:
 @pytest.mark.parametrize("text", ["10", "0m", "m", "-3s", "1.5h", "ten"])
 def test_a_budget_that_cannot_be_read(text: str) -> None:
     if text == "10":
-        assert resolve({**NO_OPTIONS, "budget": text}, (), {}).budget_seconds == 10
+        assert resolve({**NOT_GIVEN, "budget": text}, (), {}).budget_seconds == 10
     else:
         with pytest.raises(UsageError, match="--budget"):
-            resolve({**NO_OPTIONS, "budget": text}, (), {})
+            resolve({**NOT_GIVEN, "budget": text}, (), {})
 
 
 def test_the_cores_of_this_process_are_recorded(

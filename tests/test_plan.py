@@ -5,14 +5,14 @@ import pytest
 
 from bench import estimate, plan
 from bench.errors import UsageError
+from bench.options import NOT_GIVEN
 from bench.plan import ROOT, Plan
-from tests.conftest import NO_OPTIONS
 
 
 def resolve(
     environ: dict[str, str] | None = None, workers: tuple[str, ...] = (), **options: str
 ) -> Plan:
-    return plan.resolve({**NO_OPTIONS, **options}, workers, environ or {})
+    return plan.resolve({**NOT_GIVEN, **options}, workers, environ or {})
 
 
 def test_the_default_is_the_reference_protocol_on_all_backends() -> None:
@@ -55,7 +55,7 @@ def test_given_interpreters_select_backends_where_no_variable_does() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "", "1e3", "٣", "9" * 30])
 def test_counts_must_be_whole_and_positive(option: str, value: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan.resolve({**NO_OPTIONS, option: value}, (), {})
+        plan.resolve({**NOT_GIVEN, option: value}, (), {})
     assert option.replace("_", "-") in str(caught.value)
     assert repr(value) in str(caught.value)
 
@@ -84,18 +84,17 @@ def test_bad_names_are_told_with_the_good_ones(
 @pytest.mark.parametrize("stop", [{}, {"budget": "10m"}, {"precision": "2.5%"}])
 @pytest.mark.parametrize("suite", ["smoke", "full"])
 def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> None:
-    first = resolve(
-        {"BENCH_BACKENDS": "jax,torch"},
-        suite=suite,
-        seeds="2",
-        epochs="4",
-        dataset="digits",
-        **stop,
-    )
+    given: dict[str, str | None] = {
+        "suite": suite,
+        "seeds": "2",
+        "epochs": "4",
+        "dataset": "digits",
+    }
+    first = plan.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
     stored = plan.plan_payload(first, first.everything) | {
         "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200}
     }
-    options, environ = plan.again(stored, {**NO_OPTIONS, "resume": "r"}, {})
+    options, environ = plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
     second = plan.resolve(options, (), environ)
     assert second == first
     assert plan.begun(stored, second) == first.everything
@@ -130,7 +129,7 @@ def test_a_precision_that_cannot_be_read(text: str) -> None:
 
 def test_a_resumed_run_takes_no_other_plan() -> None:
     with pytest.raises(UsageError, match="leave out --epochs"):
-        plan.again({"protocol": {}}, {**NO_OPTIONS, "resume": "r", "epochs": "3"}, {})
+        plan.again({"protocol": {}}, {**NOT_GIVEN, "resume": "r", "epochs": "3"}, {})
 
 
 def test_the_estimate_grows_with_the_work() -> None:

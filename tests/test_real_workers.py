@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 
 from bench.errors import WorkerError
+from bench.options import NOT_GIVEN
 from bench.plan import resolve
 from bench.remote import Worker
 from bench.workload import Lane
 from reports import accuracy, shards
-from tests.conftest import NO_OPTIONS
 from tests.front_end import run_bench
 
 
 @pytest.fixture
 def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
-    plan = resolve(NO_OPTIONS, request.config.getoption("worker"), os.environ)
+    plan = resolve(NOT_GIVEN, request.config.getoption("worker"), os.environ)
     return dict(plan.workers)
 
 

@@ -85,6 +85,16 @@ def missing_synchronisation(sample: Payload) -> Payload:
     return {"seconds": sample["one_step_seconds"] * 1.05}
 
 
+def not_waited_for(sample: Payload) -> Payload:
+    """Handing over takes a tenth of the time, growing with the steps; `fit` waits at its end."""
+    return {
+        "seconds": sample["seconds"] / 10,
+        "outside_seconds": 0.9 * sample["seconds"],
+        "one_step_seconds": sample["one_step_seconds"] / 10,
+        "one_step_outside_seconds": 0.9 * sample["one_step_seconds"],
+    }
+
+
 def slow_clock(sample: Payload) -> Payload:
     """The worker says half of what the coordinator waited."""
     return {"call_seconds": 2 * (sample["seconds"] + sample["one_step_seconds"]) + 0.1}
@@ -100,6 +110,7 @@ def too_fast(sample: Payload) -> Payload:
     ("mutant", "reason"),
     [
         (missing_synchronisation, "not_linear"),
+        (not_waited_for, "not_waited_for"),
         (lambda _: {"compilations": 1}, "recompiled"),
         (slow_clock, "late"),
         (too_fast, "impossible"),

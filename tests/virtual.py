@@ -35,6 +35,7 @@ class Machine:
         self.random = random.Random(self.seed)
         self.slow, self.until = False, 0.0
         self.calls: list[tuple[str, str]] = []
+        self.turns: list[tuple[str, dict[str, Any], bool]] = []
 
     def spend(self, seconds: float) -> float:
         """Let work of so many seconds (at the faster speed) happen; give the time it took."""
@@ -89,6 +90,7 @@ class VirtualWorker:
         machine.calls.append((self.lane.name, name))
         match name:
             case "prepare":
+                machine.spend(5)
                 preparation = {
                     "parameters": 100,
                     "weights_sha256": "a" * 64,
@@ -109,11 +111,14 @@ class VirtualWorker:
         if self.turns_left == 0:
             raise WorkerError("crashed", f"{self.lane.name}: killed by SIGSEGV", "stack")
         self.turns_left -= 1
-        steps = arguments["steps"]
+        steps, workload = arguments["steps"], arguments["workload"]
+        machine.turns.append((self.lane.name, workload, arguments["slot_first"]))
+        machine.now += 0.02  # outside of the steps
         return {
             "one_step_seconds": machine.spend(machine.call_seconds + self.step),
             "seconds": machine.spend(machine.call_seconds + steps * self.step),
             "outside_seconds": 0.01,
+            "one_step_outside_seconds": 0.01,
             "steps": steps - machine.shortfall.get(self.lane.name, 0),
             "latencies": [],
             "cpu_seconds": 0.1,

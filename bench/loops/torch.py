@@ -26,7 +26,7 @@ def settings() -> dict[str, Any]:
 
 def wait() -> None:
     """Return when all that was dispatched has been computed; on the CPU nothing is pending."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 

@@ -47,13 +47,15 @@ def test_preparing_tells_what_it_cost(made: tuple[Slots, list[dict[str, Any]]]) 
         assert each["build_seconds"] > 0
 
 
+@pytest.mark.parametrize("slot_first", [True, False])
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_turn_is_timed_and_counted(slots: Slots, phase: str) -> None:
-    slots.warm_up(workload(phase))
-    turn = slots.turn(workload(phase), 7)  # more examples than there are: they repeat
+def test_a_turn_is_timed_and_counted(slots: Slots, phase: str, slot_first: bool) -> None:
+    slots.warm_up(workload(phase), 7)
+    turn = slots.turn(workload(phase), 7, slot_first)  # more examples than there are: they repeat
     assert turn["steps"] == 7
     assert 0 < turn["one_step_seconds"] < turn["seconds"]
     assert turn["outside_seconds"] > 0
+    assert turn["one_step_outside_seconds"] > 0
     assert turn["cpu_seconds"] > 0
     assert turn["turn_cpu_seconds"] >= turn["cpu_seconds"]
     assert turn["compilations"] == 0
@@ -62,8 +64,8 @@ def test_a_turn_is_timed_and_counted(slots: Slots, phase: str) -> None:
 
 def test_latency_times_every_call(slots: Slots) -> None:
     latency = workload("predict", 1)
-    slots.warm_up(latency)
-    turn = slots.turn(latency, 9)
+    slots.warm_up(latency, 9)
+    turn = slots.turn(latency, 9, slot_first=False)
     assert turn["one_step_seconds"] is None
     assert len(turn["latencies"]) == 9
     assert turn["seconds"] == pytest.approx(sum(turn["latencies"]))
@@ -72,7 +74,7 @@ def test_latency_times_every_call(slots: Slots) -> None:
 def test_training_slots_are_undone(slots: Slots) -> None:
     model = slots._models["two_layer"]
     before = model.get_weights()
-    slots.turn(workload("train"), 3)
+    slots.turn(workload("train"), 3, slot_first=True)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 0
@@ -83,11 +85,11 @@ def test_a_slot_with_fewer_steps_is_told(slots: Slots, monkeypatch: pytest.Monke
     model = slots._models["two_layer"]
     fit = model.fit
     monkeypatch.setattr(model, "fit", lambda x, y, **rest: fit(x[:BATCH], y[:BATCH], **rest))
-    assert slots.turn(workload("train"), 5)["steps"] == 1
+    assert slots.turn(workload("train"), 5, slot_first=False)["steps"] == 1
 
 
 def test_new_shapes_are_seen_to_be_compiled(slots: Slots) -> None:
-    compiled = slots.turn(workload("evaluate", 17), 2)["compilations"]
+    compiled = slots.turn(workload("evaluate", 17), 2, slot_first=False)["compilations"]
     if keras.backend.backend() == "torch":
         assert compiled == 0  # eager: there is nothing to compile
     else:
@@ -95,10 +97,10 @@ def test_new_shapes_are_seen_to_be_compiled(slots: Slots) -> None:
 
 
 def test_warming_up_ends_in_a_steady_state_without_compiling(slots: Slots) -> None:
-    told = slots.warm_up(workload("train"))
+    told = slots.warm_up(workload("train"), 0)
     assert told["steps"] >= 20
     assert told["seconds"] > 0
-    assert slots.turn(workload("train"), 2)["compilations"] == 0
+    assert slots.turn(workload("train"), 2, slot_first=False)["compilations"] == 0
 
 
 def test_a_slot_is_long_enough_beyond_one_step(
@@ -107,8 +109,11 @@ def test_a_slot_is_long_enough_beyond_one_step(
     # 0.1 s to begin, 0.03 s a step: 7 more steps last 0.2 s beyond the first.
     monkeypatch.setattr(slots, "_call", lambda _, steps: 0.1 + 0.03 * steps)
     assert slots.calibrate(workload("train"), 0.2)["steps"] == 8
-    assert slots.calibrate(workload("train"), 0.0)["steps"] == 4
+    # Well above one step, and no more than 65,536 examples.
+    monkeypatch.setattr(slots, "_call", lambda _, steps: 1.0 + 0.1 * steps)
+    assert slots.calibrate(workload("train"), 0.2)["steps"] == 32
     assert slots.calibrate(workload("train"), 1e9)["steps"] == 1024
+    assert slots.calibrate(workload("train", 8192), 1e9)["steps"] == 8
 
 
 def test_a_slowdown_stretches_the_time_of_the_steps() -> None:

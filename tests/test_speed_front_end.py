@@ -1,0 +1,226 @@
+"""The speed half as a user runs it, with fake workers."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from bench import selfcheck
+from tests.front_end import command, environment, run_bench
+
+FakePython = Callable[[str], str]
+BOTH = ("-k", "test_accuracy or test_speed")
+
+
+@pytest.fixture
+def workers(fake_python: FakePython) -> dict[str, str]:
+    return dict.fromkeys(("tensorflow", "jax", "torch"), fake_python("good"))
+
+
+def table(results: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(results / "latest" / "tables" / f"{name}.csv")
+
+
+def test_both_halves_from_options_to_report(workers: dict[str, str], tmp_path: Path) -> None:
+    told = run_bench(tmp_path, workers, *BOTH, "--models", "two_layer", "--epochs", "2")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "3 launches of 4 lanes in turn" in told.stdout
+    assert "speed  launch 3/3: round 6/6" in told.stdout
+    shards = {path.stem for path in (tmp_path / "latest" / "shards").glob("speed-*.json")}
+    assert shards == {"speed-launch01", "speed-launch02", "speed-launch03"}
+    ratios = table(tmp_path, "ratios")
+    # All fake lanes are alike: three pairs and a twin of four workloads.
+    assert len(ratios) == 16
+    assert set(ratios["verdict"]) == {"equivalent"}
+    assert ratios["ratio"].to_list() == pytest.approx([1] * 16)
+    speed = table(tmp_path, "speed")
+    assert len(speed) == 12
+    assert set(speed["status"]) == {"ok"}
+    rounds = speed[speed["phase"] == "train"]["rounds"]
+    assert rounds.between(15, 18).all()  # 18, less what the kernel voided
+    assert len(table(tmp_path, "costs")) == 3
+    assert len(table(tmp_path, "break_even")) == 6
+
+
+def test_pytest_benchmark_has_every_round_by_workload(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    options = ("-k", "test_speed and two_layer", "--suite", "smoke")
+    assert run_bench(tmp_path, workers, *options).returncode == 0
+    file = tmp_path / "latest" / "benchmark.json"
+    benchmarks = json.loads(file.read_text())["benchmarks"]
+    assert len(benchmarks) == 12
+    groups = {benchmark["group"] for benchmark in benchmarks}
+    assert groups == {
+        "two_layer stock train, batch 200",
+        "two_layer stock evaluate, batch 200",
+        "two_layer stock predict, batch 200",
+        "two_layer stock predict, batch 1",
+    }
+    for benchmark in benchmarks:
+        train = "train" in benchmark["group"]
+        assert benchmark["stats"]["data"] == pytest.approx([1e-6] * (6 if train else 2), rel=1e-12)
+        assert benchmark["extra_info"]["steps"] == 8
+    compared = subprocess.run(
+        [sys.executable, "-m", "pytest_benchmark", "compare", str(file), "--group-by=group"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "two_layer stock train, batch 200" in compared.stdout
+
+
+def test_one_launch_makes_no_claim(workers: dict[str, str], tmp_path: Path) -> None:
+    told = run_bench(tmp_path, workers, "-k", "test_speed and train", "--suite", "smoke")
+    assert told.returncode == 0
+    assert set(table(tmp_path, "ratios")["verdict"]) == {"indicative"}
+    assert table(tmp_path, "ratios")["low"].isna().all()
+    assert "nothing is claimed" in told.stdout
+
+
+def test_a_lane_that_always_dies_fails_the_run_and_the_others_are_measured(
+    workers: dict[str, str], fake_python: FakePython, tmp_path: Path
+) -> None:
+    workers["jax"] = fake_python("segfault")
+    told = run_bench(tmp_path, workers, "-k", "test_speed and two_layer and train")
+    assert told.returncode == 4
+    assert "killed by SIGSEGV" in told.stdout
+    ratios = table(tmp_path, "ratios").set_index(["backend", "baseline"])["verdict"]
+    assert ratios["tensorflow", "jax"] == "missing"
+    assert ratios["tensorflow", "torch"] == "equivalent"
+    speed = table(tmp_path, "speed").set_index("backend")["status"]
+    assert speed.to_dict() == {"tensorflow": "ok", "jax": "crashed", "torch": "ok"}
+
+
+def test_a_run_that_is_killed_amid_a_launch_goes_on_with_the_next(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    options = ("-k", "test_speed and two_layer and train")
+    with subprocess.Popen(
+        command(tmp_path, workers, *options),
+        cwd=Path(__file__).parent.parent,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "launch 2/3: round 1" in line:
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    first = tmp_path / "latest" / "shards" / "speed-launch01.json"
+    before = first.read_bytes()
+    told = run_bench(tmp_path, workers, "--resume", "latest")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "1 launches are done" in told.stdout
+    assert first.read_bytes() == before
+    assert table(tmp_path, "speed")["launches"].to_list() == [3, 3, 3]
+
+
+def test_an_interrupt_while_lanes_start_ends_the_run_at_once(
+    workers: dict[str, str], fake_python: FakePython, tmp_path: Path
+) -> None:
+    workers["jax"] = fake_python("hangs_preparing")
+    with subprocess.Popen(
+        command(tmp_path, workers, "-k", "test_speed and train"),
+        cwd=Path(__file__).parent.parent,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "starting all lanes" in line:
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(60) == 130
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+
+
+def test_a_run_goes_on_with_the_same_versions_alone(
+    workers: dict[str, str], fake_python: FakePython, tmp_path: Path
+) -> None:
+    options = ("-k", "test_speed and two_layer and train", "--suite", "smoke")
+    assert run_bench(tmp_path, workers, *options).returncode == 0
+    workers["jax"] = fake_python("other_version")
+    told = run_bench(tmp_path, workers, "--resume", "latest")
+    assert told.returncode == 2
+    assert "on another machine or with other versions; start a new run" in told.stderr
+
+
+def test_a_budget_ends_the_run(workers: dict[str, str], tmp_path: Path) -> None:
+    options = ("-k", "test_speed and two_layer and train", "--budget", "1s")
+    told = run_bench(tmp_path, workers, *options)
+    assert told.returncode == 0
+    assert "at most 1 s" in told.stdout
+    launches = table(tmp_path, "speed")["launches"]
+    assert launches.between(1, 4).all()
+
+
+def test_precision_ends_the_run_at_the_first_look(workers: dict[str, str], tmp_path: Path) -> None:
+    options = ("-k", "test_speed and two_layer and train", "--precision", "3%")
+    assert run_bench(tmp_path, workers, *options).returncode == 0
+    assert table(tmp_path, "speed")["launches"].to_list() == [8, 8, 8]
+
+
+def test_a_campaign_against_itself(fake_python: FakePython, tmp_path: Path) -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            *("-m", "bench.selfcheck", "--campaign", "1", "--results", str(tmp_path)),
+            f"--worker=torch={fake_python('good')}",
+        ],
+        cwd=Path(__file__).parent.parent,
+        env=environment(BENCH_MNIST=""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "1 runs of a backend against itself" in told.stdout
+    assert "false verdicts (faster or slower): 0" in told.stdout
+
+
+def rows(*ratios: tuple[float, float, float, str]) -> pd.DataFrame:
+    return pd.DataFrame(ratios, columns=["ratio", "low", "high", "verdict"])
+
+
+def test_false_claims_are_counted() -> None:
+    frame = rows(
+        (1.0, 0.98, 1.02, "equivalent"),
+        (1.1, 1.06, 1.14, "faster"),
+        (1.03, 1.01, 1.05, "equivalent"),
+        (0.9, 0.85, 0.94, "slower"),
+    )
+    told = selfcheck.summary(frame, 1.0)
+    assert "false verdicts (faster or slower): 2" in told
+    assert "exclude 1 (5 % expected): 3" in told
+    assert not selfcheck.passes(frame, 1.0)
+    assert selfcheck.passes(frame[:1], 1.0)
+
+
+def test_found_slowdowns_are_counted() -> None:
+    frame = rows((0.91, 0.89, 0.93, "slower"), (0.97, 0.93, 1.01, "unresolved"))
+    told = selfcheck.summary(frame, 1.1)
+    assert "called slower: 1" in told
+    assert "hold the true ratio 0.909 (95 % expected): 1" in told
+    assert not selfcheck.passes(frame, 1.1)
+    assert selfcheck.passes(frame[:1], 1.1)
+
+
+def test_a_twin_alone_is_no_comparison(workers: dict[str, str], tmp_path: Path) -> None:
+    told = run_bench(tmp_path, workers, "-k", "test_speed and torch-twin")
+    assert told.returncode == 2
+    assert told.stderr == "error: a twin without its original is selected: torch-twin\n"
