@@ -124,6 +124,7 @@ def tests(session: nox.Session) -> None:
         "tests",
         "--ignore=tests/backend",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
+        *("-n", "auto", "--dist", "worksteal", "-p", "no:benchmark"),  # most of them wait
         *worker_options(),
         *session.posargs,
         external=True,

@@ -81,7 +81,7 @@ def describe(plan: Plan, selection: Selection) -> str:
 
 def _launches(plan: Plan) -> str:
     if plan.budget_seconds is None:
-        return _number(plan.launches, "launch")
+        return _number(plan.launches, "launch", "launches")
     return (
         f"launches until training's ratios are known to {plan.precision_percent:g} %, "
         f"at most {_time(plan.budget_seconds)},\n"
@@ -93,8 +93,8 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 'es' if noun.endswith('ch') else 's'}"
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def main(arguments: Sequence[str]) -> int:

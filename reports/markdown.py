@@ -28,7 +28,7 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         "# Keras Backend Bench",
         "\n\n".join(f"**{escape(line)}**" for line in comparison.untrusted),
         _list(comparison.headings),
-        _table(summary),
+        "" if summary.empty else _table(summary),
         _list(comparison.notes),
         *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),
         *_section("Speed", readable.speed(comparison.speed), SPEEDS),

@@ -22,8 +22,9 @@ def command(results: Path, workers: dict[str, str], *options: str) -> list[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Our own variables, without those that choose what is run."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    """Our own variables, without those that choose what is run, or say how these tests are."""
+    ours = ("BENCH_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | variables
 
 
