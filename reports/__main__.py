@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import markdown, shards, terminal
+from reports import markdown, shards, speed, terminal
 from reports.comparable import NotComparableError
 from reports.comparison import TABLES, Comparison, compare, published_error
+from reports.statistics import MIN_LAUNCHES
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
 OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6
@@ -96,7 +97,9 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
     if "diverged" in trained:
         return FAIL
     inconclusive = comparison.untrusted or "invalid" in set(comparison.speed["status"])
-    return INCONCLUSIVE if inconclusive else OK
+    # A run of so few launches that it claims nothing (`smoke`) has nothing to take back.
+    claims = any(plan.launches >= MIN_LAUNCHES for _, plan in speed.planned(found))
+    return INCONCLUSIVE if inconclusive and claims else OK
 
 
 if __name__ == "__main__":

@@ -220,6 +220,14 @@ def test_an_untrusted_run_says_so_first_and_is_inconclusive(tmp_path: Path) -> N
     assert report.index("**UNTRUSTED") < report.index("- run ")
 
 
+def test_a_run_that_claims_nothing_has_nothing_to_take_back(tmp_path: Path) -> None:
+    launches = [launch_payload(1)]
+    mutate(launches, "torch", lambda _: {"compilations": 1})
+    told = run(store_launches(tmp_path, launches, trained()).folder)
+    assert told.returncode == 0
+    assert told.stdout.lstrip().startswith("UNTRUSTED")
+
+
 def lose(launch: dict[str, Any], lane: int) -> None:
     launch["lanes"][lane] |= {
         "status": "crashed",
