@@ -67,7 +67,7 @@ def test_the_coordinator_is_killed_at_random_moments(
     workers = dict.fromkeys(("tensorflow", "jax"), fake_python("good"))
     generator = random.Random(sent)
     cells = 4
-    for number in range(3):
+    for number in range(2):
         results = tmp_path / f"r{number}"
         with started(results, workers, "--epochs", "3") as process:
             last_line = generator.randrange(7, 22)

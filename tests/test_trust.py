@@ -80,6 +80,14 @@ def test_what_lies_within_the_limits_voids_nothing(seen: Payload) -> None:
     assert judge(launches).notes == ()
 
 
+def test_steal_of_a_few_ticks_voids_no_short_round() -> None:
+    launches = good_launches()
+    for payload in launches:
+        for item in payload["rounds"]:
+            item["evidence"] |= {"seconds": 0.05, "steal_percent": 40.0}
+    assert judge(launches).notes == ()
+
+
 def missing_synchronisation(sample: Payload) -> Payload:
     """The clock stops when the work has been handed over, not when it is done."""
     return {"seconds": sample["one_step_seconds"] * 1.05}
