@@ -52,11 +52,13 @@ def measure(
         The payloads of all launches.
     """
     payloads = stored(journal)
+    # What failed before may have been repaired since: a resumed run gives every lane its chances.
+    before = len(payloads)
     steps = known_steps(payloads)
-    while not finished(plan, selection, payloads, lambda: half_width_percent(journal)):
+    while not finished(plan, selection, payloads, before, lambda: half_width_percent(journal)):
         number = max(journal.numbers(PREFIX), default=0) + 1
         name = f"launch {len(payloads) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
-        lanes = [lane for lane in selection.lanes if lane.name not in _given_up(payloads)]
+        lanes = [lane for lane in selection.lanes if lane.name not in _given_up(payloads[before:])]
         payload = run_launch(
             number,
             plan,
@@ -75,6 +77,7 @@ def finished(
     plan: Plan,
     selection: Selection,
     payloads: Sequence[Payload],
+    before: int,
     half_width: Callable[[], float],
 ) -> bool:
     """Whether no further launch is wanted.
@@ -83,11 +86,14 @@ def finished(
         plan: Launches, precision and budget.
         selection: Who is measured.
         payloads: The launches so far.
+        before: How many of them an earlier part of a resumed run has made.
         half_width: Gives the widest half-width of training's ratios so far, in percent.
     """
-    given_up = _given_up(payloads)
-    whole = sum(not set(failed_lanes(payload)) - given_up for payload in payloads)
-    if whole >= plan.launches or all(lane.name in given_up for lane in selection.lanes):
+    wanted = {lane.name for lane in selection.lanes} - _given_up(payloads[before:])
+    whole = sum(
+        wanted <= set(lane_names(payload)) - set(failed_lanes(payload)) for payload in payloads
+    )
+    if whole >= plan.launches or not wanted:
         return True
     if plan.budget_seconds is not None and payloads:
         durations = [_seconds(payload) for payload in payloads]

@@ -228,6 +228,21 @@ def test_a_lane_that_dies_twice_is_given_up(
     assert len(payloads[2]["lanes"]) == 3
 
 
+def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
+    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+) -> None:
+    machine = Machine(STEPS, fails={"jax": [0, 0]})
+    plan = planned(monkeypatch, machine, launches=3)
+    journal = Journal.create(tmp_path)
+    work = selected(plan)
+    launches.measure(plan, work, dataset, journal, lambda _: None)
+    payloads = launches.measure(plan, work, dataset, journal, lambda _: None)
+    assert [measure.failed_lanes(payload) for payload in payloads[:3]] == [["jax"], ["jax"], []]
+    assert (
+        sum("jax" in measure.lane_names(p) and not measure.failed_lanes(p) for p in payloads) == 3
+    )
+
+
 def test_a_lane_that_does_fewer_steps_must_not_look_fast(
     monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
 ) -> None:
@@ -258,7 +273,7 @@ def launch(seconds: float = 60.0, failed: str = "") -> dict[str, Any]:
 def stops(payloads: list[dict[str, Any]], half_width: float = 99, **options: str) -> bool:
     plan = resolve({**NOT_GIVEN, **options}, (), {})
     work = replace(plan, twins=0).everything
-    return launches.finished(plan, work, payloads, lambda: half_width)
+    return launches.finished(plan, work, payloads, 0, lambda: half_width)
 
 
 def test_without_a_budget_the_suite_says_how_many_launches() -> None:
