@@ -1,9 +1,14 @@
 """Runs `pytest bench` as a user would, with fake workers and the embedded dataset."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
+import pytest
 
 from bench.plan import ROOT
 
@@ -41,3 +46,38 @@ def run_bench(
         check=False,
         timeout=300,
     )
+
+
+@contextlib.contextmanager
+def started(results: Path, workers: dict[str, str], *options: str) -> Iterator[psutil.Popen]:
+    """A run that goes on while the test looks at what it prints."""
+    with psutil.Popen(
+        command(results, workers, *options),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield process
+
+
+def wait_for(process: psutil.Popen, words: str) -> None:
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if words in line:
+            return
+    pytest.fail(f"it never said {words!r}: {''.join(told)}")
+
+
+def descendants(process: psutil.Popen) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def assert_all_end(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []

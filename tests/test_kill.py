@@ -4,8 +4,7 @@ import contextlib
 import random
 import re
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,25 +12,12 @@ import pytest
 
 from bench.errors import WorkerError
 from bench.journal import Journal
-from bench.plan import ROOT
 from bench.remote import Worker
 from bench.workload import Lane
 from reports import shards
-from tests.front_end import command, environment, run_bench
+from tests.front_end import assert_all_end, descendants, run_bench, started, wait_for
 
 FakePython = Callable[[str], str]
-
-
-def descendants(process: psutil.Popen) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def assert_all_end(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=10)
-    assert alive == []
 
 
 def assert_shards_are_whole(results: Path) -> int:
@@ -43,20 +29,6 @@ def assert_shards_are_whole(results: Path) -> int:
         assert found.problems == []
         count += len(found.accuracy)
     return count
-
-
-@contextlib.contextmanager
-def started(results: Path, workers: dict[str, str], *options: str) -> Iterator[psutil.Popen]:
-    """A run that goes on while the test looks at what it prints."""
-    with psutil.Popen(
-        command(results, workers, *options),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        yield process
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -124,15 +96,6 @@ def test_an_interrupted_run_still_reports_what_was_finished(
     assert "nox -s bench -- --resume 2" in told
     assert re.search("two_layer +tensorflow", told)
     assert assert_shards_are_whole(tmp_path) == 1
-
-
-def wait_for(process: psutil.Popen, words: str) -> None:
-    told = []
-    for line in process.stdout:
-        told.append(line)
-        if words in line:
-            return
-    pytest.fail(f"it never said {words!r}: {''.join(told)}")
 
 
 def train_request(tmp_path: Path) -> dict[str, object]:

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 
 from bench import selfcheck
-from tests.front_end import command, environment, run_bench
+from tests.front_end import (
+    assert_all_end,
+    descendants,
+    environment,
+    run_bench,
+    started,
+    wait_for,
+)
 
 FakePython = Callable[[str], str]
 BOTH = ("-k", "test_accuracy or test_speed")
@@ -102,21 +108,11 @@ def test_a_run_that_is_killed_amid_a_launch_goes_on_with_the_next(
     workers: dict[str, str], tmp_path: Path
 ) -> None:
     options = ("-k", "test_speed and two_layer and train")
-    with subprocess.Popen(
-        command(tmp_path, workers, *options),
-        cwd=Path(__file__).parent.parent,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "launch 2/3: round 1" in line:
-                break
-        children = psutil.Process(process.pid).children(recursive=True)
+    with started(tmp_path, workers, *options) as process:
+        wait_for(process, "launch 2/3: round 1")
+        children = descendants(process)
         process.send_signal(signal.SIGKILL)
-    _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive
+    assert_all_end(children)
     first = tmp_path / "latest" / "shards" / "speed-launch01.json"
     before = first.read_bytes()
     told = run_bench(tmp_path, workers, "--resume", "latest")
@@ -130,23 +126,12 @@ def test_an_interrupt_while_lanes_start_ends_the_run_at_once(
     workers: dict[str, str], fake_python: FakePython, tmp_path: Path
 ) -> None:
     workers["jax"] = fake_python("hangs_preparing")
-    with subprocess.Popen(
-        command(tmp_path, workers, "-k", "test_speed and train"),
-        cwd=Path(__file__).parent.parent,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "starting all lanes" in line:
-                break
-        children = psutil.Process(process.pid).children(recursive=True)
+    with started(tmp_path, workers, "-k", "test_speed and train") as process:
+        wait_for(process, "starting all lanes")
+        children = descendants(process)
         process.send_signal(signal.SIGINT)
-        process.stdout.read()
-        assert process.wait(60) == 130
-    _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive
+        assert process.wait(60) == 130  # long before a silent worker is given up
+    assert_all_end(children)
 
 
 def test_a_run_goes_on_with_the_same_versions_alone(
