@@ -118,6 +118,8 @@ def main(arguments: Sequence[str]) -> int:
             if plan.mnist and not plan.mnist.exists():
                 raise DataError(f"{plan.mnist}: no such file or folder; MNIST is wanted here")
             print(describe(plan, plan.everything))
+            if "-k" in others:
+                print("That is all of it; the run will say what -k has chosen.")
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
