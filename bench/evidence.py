@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from bench import steal
+
 # Of control groups of version 2 and of version 1: seconds per unit of their counter.
 _THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
 
@@ -32,12 +34,11 @@ def read(processes: Sequence[psutil.Process]) -> Counters:
 
     `cpu` has one entry for each process, NaN for one that is gone.
     """
-    all_cores, cores = psutil.cpu_times(percpu=True), os.sched_getaffinity(0)
     return Counters(
         monotonic=time.monotonic(),
         suspended=_suspended(),
         throttled=_throttled(),
-        steal=sum(float(getattr(all_cores[core], "steal", 0.0)) for core in cores),
+        steal=steal.taken_seconds(),
         cpu=tuple(_cpu(process) for process in processes),
     )
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import flops, order
+from bench import flops, order, steal
 from bench.data import read_verified
 from bench.training import (
     as_input,
@@ -41,9 +41,9 @@ MIN_STEPS, MAX_STEPS, MAX_EXAMPLES = 4, 1024, 65_536
 LEAST_GROWTH = 2.5
 # Warm-up: at least so many steps, and until a window of steps is no longer faster than the best
 # before it by more than this share.
-WARM_UP_STEPS = 20
+WARM_UP_STEPS = 10
 WARM_UP_SECONDS = 30.0
-WINDOW_STEPS = 10
+WINDOW_STEPS = 5
 AGREEMENT = 0.05
 
 
@@ -141,8 +141,13 @@ class Slots:
         size = workload.batch_size
         self._examples(size * MIN_STEPS)
         with self._untouched(workload):
-            one, steps = self._best_of_two(workload, 1), MIN_STEPS
-            while steps < MAX_STEPS and 2 * steps * size <= MAX_EXAMPLES:
+            one, few = (self._best_of_two(workload, steps) for steps in (1, MIN_STEPS))
+            a_step = max((few - one) / (MIN_STEPS - 1), 1e-9)
+            steps = MIN_STEPS
+            # Not one by one from the bottom, which would last as long as ten launches' turns.
+            while 2 * steps * a_step < seconds and _may_double(steps, size):
+                steps *= 2
+            while _may_double(steps, size):
                 self._examples(size * steps)
                 slot = self._best_of_two(workload, steps)
                 if slot - one >= seconds and slot >= LEAST_GROWTH * one:
@@ -164,9 +169,9 @@ class Slots:
             `seconds` of the slot's steps and `one_step_seconds` of the other call, by a
             monotonic clock, until the last step has really been done; `outside_seconds` and
             `one_step_outside_seconds` that the calls took beside their steps; `steps` as the
-            optimizer counted them; `cpu_seconds` of the process, `minor_faults` and
-            `compilations` of both calls; `latencies` of each call, for latency alone;
-            `turn_cpu_seconds` of all that this
+            optimizer counted them; of both calls `cpu_seconds` of the process, `minor_faults`,
+            `compilations`, and `steal_seconds` that the hypervisor took from all our cores;
+            `latencies` of each call, for latency alone; `turn_cpu_seconds` of all that this
             turn did, timed or not.
         """
         begun = time.process_time()
@@ -257,6 +262,7 @@ class Slots:
             "cpu_seconds": time.process_time(),
             "minor_faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt,
             "compilations": self._compilations(workload),
+            "steal_seconds": steal.taken_seconds(),
         }
 
     def _call(self, workload: Workload, steps: int) -> float:
@@ -289,6 +295,10 @@ class Slots:
 
     def _compilations(self, workload: Workload) -> int:
         return int(self._loop.compilations(self._models[workload.model]))
+
+
+def _may_double(steps: int, batch_size: int) -> bool:
+    return steps < MAX_STEPS and 2 * steps * batch_size <= MAX_EXAMPLES
 
 
 def _iterations(model: keras.Model) -> int:

@@ -8,10 +8,9 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import asdict
 
-import numpy as np
 import pandas as pd
 
-from reports import speed, statistics
+from reports import speed, statistics, steady
 from reports.samples import LANE, WORKLOAD, Samples, only, workload_name
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
@@ -75,7 +74,7 @@ def differing_twins(
     for workload in plan.workloads:
         main = workload.phase == "train" and workload.batch_size == batch_size
         for twin, original in _twins(plan):
-            medians, _ = launch_medians(samples, run, workload, (twin, original))
+            medians, _ = launch_values(samples, run, workload, (twin, original))
             found[main][f"{workload_name(workload)} with {twin.backend}"] = medians
     verdicts = statistics.compare(found[True] | found[False])
     differing = {
@@ -90,29 +89,19 @@ def differing_twins(
     }
 
 
-def launch_medians(
+def launch_values(
     samples: Samples, run: str, workload: Workload, pair: Pair
 ) -> tuple[Medians, int]:
     """What the pair gave in each launch, and the number of rounds behind it.
 
     Returns:
-        Medians over rounds of the log of the ratio, one per launch that has any, in order.
+        `reports.steady.launch_values`: logs of the ratio, one per launch that has any, in order.
     """
     names = ["run", *WORKLOAD]
     values = [run, workload.model, workload.variant, workload.phase, workload.batch_size]
     found = only(samples.usable, names, values)
-    first, second = (
-        only(found, LANE, [lane.backend, lane.device, lane.twin]).set_index(["launch", "round"])[
-            "seconds_per_step"
-        ]
-        for lane in pair
-    )
-    both = pd.concat([first, second], axis=1, join="inner", keys=["lane", "baseline"])
-    medians = [
-        statistics.launch_median(rounds["lane"], rounds["baseline"])
-        for _, rounds in both.groupby(level="launch")
-    ]
-    return np.array(medians, dtype=np.float64), len(both)
+    lane, baseline = (only(found, LANE, [one.backend, one.device, one.twin]) for one in pair)
+    return steady.launch_values(lane, baseline)
 
 
 def _rows(
@@ -127,7 +116,7 @@ def _rows(
     # The pairs of a workload are one family of comparisons; each twin is a question of its own.
     for family in (pairs, *([twin] for twin in _twins(plan))):
         known = {
-            pair: launch_medians(samples, run, workload, pair)
+            pair: launch_values(samples, run, workload, pair)
             for pair in family
             if ok[pair[0]] and ok[pair[1]]
         }

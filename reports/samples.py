@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports import trust
+from reports import steady, trust
 from reports.checks import is_latency
 from reports.schema import Lane, Workload
 from reports.shards import Shards, SpeedShard
@@ -26,6 +26,7 @@ _MEASURED = {
     "cpu_seconds": "float64",
     "minor_faults": "int64",
     "compilations": "int64",
+    "steal_percent": "float64",
     "flops_per_image": "float64",
 }
 _IN_LAUNCH = ["run", "launch", *WORKLOAD, *LANE]
@@ -40,9 +41,9 @@ class Samples:
             reason, or empty).
         samples: One row per turn of a lane: what its round has, `LANE`, lane (its name), what was
             measured, latencies (an array), and from it seconds_per_step (steady, without the
-            price of the call), fixed_seconds (that price, one value for a lane's launch; NaN
-            for latency), cpu_seconds_per_step and minor_faults_per_step (over all steps of both
-            calls), gflops, and invalid (the reason, or empty).
+            price of the call), fixed_seconds (that price; NaN for latency), cpu_seconds_per_step
+            and minor_faults_per_step (over all steps of both calls), gflops, and invalid (the
+            reason, or empty).
         anchors: run, launch, round, gflops.
         starts: One row per lane, launch and model: run, launch, `LANE`, model, import_seconds,
             first_step_seconds.
@@ -115,6 +116,7 @@ def _samples(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
                 record.lane.twin,
                 lane_name(record.lane),
                 *_measured(sample),
+                _steal_percent(sample, len(launch.state.affinity)),
                 _flops(record, workload),
                 np.array(sample.latencies),
             )
@@ -175,6 +177,13 @@ def _measured(sample: Sample) -> tuple[object, ...]:
     )
 
 
+def _steal_percent(sample: Sample, cores: int) -> float:
+    """Share of all our cores' time that the hypervisor took while the two calls ran."""
+    inside = sample.seconds + (sample.one_step_seconds or 0)
+    seconds = inside + sample.outside_seconds + sample.one_step_outside_seconds
+    return 100 * sample.steal_seconds / (seconds * cores)
+
+
 def _flops(record: LaneRecord, workload: Workload) -> int | None:
     for preparation in record.preparations:
         if preparation.model == workload.model:
@@ -201,23 +210,24 @@ def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
 def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     """Add what follows from the measured columns.
 
-    The steps of a call of n steps take t(n) = a + n s: a is what beginning them costs, s a step.
-    Both calls of a turn give a = (N t(1) - t(N)) / (N - 1); the median over the rounds of a
-    lane's launch, never below 0, is taken off each slot. The price of a call is that and what it
-    takes outside of its steps, on average: TensorFlow sometimes waits there for as long as the
-    slot lasted, and a median would not see it. Voided rounds do not enter.
+    What beginning a call takes of a slot (`reports.steady`) is of all launches of a run. To it
+    comes what a call takes outside of its steps, on average: TensorFlow sometimes waits there for
+    as long as the slot lasted, and a median would not see it. Voided rounds do not enter.
     """
-    steps, slot, one = samples["steps"], samples["slot_seconds"], samples["one_step_seconds"]
+    slot, one = samples["slot_seconds"], samples["one_step_seconds"]
     counts = samples["void"] == ""
-    begin = (steps * one - slot) / (steps - 1).where(steps > 1)
+    begin = pd.Series(np.nan, index=samples.index)
+    for _, turns in samples[counts].groupby([name for name in _IN_LAUNCH if name != "launch"]):
+        columns = (turns[name] for name in ("steps", "slot_seconds", "one_step_seconds"))
+        share = steady.share_of_price(*(column.to_numpy(np.float64) for column in columns))
+        begin[turns.index] = share * turns["slot_seconds"]
+    seconds_per_step = (slot - begin) / samples["steps"]
     launch = [samples[name] for name in _IN_LAUNCH]
-    begin = begin.where(counts).groupby(launch).transform("median").clip(lower=0)
-    steady = (slot - begin.fillna(0)) / steps
     outside = samples["outside_seconds"].where(counts).groupby(launch).transform("mean")
-    all_steps = steps + one.notna()
+    all_steps = samples["steps"] + one.notna()
     samples = samples.assign(
-        fixed_seconds=begin + outside,
-        seconds_per_step=steady.where(steady > 0),
+        fixed_seconds=(begin + outside).where(one.notna()),
+        seconds_per_step=seconds_per_step.where(seconds_per_step > 0),
         cpu_seconds_per_step=samples["cpu_seconds"] / all_steps,
         minor_faults_per_step=samples["minor_faults"] / all_steps,
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reports import statistics, trust
+from reports import statistics, steady, trust
 from reports.cells import KEYS
 from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, SpeedPlan, Workload
@@ -56,8 +56,9 @@ def table(
 
     Returns:
         `COLUMNS`. `images_per_second` is the steady rate, without the price of a call
-        (`fixed_seconds`): the mean in logs over launches of each launch's median, with the 95 %
-        t-interval `low` to `high` from `statistics.MIN_LAUNCHES` launches on. `gflops` is the
+        (`fixed_seconds`) and as if no hypervisor had taken anything (`reports.steady`): the mean in
+        logs over launches, with the 95 % t-interval `low` to `high` from
+        `statistics.MIN_LAUNCHES` launches on. `gflops` is the
         model's arithmetic at that rate, `utilisation_percent` its share of what the anchor, a
         matrix product in NumPy, reached meanwhile (its median; for the CPU alone). CPU seconds
         and minor page faults are of all steps, those of the one-step calls included. Latencies
@@ -121,12 +122,12 @@ def _row(
     row |= _start(samples, cells, run, workload, lane)
     if used.empty:
         return row
-    rates = np.log(workload.batch_size / used["seconds_per_step"])
-    medians = rates.groupby(used["launch"]).median().to_numpy()
-    images_per_second = float(np.exp(medians.mean()))
+    steps_per_second, _ = steady.launch_values(used)
+    values = steps_per_second + np.log(workload.batch_size)
+    images_per_second = float(np.exp(values.mean()))
     low, high = np.nan, np.nan
-    if len(medians) >= statistics.MIN_LAUNCHES:
-        low, high = statistics.interval(medians)
+    if len(values) >= statistics.MIN_LAUNCHES:
+        low, high = statistics.interval(values)
     gflops = used["flops_per_image"].iloc[0] * images_per_second / 1e9
     anchors = only(samples.anchors, ["run"], [run])["gflops"]
     peak = anchors.median() if lane.device == "cpu" else np.nan
@@ -139,7 +140,7 @@ def _row(
         "ms_per_step": 1000 * workload.batch_size / images_per_second,
         "gflops": gflops,
         "utilisation_percent": 100 * gflops / peak,
-        "fixed_seconds": used.groupby("launch")["fixed_seconds"].first().median(),
+        "fixed_seconds": used["fixed_seconds"].median(),
         "cpu_seconds_per_step": used["cpu_seconds_per_step"].median(),
         "page_faults_per_step": used["minor_faults_per_step"].median(),
         "latency_p50_ms": p50,

@@ -66,7 +66,8 @@ class Sample(Record, frozen=True):
     `seconds` and `one_step_seconds` are the worker's and of the steps alone; `outside_seconds` and
     `one_step_outside_seconds` are what the two calls took before their first step and after
     their last; `call_seconds` is what the coordinator waited for all of it. CPU seconds, page
-    faults and compilations are of both calls. `latencies` are the seconds of each call of a
+    faults, compilations and `steal_seconds` (CPU time that the hypervisor took from all our cores
+    together) are of both calls. `latencies` are the seconds of each call of a
     latency slot, else empty.
     """
 
@@ -80,6 +81,7 @@ class Sample(Record, frozen=True):
     cpu_seconds: Amount
     minor_faults: Count
     compilations: Count
+    steal_seconds: Amount
     latencies: list[Seconds]
 
 

@@ -18,7 +18,7 @@ VOID: dict[str, Callable[[Evidence], bool]] = {
     "suspended": lambda seen: seen.suspended_seconds > 0.1,
     "throttled": lambda seen: seen.throttled_seconds > 0.01 * seen.seconds,
     # The kernel counts it in ticks of 10 ms: in a short round one or two of them mean nothing.
-    "steal": lambda seen: seen.steal_percent > max(10, 10 / seen.seconds),
+    "steal": lambda seen: seen.steal_percent > max(20, 10 / seen.seconds),
     "idle_lane_busy": lambda seen: seen.idle_cpu_percent > 5,
 }
 """Reasons for voiding a round. Another is `lane_missing`: a worker ended in it."""

@@ -110,6 +110,7 @@ def turn(request: dict[str, Any]) -> dict[str, Any]:
         "cpu_seconds": 0.0,
         "minor_faults": 0,
         "compilations": 0,
+        "steal_seconds": 0.0,
         "turn_cpu_seconds": time.process_time(),
     }
 

@@ -220,6 +220,7 @@ def _sample(lane: int, truth: Truth, workload: Payload, factor: float) -> Payloa
         "cpu_seconds": 1.5 * (slot + (one or 0)),
         "minor_faults": 410,
         "compilations": 0,
+        "steal_seconds": 0.0,
         "latencies": [step] * STEPS if latency else [],
     }
 

@@ -87,7 +87,7 @@ def launch_medians(plan: Plan, dataset: data.Dataset, folder: Path) -> dict[str,
     assert speed is not None
     tensorflow, jax, torch, twin = speed.lanes
     return {
-        name: ratios.launch_medians(measured, journal.run_id, speed.workloads[0], pair)[0]
+        name: ratios.launch_values(measured, journal.run_id, speed.workloads[0], pair)[0]
         for name, pair in (("step", (tensorflow, jax)), ("twin", (twin, torch)))
     }
 

@@ -60,7 +60,7 @@ def test_a_noisy_machine_gives_intervals_that_hold_the_truth() -> None:
         launches = [launch_payload(n, machine=NOISY, twin="jax", seed=seed) for n in range(1, 9)]
         _, found = in_memory(launches)
         for pair, true in pairs.items():
-            medians, rounds = ratios.launch_medians(found, "run", workload, pair)
+            medians, rounds = ratios.launch_values(found, "run", workload, pair)
             low, high = statistics.interval(medians)
             assert (len(medians), rounds) == (8, 48)
             assert high / low < 1.2

@@ -46,7 +46,7 @@ def test_a_good_run_is_trusted_and_nothing_is_noted() -> None:
     [
         ({"suspended_seconds": 0.2}, "suspended"),
         ({"throttled_seconds": 0.03}, "throttled"),
-        ({"steal_percent": 11.0}, "steal"),
+        ({"steal_percent": 21.0}, "steal"),
         ({"idle_cpu_percent": 6.0}, "idle_lane_busy"),
     ],
 )

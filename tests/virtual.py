@@ -124,5 +124,6 @@ class VirtualWorker:
             "cpu_seconds": 0.1,
             "minor_faults": 0,
             "compilations": 0,
+            "steal_seconds": 0.0,
             "turn_cpu_seconds": 0.0,
         }
