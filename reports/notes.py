@@ -21,8 +21,8 @@ def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
     for run, plan in speed.planned(shards):
         size = shards.plans[run].protocol.batch_size
         differing = [
-            f"{name} ({_told(medians)})"
-            for name, medians in ratios.differing_twins(samples, run, plan, size).items()
+            f"{name} ({_told(values)})"
+            for name, values in ratios.differing_twins(samples, run, plan, size).items()
         ]
         unsteady = dict.fromkeys(
             f"{lane_name(record.lane)} in "
@@ -180,6 +180,6 @@ def _claims(shards: Shards, ratio_table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _told(medians: statistics.Medians) -> str:
-    low, high = statistics.interval(medians)
+def _told(values: statistics.LaunchValues) -> str:
+    low, high = statistics.interval(values)
     return f"{low:.3f} to {high:.3f} times as fast"

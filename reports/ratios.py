@@ -14,7 +14,7 @@ from reports import speed, statistics, steady
 from reports.samples import LANE, WORKLOAD, Samples, only, workload_name
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
-from reports.statistics import Medians
+from reports.statistics import LaunchValues
 
 COLUMNS = {
     "model": "str",
@@ -64,34 +64,34 @@ def table(shards: Shards, samples: Samples) -> pd.DataFrame:
 
 def differing_twins(
     samples: Samples, run: str, plan: SpeedPlan, batch_size: int
-) -> dict[str, Medians]:
-    """Launch medians of the twins that are not like their originals, by workload.
+) -> dict[str, LaunchValues]:
+    """Launch values of the twins that are not like their originals, by workload.
 
     Of training at the run's own `batch_size`, where most rounds are, any ratio that is not 1 counts
     (adjusted by Holm); elsewhere one that would be called faster or slower.
     """
-    found: dict[bool, dict[str, Medians]] = {True: {}, False: {}}
+    found: dict[bool, dict[str, LaunchValues]] = {True: {}, False: {}}
     for workload in plan.workloads:
         main = workload.phase == "train" and workload.batch_size == batch_size
         for twin, original in _twins(plan):
-            medians, _ = launch_values(samples, run, workload, (twin, original))
-            found[main][f"{workload_name(workload)} with {twin.backend}"] = medians
+            values, _ = launch_values(samples, run, workload, (twin, original))
+            found[main][f"{workload_name(workload)} with {twin.backend}"] = values
     verdicts = statistics.compare(found[True] | found[False])
     differing = {
         *statistics.differs_from_one(found[True]),
         *(name for name, ratio in verdicts.items() if ratio.verdict in {"faster", "slower"}),
     }
     return {
-        name: medians
-        for medians_of in found.values()
-        for name, medians in medians_of.items()
+        name: values
+        for values_of in found.values()
+        for name, values in values_of.items()
         if name in differing
     }
 
 
 def launch_values(
     samples: Samples, run: str, workload: Workload, pair: Pair
-) -> tuple[Medians, int]:
+) -> tuple[LaunchValues, int]:
     """What the pair gave in each launch, and the number of rounds behind it.
 
     Returns:
@@ -120,7 +120,9 @@ def _rows(
             for pair in family
             if ok[pair[0]] and ok[pair[1]]
         }
-        named: Mapping[str, Medians] = {str(pair): medians for pair, (medians, _) in known.items()}
+        named: Mapping[str, LaunchValues] = {
+            str(pair): values for pair, (values, _) in known.items()
+        }
         compared = statistics.compare(named)
         for pair in family:
             row = _identity(workload, pair)

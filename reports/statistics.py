@@ -26,7 +26,8 @@ POWER = 0.80
 MIN_LAUNCHES = 3
 """Fewer launches give a point and the verdict `indicative`, never an interval."""
 
-Medians = NDArray[np.float64]
+LaunchValues = NDArray[np.float64]
+"""Logs, one for each launch."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,21 @@ class Ratio:
     verdict: str
 
 
-def launch_median(seconds: ArrayLike, baseline_seconds: ArrayLike) -> float:
-    """Median over the rounds of one launch of the log of the throughput ratio.
+def pseudo_median(values: ArrayLike) -> float:
+    """Hodges-Lehmann's: the median of the means of all pairs, each value with itself among them.
 
-    Args:
-        seconds: Per step, one value per round; NaN where a round was voided.
-        baseline_seconds: The same rounds of the baseline.
+    Odd values move it hardly more than a median (up to 29 % of them), and it varies as little as a
+    mean where noise is normal: of six rounds, a fifth less than their median. NaN is left out.
     """
-    logs = np.log(np.asarray(baseline_seconds)) - np.log(np.asarray(seconds))
-    return float(np.nanmedian(logs))
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if not known.size:
+        return float("nan")
+    first, second = np.triu_indices(known.size)
+    return float(np.median((known[first] + known[second]) / 2))
 
 
-def compare(pairs: Mapping[str, Medians], margin: float = MARGIN) -> dict[str, Ratio]:
+def compare(pairs: Mapping[str, LaunchValues], margin: float = MARGIN) -> dict[str, Ratio]:
     """Ratios of one family of comparisons, the verdicts adjusted by Holm for their number.
 
     `faster` and `slower` need a Holm-adjusted two-sided test to reject that the ratio lies within
@@ -70,23 +74,23 @@ def compare(pairs: Mapping[str, Medians], margin: float = MARGIN) -> dict[str, R
     `unresolved` is all else.
 
     Args:
-        pairs: Name of the comparison and its launch medians, logs of ratios.
+        pairs: Name of the comparison and its launch values, logs of ratios.
         margin: Differences up to this share do not count.
     """
-    testable = [name for name, medians in pairs.items() if len(medians) >= MIN_LAUNCHES]
+    testable = [name for name, values in pairs.items() if len(values) >= MIN_LAUNCHES]
     adjusted: dict[str, float] = {}
     if testable:
         p_values = [_beyond_margin(pairs[name], margin) for name in testable]
         adjusted = dict(zip(testable, multipletests(p_values, method="holm")[1], strict=True))
-    return {name: _ratio(medians, adjusted.get(name), margin) for name, medians in pairs.items()}
+    return {name: _ratio(values, adjusted.get(name), margin) for name, values in pairs.items()}
 
 
-def differs_from_one(pairs: Mapping[str, Medians]) -> list[str]:
+def differs_from_one(pairs: Mapping[str, LaunchValues]) -> list[str]:
     """Names of the comparisons whose ratio is not 1, by a t-test adjusted by Holm.
 
     For A/A twins: whatever it names, the measurement cannot be trusted.
     """
-    names = [name for name, medians in pairs.items() if len(medians) >= MIN_LAUNCHES]
+    names = [name for name, values in pairs.items() if len(values) >= MIN_LAUNCHES]
     if not names:
         return []
     p_values = [_p_value(pairs[name], 0) for name in names]
@@ -94,56 +98,56 @@ def differs_from_one(pairs: Mapping[str, Medians]) -> list[str]:
     return [name for name, differs in zip(names, rejected, strict=True) if differs]
 
 
-def interval(medians: Medians, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def interval(values: LaunchValues, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """t-interval of the mean of logs, as a ratio."""
-    low, high = _t_test(medians, 0).confidence_interval(confidence)
+    low, high = _t_test(values, 0).confidence_interval(confidence)
     return float(np.exp(low)), float(np.exp(high))
 
 
-def _ratio(medians: Medians, p_value: float | None, margin: float) -> Ratio:
-    point = float(np.exp(np.mean(medians))) if len(medians) else np.nan
+def _ratio(values: LaunchValues, p_value: float | None, margin: float) -> Ratio:
+    point = float(np.exp(np.mean(values))) if len(values) else np.nan
     if p_value is None:
-        return Ratio(point, np.nan, np.nan, np.nan, len(medians), "indicative")
-    low, high = interval(medians)
+        return Ratio(point, np.nan, np.nan, np.nan, len(values), "indicative")
+    low, high = interval(values)
     return Ratio(
         ratio=point,
         low=low,
         high=high,
-        minimum_detectable_percent=_minimum_detectable_percent(medians),
-        launches=len(medians),
-        verdict=_verdict(medians, p_value, margin),
+        minimum_detectable_percent=_minimum_detectable_percent(values),
+        launches=len(values),
+        verdict=_verdict(values, p_value, margin),
     )
 
 
-def _verdict(medians: Medians, p_value: float, margin: float) -> str:
+def _verdict(values: LaunchValues, p_value: float, margin: float) -> str:
     if p_value < 1 - CONFIDENCE:
-        return "faster" if np.mean(medians) > 0 else "slower"
-    low, high = interval(medians, 1 - 2 * (1 - CONFIDENCE))
+        return "faster" if np.mean(values) > 0 else "slower"
+    low, high = interval(values, 1 - 2 * (1 - CONFIDENCE))
     return "equivalent" if 1 / (1 + margin) < low and high < 1 + margin else "unresolved"
 
 
-def _beyond_margin(medians: Medians, margin: float) -> float:
+def _beyond_margin(values: LaunchValues, margin: float) -> float:
     """Two-sided p-value of "the ratio lies within the margin"."""
     bound = np.log1p(margin)
-    above = _p_value(medians, bound, "greater")
-    below = _p_value(medians, -bound, "less")
+    above = _p_value(values, bound, "greater")
+    below = _p_value(values, -bound, "less")
     return min(1.0, 2 * min(above, below))
 
 
-def _p_value(medians: Medians, mean: float, alternative: str = "two-sided") -> float:
-    p_value = float(_t_test(medians, mean, alternative).pvalue)
+def _p_value(values: LaunchValues, mean: float, alternative: str = "two-sided") -> float:
+    p_value = float(_t_test(values, mean, alternative).pvalue)
     return 1.0 if np.isnan(p_value) else p_value  # all equal, and equal to the mean
 
 
-def _t_test(medians: Medians, mean: float, alternative: str = "two-sided") -> Any:
+def _t_test(values: LaunchValues, mean: float, alternative: str = "two-sided") -> Any:
     """SciPy's, without its warning about launches that agree to the last digit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return stats.ttest_1samp(medians, mean, alternative=alternative)
+        return stats.ttest_1samp(values, mean, alternative=alternative)
 
 
-def _minimum_detectable_percent(medians: Medians) -> float:
-    return float(100 * np.expm1(_detectable_effect(len(medians)) * np.std(medians, ddof=1)))
+def _minimum_detectable_percent(values: LaunchValues) -> float:
+    return float(100 * np.expm1(_detectable_effect(len(values)) * np.std(values, ddof=1)))
 
 
 @cache

@@ -6,10 +6,11 @@ cores, TensorFlow's steps took 1.4 times as long and torch's 1.2 times. A ratio 
 would not be found again in the next.
 
 Both are estimated from all launches together and taken off. What is pooled makes launches
-depend on each other, so an interval over their medians would be too narrow. Therefore the value of
-a launch is its jackknife pseudo-value (Tukey 1958): n times the estimate from all n launches, less
-n - 1 times the estimate without this one. Their mean and their t-interval answer for all that was
-estimated on the way. Where there is nothing to take off, it is the launch's own median.
+depend on each other, so an interval over what each says alone would be too narrow. Therefore the
+value of a launch is its jackknife pseudo-value (Tukey 1958): n times the estimate from all n
+launches, less n - 1 times the estimate without this one. Their mean and their t-interval answer for
+all that was estimated on the way. Where there is nothing to take off, it is what the rounds of that
+launch say alone.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from reports.statistics import Medians
+from reports.statistics import LaunchValues, pseudo_median
 
 Array = NDArray[np.float64]
 
@@ -73,7 +74,9 @@ def cost_of_steal(log_seconds: Array, steal_percent: Array) -> float:
     return max(0.0, float(stats.linregress(steal_percent, log_seconds).slope))
 
 
-def launch_values(lane: pd.DataFrame, baseline: pd.DataFrame | None = None) -> tuple[Medians, int]:
+def launch_values(
+    lane: pd.DataFrame, baseline: pd.DataFrame | None = None
+) -> tuple[LaunchValues, int]:
     """Logs of a lane's steps per second, or of the ratio of two lanes', one value per launch.
 
     Args:
@@ -102,10 +105,10 @@ def launch_values(lane: pd.DataFrame, baseline: pd.DataFrame | None = None) -> t
 
 
 def _estimate(turns: list[_Turns], launch: NDArray[Any], chosen: NDArray[np.bool_]) -> float:
-    """Mean over the chosen launches of each one's median over its rounds."""
+    """Mean over the chosen launches of each one's pseudo-median over its rounds."""
     logs = [one.of(chosen).log_seconds_per_step() for one in turns]
     speeds = -logs[0] if len(logs) == 1 else logs[1] - logs[0]
-    return float(pd.Series(speeds).groupby(launch[chosen]).median().mean())
+    return float(pd.Series(speeds).groupby(launch[chosen]).agg(pseudo_median).mean())
 
 
 def _turns(frame: pd.DataFrame) -> _Turns:
