@@ -1,7 +1,7 @@
 """The speed half of a run: launch after launch, until plan, precision or budget says stop.
 
 It never stops because a difference became significant: that would call identical things different
-in one run of five.
+in more than one run of eight.
 """
 
 import subprocess

@@ -19,8 +19,8 @@ from bench.plan import Plan
 from bench.remote import Worker, failure
 from bench.workload import Lane, SlotsRequest, Workload
 
-# A slot should last about so long: long enough that its one host read does not matter, short
-# enough that the machine is the same for all lanes of a round.
+# A slot should last at least so long beyond one step: long enough that its one host read does not
+# matter, short enough that the machine is the same for all lanes of a round.
 SLOT_SECONDS = {"train": 0.18, "evaluate": 0.1, "predict": 0.1}
 # Threads of the lane before, which spin a little after their work, come to rest. Those of the
 # matrix product spin for 60 ms, in which a torch step took 110 ms instead of 45.

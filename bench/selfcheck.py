@@ -81,7 +81,12 @@ def summary(rows: pd.DataFrame, slowdown: float) -> str:
         rows: One row for each short run; see `short_run`.
         slowdown: What was injected.
     """
-    runs, claims = len(rows), int(rows["verdict"].isin(["faster", "slower"]).sum())
+    told = rows[rows["low"].notna()]
+    runs, claims = len(told), int(told["verdict"].isin(["faster", "slower"]).sum())
+    if runs < len(rows):
+        return f"only {runs} of {len(rows)} runs gave an interval\n" + (
+            summary(told, slowdown) if runs else ""
+        )
     spread = f"ratios: mean {rows['ratio'].mean():.3f}, sd {rows['ratio'].std():.3f}"
     if slowdown == 1:
         excluded = int((~rows["low"].le(1) | ~rows["high"].ge(1)).sum())
@@ -100,8 +105,13 @@ def summary(rows: pd.DataFrame, slowdown: float) -> str:
 
 
 def passes(rows: pd.DataFrame, slowdown: float) -> bool:
-    """At most 15 % false verdicts, or at least 90 % of the slowdowns called slower."""
+    """At most 15 % false verdicts, or at least 90 % of the slowdowns called slower.
+
+    A run without an interval has checked nothing, and lets no campaign pass.
+    """
     verdicts = rows["verdict"]
+    if rows["low"].isna().any():
+        return False
     if slowdown == 1:
         return bool(verdicts.isin(["faster", "slower"]).mean() <= 0.15)
     return bool((verdicts == "slower").mean() >= 0.90)

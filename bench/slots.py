@@ -141,11 +141,11 @@ class Slots:
         size = workload.batch_size
         self._examples(size * MIN_STEPS)
         with self._untouched(workload):
-            one, few = (self._best_of_two(workload, steps) for steps in (1, MIN_STEPS))
-            a_step = max((few - one) / (MIN_STEPS - 1), 1e-9)
+            one, few = (self._best_of_two(workload, count) for count in (1, MIN_STEPS))
             steps = MIN_STEPS
-            # Not one by one from the bottom, which would last as long as ten launches' turns.
-            while 2 * steps * a_step < seconds and _may_double(steps, size):
+            # With the price of the call in it a step looks longer than it is, so this stays below;
+            # trying all sizes from the bottom would last as long as ten launches' turns.
+            while 2 * steps * few / MIN_STEPS < seconds and _may_double(steps, size):
                 steps *= 2
             while _may_double(steps, size):
                 self._examples(size * steps)
@@ -185,7 +185,8 @@ class Slots:
                     timed |= self._timed(workload, steps if is_slot else 1, is_slot)
             after = self._counters(workload)
         return timed | {
-            **{name: after[name] - before[name] for name in after},
+            # A counter of the kernel's may step back.
+            **{name: max(0, after[name] - before[name]) for name in after},
             "turn_cpu_seconds": time.process_time() - begun,
         }
 

@@ -98,6 +98,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         headings=context.headings(shards),
         conditions=(
             *_noise(trusts, shards),
+            *context.steal_lines(measured.usable),
             *context.machine_states(shards),
             *(f"not alike in all backends: {line}" for line in context.differences(shards)),
         ),

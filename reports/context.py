@@ -11,6 +11,9 @@ from reports.shards import Shards
 _OWN_WORDS = {"devices"}
 """Settings that every framework answers in words of its own: nothing to compare."""
 
+LEAST_STEAL_PERCENT = 0.1
+"""Less than this is not worth a line."""
+
 Lane = tuple[str, str]
 
 
@@ -88,6 +91,22 @@ def machine_states(shards: Shards) -> tuple[str, ...]:
             f"{len(cores)} cores"
         )
     return tuple(lines)
+
+
+def steal_lines(samples: pd.DataFrame) -> tuple[str, ...]:
+    """One line per run from whose turns a hypervisor took anything.
+
+    Args:
+        samples: Usable ones, as `reports.samples` makes them.
+    """
+    by_run = samples.groupby("run")["steal_percent"]
+    return tuple(
+        f"{f'run {run}: ' if len(by_run) > 1 else ''}the hypervisor took {taken.mean():.1f} % of "
+        f"the CPU on average, {taken.max():.0f} % of a turn at most; what it cost each backend is "
+        "taken off"
+        for run, taken in by_run
+        if taken.mean() >= LEAST_STEAL_PERCENT
+    )
 
 
 def _workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:

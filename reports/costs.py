@@ -60,7 +60,8 @@ def table(cells: pd.DataFrame, samples: Samples) -> pd.DataFrame:
         `COLUMNS`. Each part is the median over cells; `other_seconds` is what `PARTS` leave of the
         median `wall_seconds`, so that a row sums up. `epoch_seconds_seen` is the median epoch of
         training alone; `epoch_seconds_predicted` what the steady step and the price of one `fit`
-        of the same run's slots make of it, NaN without slots; `difference_percent` how much longer
+        of the same run's slots make of it, NaN without slots, and with what a hypervisor took
+        from them, as it takes from epochs; `difference_percent` how much longer
         than that an epoch took.
     """
     cells = cells.merge(_slots(samples), on=["run", *KEYS, "batch_size"], how="left")

@@ -28,6 +28,7 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         "# Keras Backend Bench",
         "\n\n".join(f"**{escape(line)}**" for line in comparison.untrusted),
         _list(comparison.headings),
+        _list(() if comparison.untrusted else readable.fastest_lines(comparison.main_ratios)),
         "" if summary.empty else _table(summary),
         _list(comparison.notes),
         *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),
@@ -44,11 +45,13 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
 
 RATIOS = (
     "A ratio above 1 says how many times as fast as the second the first of a pair is, from slots "
-    "of the same rounds; the interval is that of its mean over launches."
+    "of the same rounds, without what a hypervisor took; the interval is that of its mean over "
+    "launches. A twin is the same backend once more: its ratio shows what noise alone does."
 )
 SPEEDS = (
     "Images per second in the steady state: without the price of each call (ms/call), which an "
-    "epoch pays once. The peak is what a product of matrices in NumPy reached meanwhile."
+    "epoch pays once, and without what a hypervisor took. The peak is what a product of matrices "
+    "in NumPy reached meanwhile."
 )
 
 

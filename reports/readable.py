@@ -1,6 +1,7 @@
 """Tables as a person reads them, all of text: for Markdown and the terminal alike."""
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -87,6 +88,62 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
             "by slots": _numbers(table["epoch_seconds_predicted"], 2),
         }
     )
+
+
+def fastest_lines(main_ratios: pd.DataFrame) -> list[str]:
+    """Which backend trains each model fastest, and by how much; a line per model and device.
+
+    Args:
+        main_ratios: Rows of `reports.ratios.table` of training, of runs that are trusted. A model
+            of which a pair has no interval has no line.
+    """
+    lines = []
+    pairs = main_ratios[main_ratios["backend"] != main_ratios["baseline"]]
+    for (model, device), group in pairs.groupby(["model", "device"], sort=False):
+        if group["verdict"].isin(["indicative", "missing"]).any():
+            continue
+        told = [_against(row) for row in group.to_dict("records")]
+        wins = [one for row in told for one in (row, row.mirrored()) if one.surely_faster]
+        backends = {name for row in told for name in (row.backend, row.baseline)}
+        where = model if device == "cpu" else f"{model} on the {device}"
+        for backend in sorted(backends):
+            own = [one for one in wins if one.backend == backend]
+            if len(own) == len(backends) - 1:
+                by = " and ".join(
+                    f"{one.ratio:.2f} times {one.baseline} ({one.low:.2f} to {one.high:.2f})"
+                    for one in own
+                )
+                lines.append(f"Training {where}, {backend} is fastest: {by}.")
+                break
+        else:
+            lines.append(f"Training {where}, no backend is surely the fastest.")
+    return lines
+
+
+@dataclass(frozen=True)
+class _Against:
+    """How one backend did against another."""
+
+    backend: str
+    baseline: str
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+
+    @property
+    def surely_faster(self) -> bool:
+        return self.verdict == "faster"
+
+    def mirrored(self) -> "_Against":
+        verdict = {"faster": "slower", "slower": "faster"}.get(self.verdict, self.verdict)
+        return _Against(
+            self.baseline, self.backend, 1 / self.ratio, 1 / self.high, 1 / self.low, verdict
+        )
+
+
+def _against(row: Mapping[Hashable, Any]) -> _Against:
+    return _Against(**{name: row[name] for name in _Against.__dataclass_fields__})
 
 
 def start_lines(table: pd.DataFrame) -> list[str]:

@@ -27,9 +27,13 @@ _MEASURED = {
     "minor_faults": "int64",
     "compilations": "int64",
     "steal_percent": "float64",
+    "tick_percent": "float64",
     "flops_per_image": "float64",
 }
 _IN_LAUNCH = ["run", "launch", *WORKLOAD, *LANE]
+
+TICK_SECONDS = 0.01
+"""In which Linux counts steal (USER_HZ), for each core on its own."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def _samples(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
                 record.lane.twin,
                 lane_name(record.lane),
                 *_measured(sample),
-                _steal_percent(sample, len(launch.state.affinity)),
+                *_steal(sample, len(launch.state.affinity)),
                 _flops(record, workload),
                 np.array(sample.latencies),
             )
@@ -177,11 +181,15 @@ def _measured(sample: Sample) -> tuple[object, ...]:
     )
 
 
-def _steal_percent(sample: Sample, cores: int) -> float:
-    """Share of all our cores' time that the hypervisor took while the two calls ran."""
+def _steal(sample: Sample, cores: int) -> tuple[float, float]:
+    """What the hypervisor took while the two calls ran, and what a tick of each core is of that.
+
+    Both in percent of all our cores' time.
+    """
     inside = sample.seconds + (sample.one_step_seconds or 0)
     seconds = inside + sample.outside_seconds + sample.one_step_outside_seconds
-    return 100 * sample.steal_seconds / (seconds * cores)
+    percent = 100 / (seconds * cores)
+    return sample.steal_seconds * percent, TICK_SECONDS * cores**0.5 * percent
 
 
 def _flops(record: LaneRecord, workload: Workload) -> int | None:

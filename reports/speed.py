@@ -40,6 +40,8 @@ COLUMNS = {
     "latency_p50_ms": "float64",
     "latency_p90_ms": "float64",
     "latency_p99_ms": "float64",
+    "steal_percent": "float64",
+    "steal_slowdown_percent": "float64",
 }
 
 
@@ -58,11 +60,14 @@ def table(
         `COLUMNS`. `images_per_second` is the steady rate, without the price of a call
         (`fixed_seconds`) and as if no hypervisor had taken anything (`reports.steady`): the mean in
         logs over launches, with the 95 % t-interval `low` to `high` from
-        `statistics.MIN_LAUNCHES` launches on. `gflops` is the
-        model's arithmetic at that rate, `utilisation_percent` its share of what the anchor, a
-        matrix product in NumPy, reached meanwhile (its median; for the CPU alone). CPU seconds
-        and minor page faults are of all steps, those of the one-step calls included. Latencies
-        are percentiles over all calls of all launches. `import_seconds`, `first_step_seconds` and
+        `statistics.MIN_LAUNCHES` launches on. `gflops` is the model's arithmetic at that rate.
+        `utilisation_percent` is its share of what the anchor, a matrix product in NumPy, reached
+        meanwhile, both as they were, whatever was taken from either (medians; for the CPU alone).
+        `steal_percent` is what the hypervisor took from the turns on average, and
+        `steal_slowdown_percent` by how much that is estimated to have slowed them, which has been
+        taken off the rate. CPU seconds and minor page faults are of all steps, those of the
+        one-step calls included. Latencies are percentiles over all calls of all launches, as they
+        were. `import_seconds`, `first_step_seconds` and
         `peak_rss_mib` are of the accuracy part, where a worker has the machine and its memory to
         itself; without one, the first two are of the launches. `launches` and `rounds` are those
         that were used.
@@ -128,7 +133,8 @@ def _row(
     low, high = np.nan, np.nan
     if len(values) >= statistics.MIN_LAUNCHES:
         low, high = statistics.interval(values)
-    gflops = used["flops_per_image"].iloc[0] * images_per_second / 1e9
+    flops = used["flops_per_image"].iloc[0]
+    as_it_was = workload.batch_size / used["seconds_per_step"].median()
     anchors = only(samples.anchors, ["run"], [run])["gflops"]
     peak = anchors.median() if lane.device == "cpu" else np.nan
     calls = 1000 * np.concatenate(used["latencies"].to_list())
@@ -138,14 +144,16 @@ def _row(
         "low": low,
         "high": high,
         "ms_per_step": 1000 * workload.batch_size / images_per_second,
-        "gflops": gflops,
-        "utilisation_percent": 100 * gflops / peak,
+        "gflops": flops * images_per_second / 1e9,
+        "utilisation_percent": 100 * flops * as_it_was / 1e9 / peak,
         "fixed_seconds": used["fixed_seconds"].median(),
         "cpu_seconds_per_step": used["cpu_seconds_per_step"].median(),
         "page_faults_per_step": used["minor_faults_per_step"].median(),
         "latency_p50_ms": p50,
         "latency_p90_ms": p90,
         "latency_p99_ms": p99,
+        "steal_percent": used["steal_percent"].mean(),
+        "steal_slowdown_percent": 100 * np.expm1(steady.slowdown(used)),
     }
 
 

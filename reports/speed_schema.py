@@ -129,7 +129,7 @@ class MachineState(Record, frozen=True):
     load: Amount
     memory_available_mib: Count
     governor: Text | None
-    affinity: list[Count]
+    affinity: Annotated[list[Count], Meta(min_length=1)]
 
 
 class Speed(Record, frozen=True):

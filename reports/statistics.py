@@ -1,7 +1,7 @@
 """What may be claimed from paired samples: intervals over launches, verdicts, their power.
 
 Processes differ from launch to launch (memory layout, allocator), so rounds within a launch are
-no independent witnesses: pooled, they call identical things different three times out of four
+no independent witnesses: pooled, they call identical things different more than half of the time
 (tests/test_statistics.py shows it). One number per launch and a t-interval over launches keeps the
 promised error rate (Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013).
 """
@@ -55,8 +55,9 @@ class Ratio:
 def pseudo_median(values: ArrayLike) -> float:
     """Hodges-Lehmann's: the median of the means of all pairs, each value with itself among them.
 
-    Odd values move it hardly more than a median (up to 29 % of them), and it varies as little as a
-    mean where noise is normal: of six rounds, a fifth less than their median. NaN is left out.
+    One odd value of six moves it little (two do, which a median would bear), and where noise is
+    normal it varies nearly as little as a mean: of six rounds, 8 % less than their median. NaN is
+    left out.
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]

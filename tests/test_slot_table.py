@@ -159,3 +159,35 @@ def test_a_run_with_slots_and_one_without_stand_in_one_table(tmp_path: Path) -> 
     table = table_of(with_slots.folder, without.folder).set_index("backend")
     assert table.loc["jax", "images_per_second"] == pytest.approx(200 / 0.008)
     assert table.loc["torch", "images_per_second"] == pytest.approx(60_000 / 20)
+
+
+def test_what_a_hypervisor_took_is_taken_off(tmp_path: Path) -> None:
+    """Each percent costs JAX 4 % here and torch nothing, and more is taken in each launch."""
+    quiet = table_of(store_launches(tmp_path, [launch_payload(n) for n in (1, 2, 3, 4)]).folder)
+    launches = [launch_payload(number) for number in (1, 2, 3, 4)]
+    for number, payload in enumerate(launches):
+        percent, cores = 2 * number, len(payload["state"]["affinity"])
+        for backend in TRUTH:
+            for sample in turns_of(payload, backend):
+                factor = float(np.exp(0.04 * percent)) if backend == "jax" else 1.0
+                for name in TIMES:
+                    sample[name] *= factor
+                worked = sum(sample[name] for name in TIMES) - sample["call_seconds"]
+                sample["steal_seconds"] = percent / 100 * worked * cores
+    rows = table_of(store_launches(tmp_path / "noisy", launches).folder).set_index("backend")
+    assert rows["images_per_second"].to_list() == pytest.approx(
+        quiet["images_per_second"].to_list(), rel=0.02
+    )
+    assert rows["steal_percent"].to_list() == pytest.approx([3.0] * 3)
+    # Of steal that was rounded to ticks, as the report has to think, it would be 12.7.
+    assert rows.loc["jax", "steal_slowdown_percent"] == pytest.approx(12.7, abs=2)
+    assert rows.loc["torch", "steal_slowdown_percent"] == 0
+
+
+TIMES = (
+    "seconds",
+    "one_step_seconds",
+    "outside_seconds",
+    "one_step_outside_seconds",
+    "call_seconds",
+)

@@ -210,3 +210,10 @@ def test_a_twin_alone_is_no_comparison(workers: dict[str, str], tmp_path: Path) 
     told = run_bench(tmp_path, workers, "-k", "test_speed and torch-twin")
     assert told.returncode == 2
     assert told.stderr == "error: a twin without its original is selected: torch-twin\n"
+
+
+def test_a_campaign_that_measured_nothing_does_not_pass() -> None:
+    nothing = rows(*[(float("nan"), float("nan"), float("nan"), "missing")] * 3)
+    for slowdown in (1.0, 1.1):
+        assert not selfcheck.passes(nothing, slowdown)
+        assert "only 0 of 3 runs gave an interval" in selfcheck.summary(nothing, slowdown)

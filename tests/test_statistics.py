@@ -162,6 +162,10 @@ def test_one_odd_round_of_six_hardly_moves_the_pseudo_median() -> None:
     assert pseudo_median([*calm, 1.1]) == pytest.approx(pseudo_median([*calm, 0.05]), abs=0.011)
 
 
+def test_two_odd_rounds_of_six_move_it_which_is_the_price() -> None:
+    assert pseudo_median([0.0, 0.01, 0.02, 0.03, 1.1, 1.1]) > 0.5
+
+
 def test_the_pseudo_median_varies_less_than_the_median() -> None:
     rounds = np.random.default_rng(11).normal(0, 1, (2000, 6))
     assert np.std([pseudo_median(each) for each in rounds]) < 0.93 * np.median(rounds, axis=1).std()

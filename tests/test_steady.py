@@ -32,6 +32,9 @@ def lane(
     one = (price + step_seconds) * slow * np.exp(noise[0])
     slot = (price + STEPS * step_seconds) * slow * np.exp(noise[1])
     tick_percent = 100 * 0.01 / (2 * (one + slot))
+    # A counter that is read before and after; two cores have one each.
+    begun = generator.random((2, launches, rounds))
+    counted = (np.floor(begun + steal / tick_percent / 2) - np.floor(begun)).sum(axis=0)
     return pd.DataFrame(
         {
             "launch": np.repeat(np.arange(launches), rounds),
@@ -39,7 +42,8 @@ def lane(
             "steps": STEPS,
             "slot_seconds": slot.ravel(),
             "one_step_seconds": one.ravel(),
-            "steal_percent": (np.round(steal / tick_percent) * tick_percent).ravel(),
+            "steal_percent": (counted * tick_percent).ravel(),
+            "tick_percent": (2**0.5 * tick_percent).ravel(),
         }
     )
 
@@ -50,12 +54,21 @@ def met(generator: np.random.Generator, launches: int, rounds: int, mean: float)
     return between * generator.gamma(2.0, 0.5, (launches, rounds))
 
 
-def simulated(seed: int, launches: int, mean_steal: float, suffers: float) -> np.ndarray:
+def simulated(
+    seed: int,
+    launches: int,
+    mean_steal: float,
+    suffers: float,
+    rounds: int = 6,
+    step_seconds: float = 0.02,
+) -> np.ndarray:
     """Launch values of a lane that is twice as fast as its baseline."""
     generator = np.random.default_rng(seed)
-    hours = met(generator, launches, 6, mean_steal)
+    hours = met(generator, launches, rounds, mean_steal)
+    price = 2.5 * step_seconds
     return steady.launch_values(
-        lane(generator, hours, 0.02, suffers), lane(generator, hours, 0.04, TORCH)
+        lane(generator, hours, step_seconds, suffers, price),
+        lane(generator, hours, 2 * step_seconds, TORCH, price),
     )[0]
 
 
@@ -67,6 +80,20 @@ def test_the_true_ratio_is_covered_whatever_is_taken(mean_steal: float, suffers:
         low, high = statistics.interval(simulated(seed, 8, mean_steal, suffers))
         covered += low < 2 < high
     assert covered / SIMULATIONS >= 0.925
+
+
+@pytest.mark.parametrize(
+    ("launches", "rounds", "step_seconds"), [(3, 6, 0.02), (24, 6, 0.02), (8, 2, 0.006)]
+)
+def test_it_is_covered_by_few_launches_by_many_and_with_slots_of_a_dozen_ticks(
+    launches: int, rounds: int, step_seconds: float
+) -> None:
+    covered = 0
+    for seed in range(SIMULATIONS):
+        values = simulated(seed, launches, 1.0, TENSORFLOW, rounds, step_seconds)
+        low, high = statistics.interval(values)
+        covered += low < 2 < high
+    assert covered / SIMULATIONS >= 0.90
 
 
 def test_plain_medians_are_biased_by_what_is_taken() -> None:
@@ -128,11 +155,37 @@ def test_the_cost_of_steal_is_found_and_is_never_below_nothing() -> None:
     generator = np.random.default_rng(5)
     taken = generator.uniform(0, 10, 200)
     logs = 0.04 * taken + generator.normal(0, 0.05, 200)
-    assert steady.cost_of_steal(logs, taken) == pytest.approx(0.04, rel=0.1)
-    assert steady.cost_of_steal(-logs, taken) == 0
-    assert steady.cost_of_steal(logs, np.full(200, 3.0)) == 0
+    no_ticks = np.zeros(200)
+    assert steady.cost_of_steal(logs, taken, no_ticks) == pytest.approx(0.04, rel=0.1)
+    assert steady.cost_of_steal(-logs, taken, no_ticks) == 0
+    assert steady.cost_of_steal(logs, np.full(200, 3.0), no_ticks) == 0
     logs[:20] = np.nan
-    assert steady.cost_of_steal(logs, taken) == pytest.approx(0.04, rel=0.1)
+    assert steady.cost_of_steal(logs, taken, no_ticks) == pytest.approx(0.04, rel=0.1)
+
+
+def test_ticks_do_not_pull_the_cost_down() -> None:
+    generator = np.random.default_rng(7)
+    true = generator.uniform(0, 10, 5000)
+    begun = generator.random(5000)
+    tick = np.full(5000, 4.0)
+    counted = 4 * (np.floor(begun + true / 4) - np.floor(begun))
+    assert steady.cost_of_steal(0.04 * true, counted, np.zeros(5000)) < 0.035
+    assert steady.cost_of_steal(0.04 * true, counted, tick) == pytest.approx(0.04, rel=0.03)
+
+
+def test_one_odd_turn_cannot_make_steal_cost_anything_it_likes() -> None:
+    taken = np.zeros(18)
+    logs = np.zeros(18)
+    taken[3], logs[3] = 2.0, np.log(3)
+    assert steady.cost_of_steal(logs, taken, np.zeros(18)) == steady.MOST_SUFFERED
+
+
+def test_no_speed_at_all_has_no_values() -> None:
+    generator = np.random.default_rng(8)
+    frame = lane(generator, np.zeros((3, 6)), 0.02, 0.0)
+    frame["one_step_seconds"] = 2 * frame["slot_seconds"]
+    values, rounds = steady.launch_values(frame)
+    assert len(values) == rounds == 0
 
 
 def test_the_share_is_that_of_beginning_a_call() -> None:

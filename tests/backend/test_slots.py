@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import keras
@@ -116,13 +117,24 @@ def test_a_slot_is_long_enough_beyond_one_step(
     assert slots.calibrate(workload("train", 8192), 1e9)["steps"] == 8
 
 
-def test_a_slowdown_stretches_the_time_of_the_steps() -> None:
-    plain, slowed = (StepClock(lambda: None, factor) for factor in (1.0, 3.0))
-    for clock in (plain, slowed):
+def test_a_slot_is_not_made_long_by_one_step_that_was_slow(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "_call", lambda _, steps: 1.0 if steps == 1 else 0.05 * steps)
+    assert slots.calibrate(workload("train"), 0.2)["steps"] <= 64
+
+
+def test_a_slowdown_stretches_the_time_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(factor: float) -> float:
+        ticks = itertools.count()
+        monkeypatch.setattr("bench.slots.time.perf_counter", lambda: next(ticks) / 100)
+        clock = StepClock(lambda: [next(ticks) for _ in range(9)], factor)  # type: ignore[arg-type]
         clock.on_epoch_begin(0)
-        sum(range(300_000))
         clock.on_epoch_end(0)
-    assert slowed.seconds > 1.5 * plain.seconds
+        return clock.seconds
+
+    assert timed(1.0) == pytest.approx(0.10)
+    assert timed(3.0) == pytest.approx(0.30)
 
 
 def test_the_clock_waits_for_the_device() -> None:
