@@ -34,7 +34,7 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         def measure(self) -> dict[str, Any]:
             return {"seconds": 0.01, "flops": 10**9}
 
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    sleeper = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     monkeypatch.setattr(measure, "Worker", VirtualWorker)
     monkeypatch.setattr(measure, "Anchor", Anchor)
 

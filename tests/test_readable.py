@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reports import readable
+from reports import context, readable
 
 
 def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
@@ -55,3 +55,12 @@ def test_where_nothing_is_claimed_nobody_is_named() -> None:
         readable.fastest_lines(ratios().reindex(columns=["model", "device", "backend", "baseline"]))
         == []
     )
+
+
+def test_what_was_taken_is_said_of_each_run_from_which_it_was() -> None:
+    samples = pd.DataFrame({"run": ["a", "a", "b", "b"], "steal_percent": [1.0, 4.0, 0.0, 0.1]})
+    said = "the hypervisor took 2.5 % of the CPU on average, 4 % of a turn at most; what it cost "
+    said += "each backend is taken off"
+    assert context.steal_lines(samples) == (f"run a: {said}",)
+    assert context.steal_lines(samples.query("run == 'a'")) == (said,)
+    assert context.steal_lines(samples.query("run == 'b'")) == ()

@@ -79,7 +79,7 @@ def test_the_true_ratio_is_covered_whatever_is_taken(mean_steal: float, suffers:
     for seed in range(SIMULATIONS):
         low, high = statistics.interval(simulated(seed, 8, mean_steal, suffers))
         covered += low < 2 < high
-    assert covered / SIMULATIONS >= 0.90
+    assert covered / SIMULATIONS >= 0.925
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_it_is_covered_by_few_launches_by_many_and_with_slots_of_a_dozen_ticks(
         values = simulated(seed, launches, 1.0, TENSORFLOW, rounds, step_seconds)
         low, high = statistics.interval(values)
         covered += low < 2 < high
-    assert covered / SIMULATIONS >= 0.90
+    assert covered / SIMULATIONS >= 0.925
 
 
 def test_plain_medians_are_biased_by_what_is_taken() -> None:

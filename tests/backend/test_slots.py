@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import models
-from bench import flops
+from bench import flops, steal
 from bench.data import content_sha256
 from bench.errors import DataError
 from bench.slots import Slots, StepClock
@@ -179,3 +179,14 @@ def test_the_wrong_dataset_is_refused(slots: Slots) -> None:
     wrong = SlotsRequest(request.models, 0, BATCH, request.data, "0" * 64, 1.0)
     with pytest.raises(DataError, match="hash"):
         Slots(wrong)
+
+
+@pytest.mark.parametrize(("readings", "taken"), [((5.0, 5.25), 0.25), ((5.0, 4.0), 0.0)])
+def test_a_turn_tells_what_was_taken_while_it_ran(
+    slots: Slots,
+    monkeypatch: pytest.MonkeyPatch,
+    readings: tuple[float, float],
+    taken: float,
+) -> None:
+    monkeypatch.setattr(steal, "taken_seconds", iter(readings).__next__)
+    assert slots.turn(workload("evaluate"), 2, True)["steal_seconds"] == taken
