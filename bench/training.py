@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import order
+from bench import order, steal
 from bench.data import read_verified
 from bench.workload import TrainingRequest
 
@@ -35,7 +35,8 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
         (as the optimizer counted them), `load_seconds`, `build_seconds`, `first_step_seconds`
         (trace and compile), `second_step_seconds`, `peak_rss_mib`, `jit_compile` and `epochs`:
         a list with `epoch` (from 1), `feed_seconds` (putting its batches in order),
-        `train_seconds` (training alone), `test_seconds`, `train_loss` and `train_accuracy`
+        `train_seconds` (training alone), `steal_seconds` (what a hypervisor took meanwhile from
+        all our cores), `test_seconds`, `train_loss` and `train_accuracy`
         (running means over the epoch, as Keras shows them), `test_loss`, `test_accuracy`.
         A loss that is no finite number is None.
 
@@ -183,11 +184,12 @@ def _train_epoch(
     model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], batch_size: int
 ) -> dict[str, Any]:
     # No callbacks: one per batch would end asynchronous dispatch on JAX and torch.
-    start = time.perf_counter()
+    taken, start = steal.taken_seconds(), time.perf_counter()
     history = model.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
     synchronise(model)
     return {
         "train_seconds": time.perf_counter() - start,
+        "steal_seconds": max(0.0, steal.taken_seconds() - taken),
         "train_loss": _finite(history["loss"][-1]),
         "train_accuracy": float(history["accuracy"][-1]),
     }

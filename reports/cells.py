@@ -27,6 +27,7 @@ _COLUMNS = {
     "wall_seconds": "float64",
     "epoch_seconds": "float64",
     "whole_epoch_seconds": "float64",
+    "steal_percent": "float64",
     "peak_rss_mib": "float64",
 }
 
@@ -38,7 +39,7 @@ def collect(shards: Shards) -> pd.DataFrame:
         run, `KEYS`, batch_size, images and steps (of one epoch), epochs; seconds of each part
         (feed, train and evaluation over all epochs) and of the whole; epoch_seconds, the median
         over epochs of training alone, and whole_epoch_seconds with feeding and evaluation;
-        peak_rss_mib.
+        steal_percent, of the CPU time of all cores in training; peak_rss_mib.
     """
     rows = [
         (shard.run_id, *_row(shard.payload))
@@ -54,6 +55,8 @@ def _row(payload: Accuracy) -> tuple[object, ...]:
     assert training is not None  # noqa: S101 - `reports.checks` sees to it
     assert worker is not None  # noqa: S101 - `reports.checks` sees to it
     epochs = training.epochs
+    taken = sum(epoch.steal_seconds for epoch in epochs)
+    train_seconds = sum(epoch.train_seconds for epoch in epochs)
     whole = [epoch.feed_seconds + epoch.train_seconds + epoch.test_seconds for epoch in epochs]
     return (
         cell.model,
@@ -71,10 +74,11 @@ def _row(payload: Accuracy) -> tuple[object, ...]:
         training.first_step_seconds,
         training.second_step_seconds,
         sum(epoch.feed_seconds for epoch in epochs),
-        sum(epoch.train_seconds for epoch in epochs),
+        train_seconds,
         sum(epoch.test_seconds for epoch in epochs),
         payload.wall_seconds,
         float(np.median([epoch.train_seconds for epoch in epochs])),
         float(np.median(whole)),
+        100 * taken / (train_seconds * payload.machine.cores),
         training.peak_rss_mib,
     )

@@ -31,6 +31,7 @@ COLUMNS = {
     "epoch_seconds_predicted": "float64",
     "epoch_seconds_seen": "float64",
     "difference_percent": "float64",
+    "steal_percent": "float64",
 }
 BREAK_EVEN_COLUMNS = {
     "model": "str",
@@ -61,8 +62,8 @@ def table(cells: pd.DataFrame, samples: Samples) -> pd.DataFrame:
         median `wall_seconds`, so that a row sums up. `epoch_seconds_seen` is the median epoch of
         training alone; `epoch_seconds_predicted` what the steady step and the price of one `fit`
         of the same run's slots make of it, NaN without slots, and with what a hypervisor took
-        from them, as it takes from epochs; `difference_percent` how much longer
-        than that an epoch took.
+        from them, as it takes from epochs; `difference_percent` how much longer than that an epoch
+        took; `steal_percent` what a hypervisor took of the CPU while the epochs trained.
     """
     cells = cells.merge(_slots(samples), on=["run", *KEYS, "batch_size"], how="left")
     cells["epoch_seconds_predicted"] = (
@@ -89,6 +90,7 @@ _MEDIANS = {
     "fixed_ms_per_fit",
     "epoch_seconds_predicted",
     "epoch_seconds_seen",
+    "steal_percent",
 }
 
 

@@ -152,14 +152,16 @@ def _disagreements(
         predicted=count / far["epoch_seconds_predicted"], seen=count / far["epoch_seconds_seen"]
     )
     told = [
-        f"{row['model']} {row['backend']} {row['predicted']:,.0f} and {row['seen']:,.0f}"
+        f"{row['model']} {row['backend']} {row['predicted']:,.0f} and {row['seen']:,.0f} "
+        f"({row['steal_percent']:.1f} %)"
         for row in far.to_dict("records")
     ]
     grades = sorted({trusted.grade for trusted in trusts.values() if trusted.grade})
     return [
-        f"Images/s of an epoch, as slots predict them and as the accuracy part saw them: "
-        f"{', '.join(told)}. Its epochs ran alone and at another time, and the speed of the "
-        f"machine may have wandered meanwhile (noise: {'/'.join(grades) or 'unknown'})."
+        "Images/s of an epoch, as slots predict them and as the accuracy part saw them (what a "
+        f"hypervisor took of the CPU meanwhile): {', '.join(told)}. Its epochs ran alone and at "
+        "another time, and the speed of the machine may have wandered meanwhile "
+        f"(noise: {'/'.join(grades) or 'unknown'})."
     ]
 
 

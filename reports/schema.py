@@ -114,12 +114,14 @@ class WorkerInfo(Record, frozen=True):
 class Epoch(Record, frozen=True):
     """One epoch. A loss that was no finite number is None.
 
-    `feed_seconds` is for putting the epoch's batches in their order.
+    `feed_seconds` is for putting the epoch's batches in their order; `steal_seconds` is CPU time
+    that the hypervisor took from all our cores during `train_seconds`.
     """
 
     epoch: Positive
     feed_seconds: Seconds
     train_seconds: Seconds
+    steal_seconds: Amount
     test_seconds: Seconds
     train_loss: float | None
     train_accuracy: float

@@ -21,6 +21,7 @@ from bench.worker import _die_with_parent, _receive
 EPOCH = {
     "feed_seconds": 0.125,
     "train_seconds": 0.25,
+    "steal_seconds": 0.0,
     "test_seconds": 0.125,
     "train_loss": 0.5,
     "train_accuracy": 0.875,

@@ -90,6 +90,7 @@ def test_slots_foretell_an_epoch(tmp_path: Path) -> None:
     for payload, seconds in zip(trained, (1.3, 2.41, 6.0), strict=True):
         for epoch in payload["training"]["epochs"]:
             epoch["train_seconds"] = seconds
+            epoch["steal_seconds"] = 0.05 * seconds * 2  # of two cores
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     found, rows, measured = frames(store_launches(tmp_path, launches, trained).folder)
     table = costs.table(rows, measured).set_index("backend")
@@ -105,8 +106,9 @@ def test_slots_foretell_an_epoch(tmp_path: Path) -> None:
         "jax": pytest.approx(0),
         "torch": pytest.approx(100),
     }
+    assert table["steal_percent"].to_list() == pytest.approx([5.0] * 3)
     (note,) = notes._disagreements(found, table.reset_index(), notes.judge(found, measured))
-    assert "accuracy part saw them: single_layer torch 20,000 and 10,000. " in note
+    assert "): single_layer torch 20,000 and 10,000 (5.0 %). " in note
     assert note.endswith("(noise: quiet).")
 
 

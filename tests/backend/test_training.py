@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import models
-from bench import order, training
+from bench import order, steal, training
 from bench.data import ARRAYS, content_sha256
 from bench.errors import DataError
 from bench.workload import TrainingRequest
@@ -146,6 +146,15 @@ def test_the_last_epoch_is_scored_from_the_stored_predictions(
     loss = keras.losses.categorical_crossentropy(np.eye(10)[labels], probabilities)
     mean = float(keras.ops.convert_to_numpy(loss).mean())
     assert result["epochs"][-1]["test_loss"] == pytest.approx(mean, rel=1e-5)
+
+
+def test_an_epoch_tells_what_was_taken_while_it_trained(
+    request_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The second epoch's counter steps back, as the kernel's may.
+    monkeypatch.setattr(steal, "taken_seconds", iter([5.0, 5.25, 6.0, 5.5]).__next__)
+    result, _ = train(request_for(epochs=2))
+    assert [epoch["steal_seconds"] for epoch in result["epochs"]] == [0.25, 0.0]
 
 
 def test_fewer_examples_can_be_asked_for(request_for: Any) -> None:
