@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -145,7 +146,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
         report = subprocess.run(command, cwd=ROOT, check=False)
         code = code or (report.returncode if report.returncode >= 0 else ExitCode.INTERNAL)
         if code in {ExitCode.INTERRUPTED, ExitCode.ENVIRONMENT}:
-            print(f"To go on with it: nox -s bench -- --resume {run.journal.run_id}")
+            folder = run.plan.results
+            elsewhere = (
+                "" if folder == Path("results") else f"--results {shlex.quote(str(folder))} "
+            )
+            print(f"To go on with it: nox -s bench -- {elsewhere}--resume {run.journal.run_id}")
     session.exitstatus = code
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.backends import BACKENDS
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import OPTIONS, WORKER_OPTION, check_spelling
-from bench.plan import Plan, Selection, resolve
+from bench.plan import Plan, Selection, refuse_decided, resolve
 from bench.workload import Cell
 
 MNIST_EXAMPLES = 60_000
@@ -112,6 +112,7 @@ def main(arguments: Sequence[str]) -> int:
         if resume and not (results / resume / "shards" / "plan.json").exists():
             raise UsageError(f"--resume: no run {resume!r} in {results}")
         if resume:
+            refuse_decided(options)
             print(f"Keras Backend Bench: go on with {results / resume}.")
         else:
             plan = resolve(options, options["worker"], os.environ)

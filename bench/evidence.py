@@ -26,19 +26,24 @@ class Counters:
     suspended: float
     throttled: float
     steal: float
+    busy: float
+    own: float
     cpu: tuple[float, ...]
 
 
 def read(processes: Sequence[psutil.Process]) -> Counters:
     """Read all counters, of the cores that we may use.
 
-    `cpu` has one entry for each process, NaN for one that is gone.
+    `cpu` has one entry for each process, NaN for one that is gone; `own` is what this process has
+    used, and `busy` what all processes of the system have used of our cores.
     """
     return Counters(
         monotonic=time.monotonic(),
         suspended=_suspended(),
         throttled=_throttled(),
         steal=steal.taken_seconds(),
+        busy=_busy(),
+        own=time.process_time(),
         cpu=tuple(_cpu(process) for process in processes),
     )
 
@@ -52,15 +57,18 @@ def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict
         own_cpu: CPU seconds that each process used in its own turns.
     """
     seconds = after.monotonic - before.monotonic
-    readings = zip(before.cpu, after.cpu, own_cpu, strict=True)
-    idle = [end - start - own for start, end, own in readings if not math.isnan(end - start)]
+    used = [end - start for start, end in zip(before.cpu, after.cpu, strict=True)]
+    idle = [all_of_it - own for all_of_it, own in zip(used, own_cpu, strict=True)]
+    ours = after.own - before.own + sum(each for each in used if not math.isnan(each))
+    others = after.busy - before.busy - ours
     cores = len(os.sched_getaffinity(0))
     return {
         "seconds": seconds,
         "steal_percent": 100 * max(0.0, after.steal - before.steal) / (seconds * cores),
         "throttled_seconds": max(0.0, after.throttled - before.throttled),
         "suspended_seconds": max(0.0, after.suspended - before.suspended),
-        "idle_cpu_percent": 100 * max([0.0, *idle]) / seconds,
+        "others_percent": 100 * max(0.0, others) / (seconds * cores),
+        "idle_cpu_percent": 100 * max(each for each in [0.0, *idle] if each >= 0) / seconds,
     }
 
 
@@ -80,6 +88,14 @@ def _suspended() -> float:
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def _busy() -> float:
+    """CPU seconds that all processes have used of the cores that we may use, since the start."""
+    times = psutil.cpu_times(percpu=True)
+    chosen = [times[core] for core in os.sched_getaffinity(0) if core < len(times)]
+    kinds = ("user", "nice", "system", "irq", "softirq")  # a guest's time is in user already
+    return sum(getattr(core, kind, 0.0) for core in chosen for kind in kinds)
 
 
 def _throttled() -> float:

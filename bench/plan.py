@@ -264,10 +264,7 @@ def again(
     Raises:
         UsageError: An option was given that the run has decided already.
     """
-    for name in STORED_OPTIONS:
-        if options[name] is not None:
-            flag = name.replace("_", "-")
-            raise UsageError(f"--resume takes the plan from the run; leave out --{flag}")
+    refuse_decided(options)
     protocol = stored["protocol"]
     decided = {
         "suite": stored["suite"],
@@ -293,6 +290,18 @@ def _decided_stop(speed: Mapping[str, Any]) -> dict[str, str]:
         "budget": f"{speed['budget_seconds']:.0f}s",
         "precision": f"{speed['precision_percent']:g}",
     }
+
+
+def refuse_decided(options: Mapping[str, str | None]) -> None:
+    """Refuse options that a run which goes on has decided already.
+
+    Raises:
+        UsageError: One was given.
+    """
+    for name in STORED_OPTIONS:
+        if options[name] is not None:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--resume takes the plan from the run; leave out --{flag}")
 
 
 def begun(stored: Mapping[str, Any], plan: Plan) -> Selection:

@@ -88,7 +88,7 @@ def say(console: Console, text: str) -> None:
 
 
 def _check_same_place(resumed: Journal, hellos: Mapping[str, dict[str, Any]]) -> None:
-    """Refuse to go on with launches of another machine or of other versions.
+    """Refuse to go on with launches of another machine, or of other versions or settings.
 
     The report would refuse them later, and what was measured meanwhile would be lost.
     """
@@ -96,12 +96,18 @@ def _check_same_place(resumed: Journal, hellos: Mapping[str, dict[str, Any]]) ->
         same = payload["machine"]["id"] == machine()["id"]
         for record in payload["lanes"]:
             worker, hello = record["worker"], hellos.get(record["lane"]["backend"])
-            same = same and (not worker or not hello or worker["versions"] == hello["versions"])
+            same = same and (not worker or not hello or _identity(worker) == _identity(hello))
         if not same:
             raise UsageError(
-                f"--resume: {resumed.run_id} was measured on another machine or with other "
-                "versions; start a new run"
+                f"--resume: {resumed.run_id} was measured on another machine, or on other cores, "
+                "with other versions or settings; go on as it was begun, or start a new run"
             )
+
+
+def _identity(worker: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change; a slowdown is injected into single lanes."""
+    settings = {name: v for name, v in worker["settings"].items() if name != "injected_slowdown"}
+    return {"versions": worker["versions"], "settings": settings}
 
 
 def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:

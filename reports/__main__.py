@@ -39,12 +39,13 @@ def main(arguments: Sequence[str]) -> int:
     single = options.runs[0] if len(options.runs) == 1 else Path("results") / "merged"
     output = options.output or single
 
+    found = shards.read(options.runs)
     try:
-        for stale in WRITTEN:
+        # Nothing is removed from a folder that is none of ours.
+        for stale in WRITTEN if found.plans or (output / "shards").is_dir() else ():
             (output / stale).unlink(missing_ok=True)
     except OSError as error:
         return _cannot_write(output, error)
-    found = shards.read(options.runs)
     if not found.plans:
         print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
         return DATA

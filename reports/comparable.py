@@ -101,7 +101,7 @@ def _check_one_run_each(shards: Shards) -> None:
 
 
 def _check_launches(shards: Shards) -> None:
-    """The launches of a run are pooled, so all of them must be of one thing."""
+    """All launches are of one dataset and Keras; those of a run are pooled, so of one thing."""
     known: dict[tuple[str, str], tuple[str, str]] = {}
     for shard in shards.speed:
         protocol = shards.plans[shard.run_id].protocol
@@ -116,6 +116,16 @@ def _check_launches(shards: Shards) -> None:
             if value != expected:
                 raise NotComparableError(
                     f"run {name}: {what} differ ({other}: {expected}, {who}: {value})"
+                )
+    for shard in shards.speed:
+        workers = [record.worker for record in shard.payload.lanes if record.worker is not None]
+        in_all_runs = [("dataset hashes", shard.payload.dataset_sha256)]
+        in_all_runs += [("Keras versions", worker.versions["keras"]) for worker in workers]
+        for what, value in in_all_runs:
+            other, expected = known.setdefault(("", what), (f"run {shard.run_id}", value))
+            if value != expected:
+                raise NotComparableError(
+                    f"{what} differ ({other}: {expected}, run {shard.run_id}: {value})"
                 )
 
 

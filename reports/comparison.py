@@ -102,7 +102,10 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
             *context.machine_states(shards),
             *(f"not alike in all backends: {line}" for line in context.differences(shards)),
         ),
-        notes=notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
+        notes=(
+            *context.others_lines(measured.rounds),
+            *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
+        ),
         incomplete=owed,
         ledger=context.ledger(shards),
     )

@@ -7,11 +7,13 @@ import pandas as pd
 
 from reports.schema import Machine, WorkerInfo
 from reports.shards import Shards
+from reports.statistics import MIN_LAUNCHES
 
 _OWN_WORDS = {"devices"}
 """Settings that every framework answers in words of its own: nothing to compare."""
 
 LEAST_STEAL_PERCENT = 0.1
+LEAST_OTHERS_PERCENT, BUSY_PERCENT = 2.0, 10.0
 """Less than this is not worth a line."""
 
 Lane = tuple[str, str]
@@ -99,14 +101,38 @@ def steal_lines(samples: pd.DataFrame) -> tuple[str, ...]:
     Args:
         samples: Usable ones, as `reports.samples` makes them.
     """
-    by_run = samples.groupby("run")["steal_percent"]
-    return tuple(
-        f"{f'run {run}: ' if len(by_run) > 1 else ''}the hypervisor took {taken.mean():.1f} % of "
-        f"the CPU on average, {taken.max():.0f} % of a turn at most; what it cost each backend is "
-        "taken off"
-        for run, taken in by_run
-        if taken.mean() >= LEAST_STEAL_PERCENT
-    )
+    by_run = samples.groupby("run")
+    lines = []
+    for run, turns in by_run:
+        taken = turns["steal_percent"]
+        if taken.mean() >= LEAST_STEAL_PERCENT:
+            off = "" if turns["launch"].nunique() >= MIN_LAUNCHES else "not "
+            lines.append(
+                f"{f'run {run}: ' if len(by_run) > 1 else ''}the hypervisor took "
+                f"{taken.mean():.1f} % of the CPU on average, {taken.max():.0f} % of a turn at "
+                f"most; what it cost each backend is {off}taken off"
+            )
+    return tuple(lines)
+
+
+def others_lines(rounds: pd.DataFrame) -> tuple[str, ...]:
+    """One line per run beside which other processes worked; it begins with BUSY if they did much.
+
+    Args:
+        rounds: As `reports.samples` makes them; those that are void count too.
+    """
+    by_run = rounds.groupby("run")["others_percent"]
+    lines = []
+    for run, used in by_run:
+        if used.mean() >= LEAST_OTHERS_PERCENT:
+            busy = used.mean() >= BUSY_PERCENT
+            lines.append(
+                f"{'BUSY: ' if busy else ''}{f'run {run}: ' if len(by_run) > 1 else ''}other "
+                f"processes used {used.mean():.0f} % of the CPU on average; backends suffer from "
+                "that unequally, and nothing is taken off"
+                f"{': measure again when they are done' if busy else ''}."
+            )
+    return tuple(lines)
 
 
 def _workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:

@@ -28,7 +28,11 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         "# Keras Backend Bench",
         "\n\n".join(f"**{escape(line)}**" for line in comparison.untrusted),
         _list(comparison.headings),
-        _list(() if comparison.untrusted else readable.fastest_lines(comparison.main_ratios)),
+        _list(
+            ()
+            if comparison.untrusted
+            else readable.fastest_lines(comparison.main_ratios, comparison.main_speed)
+        ),
         "" if summary.empty else _table(summary),
         _list(comparison.notes),
         *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),

@@ -1,5 +1,6 @@
 """What a reader must know before believing a figure, in lines, gravest first."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -59,7 +60,7 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
         may_stop = plan.precision_percent is not None or plan.budget_seconds is not None
         wanted = 1 if may_stop else plan.launches
         if present < wanted:
-            lines.append(f"INCOMPLETE run {run}: {present} of {plan.launches} launches are there")
+            lines.append(f"INCOMPLETE run {run}: {present} of {wanted} launches are there")
         ends = {lane_name(lane): speed.lane_end(shards, run, lane) for lane in plan.lanes}
         lines += [
             f"INCOMPLETE run {run}: the last launch of {lane} ended as {end}"
@@ -179,6 +180,15 @@ def _claims(shards: Shards, ratio_table: pd.DataFrame) -> list[str]:
             f"Ratios of fewer than {statistics.MIN_LAUNCHES} launches are indicative: processes "
             "differ from launch to launch, and nothing is claimed."
         )
+    for run, plan in speed.planned(shards):
+        present = sum(shard.run_id == run for shard in shards.speed)
+        if plan.budget_seconds is not None and 0 < present < statistics.MIN_LAUNCHES:
+            enough = math.ceil(statistics.MIN_LAUNCHES / present * plan.budget_seconds / 60)
+            lines.append(
+                f"The budget of run {run} was enough for {present} of the "
+                f"{statistics.MIN_LAUNCHES} launches that an interval takes: --budget {enough}m "
+                "is enough for all."
+            )
     return lines
 
 

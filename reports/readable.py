@@ -90,12 +90,14 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def fastest_lines(main_ratios: pd.DataFrame) -> list[str]:
+def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[str]:
     """Which backend trains each model fastest, and by how much; a line per model and device.
 
     Args:
         main_ratios: Rows of `reports.ratios.table` of training, of runs that are trusted. A model
             of which a pair has no interval has no line.
+        main_speed: The same of `reports.speed.table`. Backends of which it knows more than of
+            which there are ratios were timed elsewhere, and the line says of which it speaks.
     """
     lines = []
     pairs = main_ratios[main_ratios["backend"] != main_ratios["baseline"]]
@@ -105,7 +107,10 @@ def fastest_lines(main_ratios: pd.DataFrame) -> list[str]:
         told = [_against(row) for row in group.to_dict("records")]
         wins = [one for row in told for one in (row, row.mirrored()) if one.surely_faster]
         backends = {name for row in told for name in (row.backend, row.baseline)}
-        where = model if device == "cpu" else f"{model} on the {device}"
+        where = str(model) if device == "cpu" else f"{model} on the {device}"
+        timed = (main_speed["model"] == model) & (main_speed["device"] == device)
+        if set(main_speed.loc[timed, "backend"]) - backends:
+            where += f", of {' and '.join(sorted(backends))}"
         for backend in sorted(backends):
             own = [one for one in wins if one.backend == backend]
             if len(own) == len(backends) - 1:
@@ -161,7 +166,7 @@ def start_lines(table: pd.DataFrame) -> list[str]:
         ]
         ahead = [
             f"{row['backend']} is ahead of {row['baseline']} "
-            + ("from there on" if row["verdict"] == "from_start" else _after(row))
+            + ("from the start" if row["verdict"] == "from_start" else _after(row))
             for row in group.to_dict("records")
             if row["verdict"] != "never"
         ]

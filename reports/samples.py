@@ -42,7 +42,7 @@ class Samples:
 
     Attributes:
         rounds: One row per round: run, launch, round, `WORKLOAD`, workload (its name), void (the
-            reason, or empty).
+            reason, or empty), others_percent (of the CPU, that other processes used).
         samples: One row per turn of a lane: what its round has, `LANE`, lane (its name), what was
             measured, latencies (an array), and from it seconds_per_step (steady, without the
             price of the call), fixed_seconds (that price; NaN for latency), cpu_seconds_per_step
@@ -75,8 +75,9 @@ def collect(shards: Shards) -> Samples:
         columns=["run", "launch", "round", "gflops"],
     ).astype({"run": "str", "gflops": "float64"})
     rounds = pd.DataFrame(
-        [row for shard in shards.speed for row in _rounds(shard)], columns=[*_ROUND, "void"]
-    ).astype({"run": "str", "void": "str"})
+        [row for shard in shards.speed for row in _rounds(shard)],
+        columns=[*_ROUND, "void", "others_percent"],
+    ).astype({"run": "str", "void": "str", "others_percent": "float64"})
     samples = pd.DataFrame(
         [row for shard in shards.speed for row in _samples(shard)],
         columns=[*_ROUND, "void", *LANE, "lane", *_MEASURED, "latencies"],
@@ -103,7 +104,7 @@ def lane_name(lane: Lane) -> str:
 
 def _rounds(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
     for item, void in _judged(shard):
-        yield (*_round(shard, item), void)
+        yield (*_round(shard, item), void, item.evidence.others_percent)
 
 
 def _samples(shard: SpeedShard) -> Iterator[tuple[object, ...]]:

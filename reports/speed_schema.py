@@ -93,6 +93,8 @@ class Evidence(Record, frozen=True):
         steal_percent: Share of the CPU time of all cores that the hypervisor took.
         throttled_seconds: How long the cgroup's quota stopped us.
         suspended_seconds: How long the machine slept.
+        others_percent: Share of the CPU time of all our cores that neither lanes nor coordinator
+            used.
         idle_cpu_percent: The largest share of one core that a lane used outside its own turn.
     """
 
@@ -100,6 +102,7 @@ class Evidence(Record, frozen=True):
     steal_percent: Amount
     throttled_seconds: Amount
     suspended_seconds: Amount
+    others_percent: Amount
     idle_cpu_percent: Amount
 
 

@@ -13,14 +13,14 @@ all that was estimated on the way. Where nothing at all is taken off, it is what
 launch say alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.statistics import LaunchValues, pseudo_median
+from reports.statistics import MIN_LAUNCHES, LaunchValues, pseudo_median
 
 Array = NDArray[np.float64]
 
@@ -107,9 +107,9 @@ def launch_values(
     shared = indexed[0].index
     for frame in indexed[1:]:
         shared = shared.intersection(frame.index, sort=True)
-    turns = [_turns(frame.loc[shared]) for frame in indexed]
     launch = shared.get_level_values("launch").to_numpy()
     launches = np.unique(launch)
+    turns = [_turns(frame.loc[shared], len(launches)) for frame in indexed]
     everything = np.ones(len(launch), dtype=np.bool_)
     if len(launches) < 2:
         values = np.array([_estimate(turns, launch, everything)] * len(launches), np.float64)
@@ -125,7 +125,7 @@ def launch_values(
 
 def slowdown(lane: pd.DataFrame) -> float:
     """What steal has added to the log of a step's seconds, on average over a lane's samples."""
-    turns = _turns(lane)
+    turns = _turns(lane, lane["launch"].nunique())
     logs = np.log(turns.slot_seconds)
     cost = cost_of_steal(logs, turns.steal_percent, turns.tick_percent)
     return float(cost * turns.steal_percent.mean())
@@ -138,6 +138,14 @@ def _estimate(turns: list[_Turns], launch: NDArray[Any], chosen: NDArray[np.bool
     return float(pd.Series(speeds).groupby(launch[chosen]).agg(pseudo_median).mean())
 
 
-def _turns(frame: pd.DataFrame) -> _Turns:
+def _turns(frame: pd.DataFrame, launches: int) -> _Turns:
+    """The turns; of fewer launches than an interval takes, as if no steal had been seen.
+
+    What it costs cannot be told from so few turns: with two, the slower of which lost one tick, the
+    correction made both faster than the one that lost none.
+    """
     names = ("steps", "slot_seconds", "one_step_seconds", "steal_percent", "tick_percent")
-    return _Turns(**{name: frame[name].to_numpy(dtype=np.float64) for name in names})
+    turns = _Turns(**{name: frame[name].to_numpy(dtype=np.float64) for name in names})
+    if launches < MIN_LAUNCHES:
+        return replace(turns, steal_percent=np.zeros(len(frame)))
+    return turns

@@ -39,7 +39,11 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
     for line in comparison.headings:
         console.print(_plain(line))
     if not comparison.untrusted:
-        _lines(readable.fastest_lines(comparison.main_ratios), console, style="bold")
+        _lines(
+            readable.fastest_lines(comparison.main_ratios, comparison.main_speed),
+            console,
+            style="bold",
+        )
     if not comparison.summary.empty:
         console.print(_summary(comparison, published))
     # Slots in turn, where there are any, say it better than epochs one after another.

@@ -40,7 +40,7 @@ TOLERATED = 0.20
 """Share of void rounds, or of a lane's invalid samples, beyond which a run is not trusted."""
 
 GRADES = {2.0: "quiet", 5.0: "fair", 10.0: "noisy", np.inf: "very noisy"}
-"""Names of a machine's noise, by the robust relative spread in percent that they stay below."""
+"""Names of a machine's noise, by the relative spread in percent that they stay below."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ def invalid_reasons(
 def noise(anchor_gflops: pd.Series) -> tuple[str | None, float]:
     """Grade of a machine by how its anchor spread over all rounds, and the spread in percent.
 
-    The spread is the median absolute deviation over the median, scaled to be a standard deviation
-    where noise is normal.
+    The spread is from the first to the last decile of the logs, scaled to be a standard deviation
+    where noise is normal. (A median absolute deviation is 0 as soon as half of the values tie, and
+    a scheduler's time slices make them tie where several processes want a core.)
     """
     if anchor_gflops.empty:
         return None, np.nan
-    seconds = 1 / anchor_gflops.to_numpy()
-    deviation = stats.median_abs_deviation(seconds, scale="normal")
-    spread = 100 * float(deviation / np.median(seconds))
+    first, last = np.quantile(np.log(anchor_gflops), [0.1, 0.9])
+    spread = 100 * float((last - first) / (stats.norm.ppf(0.9) - stats.norm.ppf(0.1)))
     return next(name for limit, name in GRADES.items() if spread < limit), spread
 
 

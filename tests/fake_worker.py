@@ -37,7 +37,7 @@ def hello(behaviour: str) -> dict[str, Any]:
         "device": "cpu",
         "versions": {"keras": "3.15.1", "numpy": "2.0.0", "python": "3.11.0"}
         | {backend: "2.0.0" if behaviour == "other_version" else "1.0.0"},
-        "settings": {"threads": 2},
+        "settings": {"threads": 1 if behaviour == "other_settings" else 2},
         "prefix": "/fake",
         "floatx": "float32",
         "epsilon": 1e-7,

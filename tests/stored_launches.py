@@ -48,6 +48,7 @@ EVIDENCE = {
     "steal_percent": 0.5,
     "throttled_seconds": 0.0,
     "suspended_seconds": 0.0,
+    "others_percent": 1.0,
     "idle_cpu_percent": 0.2,
 }
 

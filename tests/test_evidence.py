@@ -7,7 +7,9 @@ import pytest
 
 from bench import evidence
 
-BEFORE = evidence.Counters(monotonic=10.0, suspended=5.0, throttled=1.0, steal=2.0, cpu=(1.0, 1.0))
+BEFORE = evidence.Counters(
+    monotonic=10.0, suspended=5.0, throttled=1.0, steal=2.0, busy=9.0, own=1.0, cpu=(1.0, 1.0)
+)
 
 
 def test_nothing_happened() -> None:
@@ -19,7 +21,13 @@ def test_nothing_happened() -> None:
 def test_what_happened_is_told() -> None:
     cores = psutil.cpu_count() or 1
     after = evidence.Counters(
-        monotonic=12.0, suspended=5.5, throttled=1.25, steal=2.0 + 0.2 * cores, cpu=(2.0, 1.5)
+        monotonic=12.0,
+        suspended=5.5,
+        throttled=1.25,
+        steal=2.0 + 0.2 * cores,
+        busy=9.0 + 0.25 + 1.5 + 0.1 * cores,
+        own=1.25,
+        cpu=(2.0, 1.5),
     )
     told = evidence.between(BEFORE, after, (1.0, 0.1))
     assert told == {
@@ -27,6 +35,7 @@ def test_what_happened_is_told() -> None:
         "steal_percent": pytest.approx(10.0),
         "throttled_seconds": 0.25,
         "suspended_seconds": 0.5,
+        "others_percent": pytest.approx(5.0),  # not the lanes' 1.5 s, nor the coordinator's 0.25
         "idle_cpu_percent": pytest.approx(20.0),  # 0.4 s of 2 s that were not its own turn
     }
 
@@ -68,3 +77,22 @@ def test_the_state_of_the_machine() -> None:
     assert state["affinity"] == [0, 1]
     assert state["load"] >= 0
     assert state["memory_available_mib"] > 0
+
+
+def test_another_process_is_seen_and_a_lane_is_none() -> None:
+    spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        spins = psutil.Process(spinner.pid)
+        before = evidence.read([spins])
+        while evidence.read([spins]).cpu[0] < before.cpu[0] + 0.5:
+            pass
+        after = evidence.read([spins])
+    finally:
+        spinner.kill()
+        spinner.wait()
+    spun = after.cpu[0] - before.cpu[0]
+    as_lane = evidence.between(before, after, (spun,))["others_percent"]
+    stranger = {"before": replace(before, cpu=()), "after": replace(after, cpu=())}
+    as_other = evidence.between(**stranger, own_cpu=())["others_percent"]
+    share = 100 * spun / ((after.monotonic - before.monotonic) * (psutil.cpu_count() or 1))
+    assert as_other - as_lane == pytest.approx(share, abs=0.2 * share)

@@ -44,7 +44,7 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clocks = SimpleNamespace(monotonic=now, perf_counter=now, sleep=lambda _: None)
     monkeypatch.setattr(measure, "time", clocks)
     monkeypatch.setattr(
-        evidence, "read", lambda them: evidence.Counters(now(), 0, 0, 0, (0.0,) * len(them))
+        evidence, "read", lambda them: evidence.Counters(now(), 0, 0, 0, 0, 0, (0.0,) * len(them))
     )
     monkeypatch.setattr(VirtualWorker, "sleeper", sleeper.pid, raising=False)
     yield

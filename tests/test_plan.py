@@ -150,6 +150,7 @@ def test_the_estimate_grows_with_the_work() -> None:
         (["--mnist", "/nothing"], 5, "error: /nothing: no such file"),
         (["-k", "speed", "--budget", "10m"], 0, "at most 10 min"),
         (["--budget", "soon"], 2, "error: --budget: a time like 90s, 10m or 1h is wanted"),
+        (["--resume", "none", "--budget", "5m"], 2, "error: --resume: no run 'none' in results"),
         (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 to 1,000,000 is wanted"),
     ],
 )

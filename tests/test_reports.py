@@ -282,7 +282,9 @@ def test_launches_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert "2 of 3 launches are there" in told.stdout
     # A run with a budget may end early.
     plan: dict[str, Any] = {"launches": 4, "budget_seconds": 60.0}
-    assert run(store_launches(tmp_path, launches, trained(), **plan).folder).returncode == 0
+    told = run(store_launches(tmp_path, launches, trained(), **plan).folder)
+    assert told.returncode == 0
+    assert "was enough for 2 of the 3 launches that an interval takes: --budget 2m" in told.stdout
 
 
 def test_a_run_of_speeds_alone(tmp_path: Path) -> None:
@@ -297,6 +299,28 @@ def test_launches_of_two_runs_are_never_one(tmp_path: Path) -> None:
     told = run(*folders, "--output", tmp_path / "merged")
     assert told.returncode == 5
     assert re.search(r"was timed in two runs: \S+ and \S+$", told.stderr.strip())
+
+
+def test_launches_of_other_data_or_another_keras_stand_in_no_table_together(tmp_path: Path) -> None:
+    one, other = (launch_payload(1, truth={name: TRUTH[name]}) for name in ("jax", "torch"))
+    other["lanes"][0]["worker"]["versions"]["keras"] = "3.14.0"
+    folders = [store_launches(tmp_path, [payload]).folder for payload in (one, other)]
+    told = run(*folders, "--output", tmp_path / "merged")
+    assert told.returncode == 5
+    assert "not comparable: Keras versions differ" in told.stderr
+
+
+@pytest.mark.parametrize("name", ["folder", "file", "nothing"])
+def test_what_is_no_run_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "folder"
+    (folder / "tables").mkdir(parents=True)
+    for own in (folder / "report.md", folder / "tables" / "speed.csv", tmp_path / "file"):
+        own.write_text("my own work")
+    told = run(tmp_path / name)
+    assert told.returncode == 5
+    assert len(told.stderr.strip().splitlines()) == 1
+    assert (folder / "report.md").read_text() == "my own work"
+    assert (folder / "tables" / "speed.csv").exists()
     assert told.stderr.count("\n") == 1
 
 

@@ -206,3 +206,21 @@ def test_a_slower_machine_changes_no_ratio() -> None:
     scaled = [each.assign(**{name: each[name] * slower for name in times}) for each in lanes]
     before, after = (steady.launch_values(*each)[0] for each in (lanes, scaled))
     assert after == pytest.approx(before)
+
+
+def test_of_fewer_launches_than_an_interval_takes_nothing_is_taken_off() -> None:
+    """Two turns, of which the slower lost one tick: the other is no slower for that."""
+    turns = pd.DataFrame(
+        {
+            "launch": [1, 1],
+            "round": [1, 2],
+            "steps": [1, 1],
+            "slot_seconds": [0.88, 0.74],
+            "one_step_seconds": [np.nan, np.nan],
+            "steal_percent": [5.0, 0.0],
+            "tick_percent": [7.0, 7.0],
+        }
+    )
+    values, _ = steady.launch_values(turns)
+    assert np.exp(-values) == pytest.approx([(0.88 * 0.74) ** 0.5])
+    assert steady.slowdown(turns) == 0

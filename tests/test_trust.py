@@ -207,5 +207,13 @@ def test_the_anchor_grades_the_machine(spread: float, grade: str) -> None:
     assert percent == pytest.approx(100 * spread, rel=0.1)
 
 
+def test_ties_hide_no_noise() -> None:
+    """Seen with three processes to a core, in ms: slices of the scheduler's make most alike."""
+    seconds = [40, 19.5, 27.8, 24, 24, 26.7, 19.3, *[24] * 8, 12.2, 24, 12.8]
+    grade, percent = trust.noise(1 / pd.Series(seconds))
+    assert grade == "very noisy"
+    assert percent > 10
+
+
 def test_no_anchor_no_grade() -> None:
     assert trust.noise(pd.Series([], dtype="float64"))[0] is None
