@@ -117,23 +117,32 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["harness", *WORKERS])
 def tests(session: nox.Session) -> None:
     """Run the tests: those without Keras, then those of each backend in its environment."""
-    pytest = ["-m", "pytest", "-W", "error"]
     session.run(
         interpreter("harness"),
-        *pytest,
-        "tests",
+        *("-m", "pytest", "-W", "error", "tests"),
         "--ignore=tests/backend",
+        "--ignore=tests/mutants",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *("-n", "auto", "--dist", "worksteal", "-p", "no:benchmark"),  # most of them wait
         *worker_options(),
         *session.posargs,
         external=True,
     )
+    in_each_worker(session, "tests/backend")
+
+
+@nox.session(venv_backend="none", requires=WORKERS)
+def mutants(session: nox.Session) -> None:
+    """Check the parity ladder: on each backend every fault that is put in must be caught."""
+    in_each_worker(session, "tests/mutants")
+
+
+def in_each_worker(session: nox.Session, folder: str) -> None:
+    """Run tests in the environment of each backend; its own warnings are not ours to mend."""
     for backend in SELECTED:
         session.run(
             interpreter(f"worker-{backend}-{DEVICE}"),
-            *pytest[:2],  # the frameworks' own warnings are not ours to mend
-            "tests/backend",
+            *("-m", "pytest", folder),
             *session.posargs,
             env={"KERAS_BACKEND": backend},
             external=True,

@@ -1,4 +1,4 @@
-"""The pytest front end: options in, cells and series as tests, exit code and report out."""
+"""The pytest front end: options in, cells, subjects and series as tests, exit code and report."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from bench.journal import Journal
 from bench.options import NOT_GIVEN, OPTIONS, WORKER_OPTION
 from bench.plan import ROOT, Plan, Selection, again, begun, resolve
 from bench.run import Run, prepare
-from bench.workload import Cell, Series
+from bench.workload import Cell, Series, Subject
 
 PLAN = pytest.StashKey[Plan]()
 WORK = pytest.StashKey[Selection]()
@@ -74,9 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test per cell and per series."""
+    """A test per cell, per subject and per series."""
     work = metafunc.config.stash[WORK]
-    for name, parts in (("cell", work.cells), ("series", work.series)):
+    kinds = (("cell", work.cells), ("subject", work.subjects), ("series", work.series))
+    for name, parts in kinds:
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, parts, ids=[part.id for part in parts])
 
@@ -87,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item
         for item in items
         if not hasattr(item, "callspec")
-        or all(isinstance(part, (Cell, Series)) for part in item.callspec.params.values())
+        or all(isinstance(part, (Cell, Series, Subject)) for part in item.callspec.params.values())
     ]
 
 
@@ -98,6 +99,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     selection = Selection(
         cells=tuple(params["cell"] for params in chosen if "cell" in params),
         series=tuple(params["series"] for params in chosen if "series" in params),
+        subjects=tuple(params["subject"] for params in chosen if "subject" in params),
     )
     if config.option.collectonly:
         return

@@ -25,6 +25,9 @@ CELL_START_SECONDS = 12
 LANE_START_SECONDS = 4
 WARM_UP_SECONDS = 0.8
 TURN_SECONDS = 0.35
+# A subject's probes but the trajectory, which is nine trainings of 200 steps.
+PROBES_SECONDS = 12
+TRAJECTORY_SECONDS = 90
 
 
 def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = None) -> float:
@@ -52,9 +55,19 @@ def measuring_seconds(plan: Plan, selection: Selection) -> float:
     return plan.launches * len(selection.lanes) * launch
 
 
+def probing_seconds(plan: Plan, selection: Selection) -> float:
+    """A rough guess for the parity half."""
+    a_subject = PROBES_SECONDS + TRAJECTORY_SECONDS * ("trajectory" in plan.probes)
+    return len(selection.subjects) * a_subject
+
+
 def describe(plan: Plan, selection: Selection) -> str:
     """What doing this of the plan means, in a few lines for a person."""
-    seconds = estimated_seconds(plan, selection.cells) + measuring_seconds(plan, selection)
+    seconds = (
+        estimated_seconds(plan, selection.cells)
+        + measuring_seconds(plan, selection)
+        + probing_seconds(plan, selection)
+    )
     minutes = math.ceil(seconds / 60)
     device = "the CPU" if plan.device == "cpu" else "the GPU"
     dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
@@ -71,6 +84,8 @@ def describe(plan: Plan, selection: Selection) -> str:
             f"{_number(plan.epochs, 'epoch')}{examples}, batch {plan.batch_size}, from the same\n"
             "weights with the same batches."
         )
+    if selection.subjects:
+        lines.append(f"Parity: {', '.join(plan.probes)}, against an oracle in float64.")
     if selection.series:
         lines.append(
             f"Speed: {_launches(plan)} of {_number(len(selection.lanes), 'lane')} in turn."

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Separate streams, so that no draw of one kind ever moves the other.
-_WEIGHTS, _BATCHES = 0, 1
+_WEIGHTS, _BATCHES, _BIASES, _NEIGHBOURS = 0, 1, 2, 3
 
 
 def initial_weights(
@@ -30,6 +30,51 @@ def initial_weights(
     """
     generator = np.random.default_rng([seed, _WEIGHTS, layer])
     return [_initial_weight(generator, shape) for shape in shapes]
+
+
+def probe_weights(
+    seed: int, shapes: Sequence[Sequence[tuple[int, ...]]]
+) -> list[NDArray[np.float32]]:
+    """Draw the weights that parity is probed with: initial ones, but with biases that are not 0.
+
+    Args:
+        seed: As for `initial_weights`.
+        shapes: Shapes of the weights of each layer.
+
+    Returns:
+        The weights of all layers in one list. A bias is uniform in [-0.1, 0.1]: one that is 0 would
+        hide that it is left out.
+    """
+    generator = np.random.default_rng([seed, _BIASES])
+    drawn = [
+        weight
+        for layer, of_layer in enumerate(shapes)
+        for weight in initial_weights(seed, layer, of_layer)
+    ]
+    return [
+        weight if weight.ndim > 1 else generator.uniform(-0.1, 0.1, weight.shape).astype(np.float32)
+        for weight in drawn
+    ]
+
+
+def nudged(
+    weights: Sequence[NDArray[np.float32]], neighbour: int, step: int
+) -> list[NDArray[np.float32]]:
+    """The weights, each moved up or down by one unit in the last place.
+
+    Args:
+        weights: Any.
+        neighbour: Which of several trainings is nudged: each gets draws of its own.
+        step: After how many steps; each time they are drawn anew.
+    """
+    generator = np.random.default_rng([neighbour, step, _NEIGHBOURS])
+    return [
+        np.nextafter(
+            weight,
+            np.where(generator.random(weight.shape) < 0.5, -np.inf, np.inf).astype(np.float32),
+        )
+        for weight in weights
+    ]
 
 
 def _initial_weight(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from bench.options import (
     percent,
 )
 from bench.suites import MOST_LAUNCHES, SUITES
-from bench.workload import PHASES, Cell, Lane, Series, Workload
+from bench.workload import PHASES, Cell, Lane, Series, Subject, Workload
 
 # Where only one of the two is given.
 PRECISION_PERCENT = 3.0
@@ -37,10 +37,12 @@ class Selection:
     Attributes:
         cells: Trainings, one at a time.
         series: What is measured in turn.
+        subjects: Whose answers are checked.
     """
 
     cells: tuple[Cell, ...]
     series: tuple[Series, ...]
+    subjects: tuple[Subject, ...] = ()
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -61,12 +63,14 @@ class Selection:
     @property
     def backends(self) -> set[str]:
         """Who must be there."""
-        return {cell.backend for cell in self.cells} | {lane.backend for lane in self.lanes}
+        parts: list[Cell | Lane | Subject] = [*self.cells, *self.lanes, *self.subjects]
+        return {part.backend for part in parts}
 
     @property
     def models(self) -> set[str]:
         """What is trained or timed."""
-        return {cell.model for cell in self.cells} | {work.model for work in self.workloads}
+        parts: list[Cell | Workload | Subject] = [*self.cells, *self.workloads, *self.subjects]
+        return {part.model for part in parts}
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Plan:
         train_examples: Train on the first so many only; None takes all.
         launches: How many launches are measured; with a budget, the most there may be.
         rounds: Rounds of a launch.
+        probes: What every subject is asked.
         twins: How many backends get a twin.
         sweep: More batch sizes to time training at.
         precision_percent: Half-width of training's intervals to stop at; None never looks.
@@ -107,6 +112,7 @@ class Plan:
     train_examples: int | None
     launches: int
     rounds: int
+    probes: tuple[str, ...]
     twins: int
     sweep: tuple[int, ...]
     precision_percent: float | None
@@ -118,7 +124,16 @@ class Plan:
     @property
     def everything(self) -> Selection:
         """All that the plan holds."""
-        return Selection(self.cells, self.series)
+        return Selection(self.cells, self.series, self.subjects)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every model under every backend."""
+        return tuple(
+            Subject(model, "stock", backend, self.device)
+            for model in self.models
+            for backend in self.backends
+        )
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -206,6 +221,7 @@ def resolve(
         train_examples=suite.train_examples,
         launches=MOST_LAUNCHES if open_ended else suite.launches,
         rounds=suite.rounds,
+        probes=suite.probes,
         twins=suite.twins,
         sweep=suite.sweep,
         precision_percent=(precision or PRECISION_PERCENT) if open_ended else None,
@@ -245,9 +261,14 @@ def plan_payload(plan: Plan, selection: Selection) -> dict[str, Any]:
         "precision_percent": plan.precision_percent,
         "budget_seconds": plan.budget_seconds,
     }
+    parity = {
+        "subjects": [asdict(subject) for subject in selection.subjects],
+        "probes": list(plan.probes),
+    }
     return {
         "cells": [asdict(cell) for cell in selection.cells],
         "speed": speed if selection.series else None,
+        "parity": parity if selection.subjects else None,
         "suite": plan.suite,
         "models": list(plan.models),
         "backends": list(plan.backends),
@@ -307,14 +328,18 @@ def refuse_decided(options: Mapping[str, str | None]) -> None:
 def begun(stored: Mapping[str, Any], plan: Plan) -> Selection:
     """What a stored run selected of `plan`, which was resolved as `again` says."""
     cells = tuple(Cell(**cell) for cell in stored["cells"])
-    if stored["speed"] is None:
-        return Selection(cells, ())
-    workloads = [Workload(**workload) for workload in stored["speed"]["workloads"]]
+    speed = stored["speed"] or {"workloads": [], "lanes": []}
+    workloads = [Workload(**workload) for workload in speed["workloads"]]
     lanes = [
         Lane(lane["backend"], lane["device"], plan.workers[lane["backend"]], lane["twin"])
-        for lane in stored["speed"]["lanes"]
+        for lane in speed["lanes"]
     ]
-    return Selection(cells, tuple(Series(each, lane) for each in workloads for lane in lanes))
+    parity = stored["parity"] or {"subjects": []}
+    return Selection(
+        cells,
+        tuple(Series(each, lane) for each in workloads for lane in lanes),
+        tuple(Subject(**subject) for subject in parity["subjects"]),
+    )
 
 
 def default_interpreter(backend: str, device: str) -> str:

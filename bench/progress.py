@@ -71,12 +71,12 @@ class Progress:
         self._line(f"{self._name(cell)}  {outcome}")
 
     @contextmanager
-    def speed(self) -> Iterator[Callable[[str], None]]:
-        """While launches are measured; gives a function that takes a line on how far it is."""
+    def half(self, name: str) -> Iterator[Callable[[str], None]]:
+        """While speed or parity is seen to; gives a function for lines on how far it is."""
         if self._console.is_terminal:
             self._live.start()
         try:
-            yield lambda text: self._draw(f"speed  {text}")
+            yield lambda text: self._draw(f"{name}  {text}")
         finally:
             self._live.stop()
 

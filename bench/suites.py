@@ -13,6 +13,7 @@ class Suite:
         seeds: How many seeds each cell is trained with.
         launches: How many launches the speed half has; with a budget, the most it may have.
         rounds: Rounds of a launch.
+        probes: What the parity half asks every backend; see `bench.probes`.
         twins: How many backends get an A/A twin.
         sweep: More batch sizes to time training at.
         precision_percent: Stop when every interval of training is this narrow to each side.
@@ -25,6 +26,7 @@ class Suite:
     seeds: int
     launches: int
     rounds: int
+    probes: tuple[str, ...]
     twins: int = 0
     sweep: tuple[int, ...] = ()
     precision_percent: float | None = None
@@ -33,20 +35,40 @@ class Suite:
 
 
 MOST_LAUNCHES = 40
+# The parity ladder: P0 to P4 cost seconds, and P5 (`trajectory`) trains nine times.
+CHEAP = ("identity", "forward", "gradients", "update")
+PORTABILITY = "portability"
 SWEEP = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("smoke", epochs=1, seeds=1, launches=1, rounds=6, train_examples=12_000),
+        Suite(
+            "smoke",
+            epochs=1,
+            seeds=1,
+            launches=1,
+            rounds=6,
+            probes=CHEAP,
+            train_examples=12_000,
+        ),
         # The protocol of the reference experiment, once.
-        Suite("default", epochs=10, seeds=1, launches=3, rounds=6, twins=1),
+        Suite(
+            "default",
+            epochs=10,
+            seeds=1,
+            launches=3,
+            rounds=6,
+            probes=(*CHEAP, "predictions", PORTABILITY),
+            twins=1,
+        ),
         Suite(
             "full",
             epochs=10,
             seeds=10,
             launches=MOST_LAUNCHES,
             rounds=6,
+            probes=(*CHEAP, "trajectory", "predictions", PORTABILITY),
             twins=3,
             sweep=SWEEP,
             precision_percent=3,

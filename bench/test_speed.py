@@ -16,7 +16,7 @@ from bench.workload import Series
 def launches(run: Run) -> list[dict[str, Any]]:
     """Payloads of all launches; whoever asks first has them measured."""
     try:
-        with run.progress.speed() as tell:
+        with run.progress.half("speed") as tell:
             return measure(run.plan, run.selection, run.dataset, run.journal, tell)
     except (DataError, StorageError) as error:
         run.exit_code = error.exit_code

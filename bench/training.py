@@ -136,7 +136,7 @@ def score(
     """
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     loss = float(-np.log(np.clip(chosen, 1e-7, 1 - 1e-7)).mean())
-    return _finite(loss), float((probabilities.argmax(axis=1) == labels).mean())
+    return finite(loss), float((probabilities.argmax(axis=1) == labels).mean())
 
 
 def synchronise(model: keras.Model) -> None:
@@ -190,12 +190,13 @@ def _train_epoch(
     return {
         "train_seconds": time.perf_counter() - start,
         "steal_seconds": max(0.0, steal.taken_seconds() - taken),
-        "train_loss": _finite(history["loss"][-1]),
+        "train_loss": finite(history["loss"][-1]),
         "train_accuracy": float(history["accuracy"][-1]),
     }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value; None where it is no number, which JSON cannot carry."""
     return float(value) if math.isfinite(value) else None
 
 

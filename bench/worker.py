@@ -16,16 +16,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bench import allocator, wire
 
 if TYPE_CHECKING:
+    from bench.probes import Probes
     from bench.slots import Slots
 
 Emit = Callable[[dict[str, Any]], None]
 
 _slots: "Slots"
+_probes: "Probes"
 
 
 def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
@@ -97,6 +100,35 @@ def usage(_: dict[str, Any], __: Emit) -> dict[str, Any]:
     return _slots.usage()
 
 
+def open_probes(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Build a model for the parity ladder; see `bench.probes`."""
+    from bench.probes import Probes
+    from bench.workload import ProbesRequest
+
+    global _probes
+    _probes = Probes(ProbesRequest(**arguments))
+    return {}
+
+
+def probe(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Answer one probe: facts at once, arrays in a file."""
+    import numpy as np
+
+    facts, arrays = _probes.answer(arguments["probe"])
+    np.savez(arguments["arrays"], **arrays)  # type: ignore[arg-type]
+    return facts
+
+
+def save(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Save the probed model in Keras's formats."""
+    return _probes.save(Path(arguments["folder"]))
+
+
+def load(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Load what a worker of this run has saved."""
+    return _probes.load(Path(arguments["folder"]))
+
+
 CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
     "hello": hello,
     "train": train,
@@ -105,6 +137,10 @@ CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
     "calibrate": calibrate,
     "turn": turn,
     "usage": usage,
+    "open_probes": open_probes,
+    "probe": probe,
+    "save": save,
+    "load": load,
 }
 
 

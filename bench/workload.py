@@ -123,3 +123,39 @@ class SlotsRequest:
     data: str
     data_sha256: str
     slowdown: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model under one backend, whose answers are checked: a climber of the parity ladder."""
+
+    model: str
+    variant: str
+    backend: str
+    device: str
+
+    @property
+    def id(self) -> str:
+        """Name of the subject in shard files and test ids."""
+        return f"{self.model}-{self.variant}-{self.backend}-{self.device}"
+
+
+@dataclass(frozen=True)
+class ProbesRequest:
+    """Everything a worker needs before the first probe; sent over the wire as it is.
+
+    Attributes:
+        model: Name of a model in `models`.
+        seed: Seed of the weights that are probed.
+        batch_size: Examples in a step.
+        data: Path of the prepared dataset (npz).
+        data_sha256: What `bench.data.content_sha256` gives for it.
+        trained: Path of an npz with the trained weights, `arr_0` and so on.
+    """
+
+    model: str
+    seed: int
+    batch_size: int
+    data: str
+    data_sha256: str
+    trained: str

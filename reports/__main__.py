@@ -95,7 +95,7 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
         return DATA
     if (trained | timed) - {"ok", "diverged"} or comparison.incomplete:
         return ENVIRONMENT
-    if "diverged" in trained:
+    if "diverged" in trained or "fail" in set(comparison.parity["status"]):
         return FAIL
     inconclusive = comparison.untrusted or "invalid" in set(comparison.speed["status"])
     # A run of so few launches that it claims nothing (`smoke`) has nothing to take back.

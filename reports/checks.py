@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 from reports.envelopes import ShardError
+from reports.parity_schema import Parity
 from reports.schema import Accuracy, Plan, Record, WorkerInfo, Workload
 from reports.speed_schema import LaneRecord, Round, Sample, Speed
 
@@ -17,10 +18,12 @@ def is_latency(workload: Workload) -> bool:
 
 
 def plan(path: Path, record: Plan) -> None:
-    """A plan names each workload and each lane once."""
+    """A plan names each workload, each lane and each subject once."""
     if record.speed is not None:
         _unique(path, "workload", record.speed.workloads)
         _unique(path, "lane", record.speed.lanes)
+    if record.parity is not None:
+        _unique(path, "subject", record.parity.subjects)
 
 
 def accuracy(path: Path, record: Accuracy) -> None:
@@ -73,6 +76,23 @@ def speed(path: Path, record: Speed, planned: Plan, earlier: Sequence[Speed]) ->
     steps: dict[Hashable, int] = {}
     for other in (*earlier, record):
         _equal_steps(path, other, steps)
+
+
+def parity(path: Path, record: Parity, planned: Plan) -> None:
+    """Answers of a planned subject, by this backend; what is called ok answers every probe."""
+    subject, worker = record.subject, record.worker
+    if planned.parity is None or subject not in planned.parity.subjects:
+        raise ShardError(f"{path}: answers of a subject that was not planned")
+    _versions(path, subject.backend, worker)
+    if worker is not None and (worker.backend, worker.device) != (subject.backend, subject.device):
+        raise ShardError(f"{path}: {subject.backend} on {subject.device} was {worker.backend}")
+    if record.status != "ok":
+        return
+    missing = [probe for probe in record.probes if getattr(record.facts, probe, None) is None]
+    if record.portability is not None:
+        missing = [probe for probe in missing if probe != "portability"]
+    if worker is None or missing:
+        raise ShardError(f"{path}: status ok, but no answer to {', '.join(missing)}")
 
 
 def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None:

@@ -12,6 +12,8 @@ from reports import (
     context,
     costs,
     notes,
+    outcome,
+    parity,
     published,
     ratios,
     samples,
@@ -32,6 +34,13 @@ class Comparison:
         ratios: `reports.ratios.table`.
         costs: `reports.costs.table`.
         break_even: `reports.costs.break_even_table`.
+        parity: `reports.parity.table`.
+        errors: `reports.outcome.errors_table`.
+        agreement: `reports.outcome.pairs_table`.
+        conclusions: `reports.outcome.models_table`.
+        ladder: `reports.parity.summary`.
+        horizons: `reports.parity.horizons`.
+        saturated: `reports.parity.saturated_losses`.
         summary: One row per model and backend; see `summarise`.
         main_speed: Rows of `speed` of training at the protocol's batch size, measured in turn.
         main_ratios: The same of `ratios`.
@@ -48,6 +57,13 @@ class Comparison:
     ratios: pd.DataFrame
     costs: pd.DataFrame
     break_even: pd.DataFrame
+    parity: pd.DataFrame
+    errors: pd.DataFrame
+    agreement: pd.DataFrame
+    conclusions: pd.DataFrame
+    ladder: pd.DataFrame
+    horizons: pd.DataFrame
+    saturated: pd.DataFrame
     summary: pd.DataFrame
     main_speed: pd.DataFrame
     main_ratios: pd.DataFrame
@@ -63,7 +79,17 @@ class Comparison:
         return {name: getattr(self, name) for name in TABLES}
 
 
-TABLES = ("accuracy", "speed", "ratios", "costs", "break_even")
+TABLES = (
+    "accuracy",
+    "speed",
+    "ratios",
+    "costs",
+    "break_even",
+    "parity",
+    "errors",
+    "agreement",
+    "conclusions",
+)
 
 
 def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison:
@@ -77,7 +103,15 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     measured, trained = samples.collect(shards), cells.collect(shards)
     accuracy_table = accuracy.table(shards, required_backends)
     speed_table = speed.table(shards, accuracy_table, measured, trained)
+    pairs = outcome.pairs_table(shards)
+    parity_table = parity.table(shards, pairs)
     ratio_table = ratios.table(shards, measured)
+    ratio_table["certified"] = [
+        parity.certified(
+            parity_table, row["model"], (row["backend"], row["baseline"]), row["device"]
+        )
+        for row in ratio_table.to_dict("records")
+    ]
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
     owed = notes.incomplete(shards, required_backends)
@@ -87,6 +121,13 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         ratios=ratio_table,
         costs=cost_table,
         break_even=costs.break_even_table(trained),
+        parity=parity_table,
+        errors=outcome.errors_table(shards, _is_reference(shards)),
+        agreement=pairs,
+        conclusions=outcome.models_table(shards),
+        ladder=parity.summary(parity_table),
+        horizons=parity.horizons(shards),
+        saturated=parity.saturated_losses(shards),
         summary=summarise(accuracy_table, main_rows(speed_table, shards)),
         main_speed=main_rows(speed_table, shards) if trusts else speed_table.iloc[:0],
         main_ratios=main_rows(ratio_table, shards),
@@ -147,10 +188,12 @@ def main_rows(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
 
 def published_error(shards: Shards, model: str) -> float | None:
     """The published error of `model` in percent, where these runs followed its protocol."""
+    return published.ERROR_PERCENT.get(model) if _is_reference(shards) else None
+
+
+def _is_reference(shards: Shards) -> bool:
     protocols = [plan.protocol for plan in shards.plans.values()]
-    if protocols and all(notes.is_reference(protocol) for protocol in protocols):
-        return published.ERROR_PERCENT.get(model)
-    return None
+    return bool(protocols) and all(notes.is_reference(protocol) for protocol in protocols)
 
 
 def _of(run: str, shards: Shards) -> str:

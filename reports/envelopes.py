@@ -71,7 +71,36 @@ def payload(path: Path, envelope: Envelope, struct: type[T]) -> T:
         raise ShardError(f"{path}: {error}") from error
 
 
-def read_arrays(path: Path, accuracy: Accuracy) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
+    """The arrays beside a shard.
+
+    Raises:
+        ShardError: They are missing, damaged, too large, no numbers, or not those of the shard.
+    """
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ShardError(f"{path}: its content does not have the hash that its shard states")
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS_BYTES:
+                raise ShardError(f"{path}: larger than {MAX_ARRAYS_BYTES >> 20} MiB unpacked")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise ShardError(f"{path}: {error.strerror or error}") from error
+    except ShardError:
+        raise
+    except Exception as error:
+        raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fu":
+            raise ShardError(f"{path}: {name} is {array.dtype}")
+    return arrays
+
+
+def read_predictions(
+    path: Path, accuracy: Accuracy
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The arrays beside an accuracy shard.
 
     Returns:
@@ -81,21 +110,10 @@ def read_arrays(path: Path, accuracy: Accuracy) -> tuple[NDArray[np.float32], ND
     Raises:
         ShardError: They are missing, damaged, or not what the shard says.
     """
-    try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != accuracy.arrays_sha256:
-            raise ShardError(f"{path}: its content does not have the hash that its shard states")
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS_BYTES:
-                raise ShardError(f"{path}: larger than {MAX_ARRAYS_BYTES >> 20} MiB unpacked")
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            probabilities, labels = archive["probabilities"], archive["labels"]
-    except OSError as error:
-        raise ShardError(f"{path}: {error.strerror or error}") from error
-    except ShardError:
-        raise
-    except Exception as error:
-        raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
+    arrays = read_arrays(path, accuracy.arrays_sha256)
+    if not {"probabilities", "labels"} <= arrays.keys():
+        raise ShardError(f"{path}: not the arrays of a shard: {', '.join(arrays)}")
+    probabilities, labels = arrays["probabilities"], arrays["labels"]
     examples = accuracy.protocol.test_examples
     if probabilities.ndim != 2 or probabilities.dtype != np.float32:
         raise ShardError(f"{path}: probabilities are {probabilities.dtype} {probabilities.shape}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from reports import readable
+from reports import readable, readable_parity
 from reports.comparison import Comparison
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
@@ -35,6 +35,18 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         ),
         "" if summary.empty else _table(summary),
         _list(comparison.notes),
+        *_section(
+            "The same answers?",
+            readable_parity.ladder(comparison.ladder, comparison.parity),
+            LADDER,
+        ),
+        _list(readable_parity.parity_lines(comparison.horizons, comparison.saturated)),
+        *_section("The worst error on each rung", readable_parity.rung_errors(comparison.parity)),
+        *_section("Errors over seeds", readable_parity.errors(comparison.errors)),
+        *_section(
+            "Agreement over seeds", readable_parity.agreement(comparison.agreement), AGREEMENT
+        ),
+        _list(readable_parity.conclusion_lines(comparison.conclusions)),
         *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),
         *_section("Speed", readable.speed(comparison.speed), SPEEDS),
         *_section("Latency of one image", readable.latency(comparison.speed)),
@@ -47,10 +59,21 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
+LADDER = (
+    "Each rung against an oracle in float64: P0 the same model and inputs, P1 weights, P2 outputs, "
+    "P3 loss and gradients, P4 one step, P5 a training, P6 predictions, P7 errors over seeds, P8 "
+    "files of another backend. A floor is what rounding to float32 alone gives."
+)
+AGREEMENT = (
+    "Differences of mean error in points, equivalent where two one-sided tests put them within "
+    "0.20; beside it the share of answers that differ at the same seed."
+)
 RATIOS = (
     "A ratio above 1 says how many times as fast as the second the first of a pair is, from slots "
     "of the same rounds, without what a hypervisor took; the interval is that of its mean over "
-    "launches. A twin is the same backend once more: its ratio shows what noise alone does."
+    "launches. A twin is the same backend once more: its ratio shows what noise alone does. A pair "
+    "is certified where both have passed the rungs P0 to P6 on that model; partly means that not "
+    "all of them were asked."
 )
 SPEEDS = (
     "Images per second in the steady state: without the price of each call (ms/call), which an "

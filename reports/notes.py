@@ -69,7 +69,24 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
             for lane, end in ends.items()
             if end != "ok"
         ]
-    return tuple(lines)
+    return tuple(lines + [line for run in shards.plans for line in _unanswered(shards, run)])
+
+
+def _unanswered(shards: Shards, run: str) -> list[str]:
+    """Subjects of the parity ladder that gave no whole answer."""
+    plan = shards.plans[run].parity
+    ends = {
+        shard.payload.subject: f"{shard.payload.status}: {shard.payload.error}"
+        for shard in shards.parity
+        if shard.run_id == run and shard.payload.status != "ok"
+    }
+    present = {shard.payload.subject for shard in shards.parity if shard.run_id == run}
+    return [
+        f"INCOMPLETE run {run}: parity of {subject.model} with {subject.backend}: "
+        f"{ends.get(subject, 'missing')}"
+        for subject in (plan.subjects if plan else [])
+        if subject in ends or subject not in present
+    ]
 
 
 def notes(

@@ -6,24 +6,26 @@ from typing import Any
 
 import pandas as pd
 
+from reports import wording
+
 
 def speed(table: pd.DataFrame) -> pd.DataFrame:
     """`reports.speed.table`, one string per cell."""
     return pd.DataFrame(
         {
-            "model": _model(table),
+            "model": wording.models(table),
             "phase": table["phase"],
-            "batch": _numbers(table["batch_size"], 0),
-            "backend": _backend(table),
-            "images/s": _numbers(table["images_per_second"], 0),
-            "95 % interval": _interval(table, 0),
-            "% of peak": _numbers(table["utilisation_percent"], 1),
-            "ms/step": _numbers(table["ms_per_step"], 2),
-            "ms/call": _numbers(1000 * table["fixed_seconds"], 1),
-            "CPU ms/step": _numbers(1000 * table["cpu_seconds_per_step"], 2),
-            "faults/step": _numbers(table["page_faults_per_step"], 0),
-            "launches": _numbers(table["launches"], 0),
-            "rounds": _numbers(table["rounds"], 0),
+            "batch": wording.numbers(table["batch_size"], 0),
+            "backend": wording.backends(table),
+            "images/s": wording.numbers(table["images_per_second"], 0),
+            "95 % interval": wording.interval(table, 0),
+            "% of peak": wording.numbers(table["utilisation_percent"], 1),
+            "ms/step": wording.numbers(table["ms_per_step"], 2),
+            "ms/call": wording.numbers(1000 * table["fixed_seconds"], 1),
+            "CPU ms/step": wording.numbers(1000 * table["cpu_seconds_per_step"], 2),
+            "faults/step": wording.numbers(table["page_faults_per_step"], 0),
+            "launches": wording.numbers(table["launches"], 0),
+            "rounds": wording.numbers(table["rounds"], 0),
             "status": table["status"],
         }
     )
@@ -34,10 +36,10 @@ def latency(table: pd.DataFrame) -> pd.DataFrame:
     table = table[table["latency_p50_ms"].notna()]
     return pd.DataFrame(
         {
-            "model": _model(table),
-            "backend": _backend(table),
+            "model": wording.models(table),
+            "backend": wording.backends(table),
             **{
-                f"{name} ms": _numbers(table[f"latency_{name}_ms"], 3)
+                f"{name} ms": wording.numbers(table[f"latency_{name}_ms"], 3)
                 for name in ("p50", "p90", "p99")
             },
         }
@@ -45,20 +47,21 @@ def latency(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.ratios.table`, one string per cell."""
+    """`reports.ratios.table` with `certified`, one string per cell."""
     twin = (table["backend"] == table["baseline"]).map({True: " (twin)", False: ""})
     return pd.DataFrame(
         {
-            "model": _model(table),
+            "model": wording.models(table),
             "phase": table["phase"],
-            "batch": _numbers(table["batch_size"], 0),
+            "batch": wording.numbers(table["batch_size"], 0),
             "pair": table["backend"] + " / " + table["baseline"] + twin.astype("str"),
-            "ratio": _numbers(table["ratio"], 3),
-            "95 % interval": _interval(table, 3),
+            "ratio": wording.numbers(table["ratio"], 3),
+            "95 % interval": wording.interval(table, 3),
             "verdict": table["verdict"],
-            "detectable %": _numbers(table["minimum_detectable_percent"], 1),
-            "launches": _numbers(table["launches"], 0),
-            "rounds": _numbers(table["rounds"], 0),
+            "certified": table["certified"],
+            "detectable %": wording.numbers(table["minimum_detectable_percent"], 1),
+            "launches": wording.numbers(table["launches"], 0),
+            "rounds": wording.numbers(table["rounds"], 0),
         }
     )
 
@@ -80,12 +83,12 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     }
     return pd.DataFrame(
         {
-            "model": _model(table),
-            "backend": _backend(table),
-            **{name: _numbers(table[column], 2) for name, column in parts.items()},
-            "explained %": _numbers(table["explained_percent"], 1),
-            "an epoch": _numbers(table["epoch_seconds_seen"], 2),
-            "by slots": _numbers(table["epoch_seconds_predicted"], 2),
+            "model": wording.models(table),
+            "backend": wording.backends(table),
+            **{name: wording.numbers(table[column], 2) for name, column in parts.items()},
+            "explained %": wording.numbers(table["explained_percent"], 1),
+            "an epoch": wording.numbers(table["epoch_seconds_seen"], 2),
+            "by slots": wording.numbers(table["epoch_seconds_predicted"], 2),
         }
     )
 
@@ -176,22 +179,3 @@ def start_lines(table: pd.DataFrame) -> list[str]:
 
 def _after(row: Mapping[Hashable, Any]) -> str:
     return f"after {row['epochs']:.1f} epochs ({row['steps']:,} steps)"
-
-
-def _model(table: pd.DataFrame) -> "pd.Series[str]":
-    stock = table["variant"] == "stock"
-    return table["model"].where(stock, table["model"] + " " + table["variant"])
-
-
-def _backend(table: pd.DataFrame) -> "pd.Series[str]":
-    cpu = table["device"] == "cpu"
-    return table["backend"].where(cpu, table["backend"] + " " + table["device"])
-
-
-def _numbers(column: "pd.Series[float]", digits: int) -> "pd.Series[str]":
-    return column.map(f"{{:,.{digits}f}}".format, na_action="ignore").astype("str").fillna("-")
-
-
-def _interval(table: pd.DataFrame, digits: int) -> "pd.Series[str]":
-    low, high = _numbers(table["low"], digits), _numbers(table["high"], digits)
-    return (low + " - " + high).where(table["low"].notna(), "-")

@@ -1,6 +1,6 @@
 """What stands in a shard, field by field; see docs/architecture.md.
 
-The speed shards have `reports/speed_schema.py` to themselves.
+Speed and parity shards have `reports/speed_schema.py` and `reports/parity_schema.py`.
 """
 
 from typing import Annotated, Any
@@ -73,6 +73,22 @@ class SpeedPlan(Record, frozen=True):
     budget_seconds: Seconds | None
 
 
+class Subject(Record, frozen=True):
+    """One model under one backend, whose answers are checked."""
+
+    model: Id
+    variant: Id
+    backend: Id
+    device: Id
+
+
+class ParityPlan(Record, frozen=True):
+    """Who is asked what."""
+
+    subjects: list[Subject]
+    probes: list[Id]
+
+
 class Plan(Record, frozen=True):
     """What a run set out to do; each of its cells and series must be there in the end."""
 
@@ -85,6 +101,7 @@ class Plan(Record, frozen=True):
     dataset_note: Text
     cells: list[Cell]
     speed: SpeedPlan | None
+    parity: ParityPlan | None
 
 
 class Machine(Record, frozen=True):

@@ -1,15 +1,23 @@
 """The shards of some runs, put together. Whatever is wrong with a file is told, never raised."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reports import checks
-from reports.envelopes import ShardError, payload, read_arrays, read_envelope
-from reports.schema import Accuracy, Cell, Envelope, Plan
+from reports.envelopes import (
+    ShardError,
+    payload,
+    read_arrays,
+    read_envelope,
+    read_predictions,
+)
+from reports.parity_schema import Parity, Reference
+from reports.schema import Accuracy, Envelope, Plan
 from reports.speed_schema import Speed
 
 
@@ -49,6 +57,33 @@ class SpeedShard:
 
 
 @dataclass(frozen=True)
+class ParityShard:
+    """The last attempt at one subject's answers.
+
+    Attributes:
+        run_id: The run that it belongs to.
+        shard_id: Its name in that run.
+        payload: What was recorded.
+        arrays: By `<probe>.<name>`.
+    """
+
+    run_id: str
+    shard_id: str
+    payload: Parity
+    arrays: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ReferenceShard:
+    """The oracle's answers for one model; attributes as of `ParityShard`."""
+
+    run_id: str
+    shard_id: str
+    payload: Reference
+    arrays: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
 class Shards:
     """All that could be read of some runs.
 
@@ -56,13 +91,21 @@ class Shards:
         plans: Plan of each run, by run id.
         accuracy: The last attempt at each cell of each run.
         speed: The launches of each run, in their order.
+        parity: The last attempt at each subject of each run.
+        references: The oracle's last answers on each model of each run.
         problems: One line for each file that was rejected, with the reason.
     """
 
     plans: dict[str, Plan] = field(default_factory=dict)
     accuracy: list[AccuracyShard] = field(default_factory=list)
     speed: list[SpeedShard] = field(default_factory=list)
+    parity: list[ParityShard] = field(default_factory=list)
+    references: list[ReferenceShard] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+AnyAttempt = AccuracyShard | ParityShard | ReferenceShard
+Attempt = TypeVar("Attempt", AccuracyShard, ParityShard, ReferenceShard)
 
 
 def read(folders: Sequence[Path]) -> Shards:
@@ -99,6 +142,8 @@ def _read_plan(folder: Path) -> tuple[str, Plan]:
 def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     attempts: list[AccuracyShard] = []
     launches: list[SpeedShard] = []
+    answers: list[ParityShard] = []
+    references: list[ReferenceShard] = []
     for path in sorted(folder.glob("*.json")):
         if path.name == "plan.json" or path.name.startswith("."):
             continue
@@ -112,11 +157,22 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
                 speed = payload(path, envelope, Speed)
                 checks.speed(path, speed, plan, [shard.payload for shard in launches])
                 launches.append(SpeedShard(run_id, envelope.shard_id, speed))
+            elif envelope.kind == "parity":
+                parity = payload(path, envelope, Parity)
+                checks.parity(path, parity, plan)
+                arrays = read_arrays(path.with_suffix(".npz"), parity.arrays_sha256)
+                answers.append(ParityShard(run_id, envelope.shard_id, parity, arrays))
+            elif envelope.kind == "reference":
+                reference = payload(path, envelope, Reference)
+                arrays = read_arrays(path.with_suffix(".npz"), reference.arrays_sha256)
+                references.append(ReferenceShard(run_id, envelope.shard_id, reference, arrays))
             else:
                 raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")
         except ShardError as error:
             shards.problems.append(str(error))
-    shards.accuracy.extend(_last_attempts(attempts))
+    shards.accuracy.extend(_last(attempts, lambda shard: shard.payload.cell))
+    shards.parity.extend(_last(answers, lambda shard: shard.payload.subject))
+    shards.references.extend(_last(references, lambda shard: shard.payload.model))
     shards.speed.extend(sorted(launches, key=lambda shard: shard.payload.launch))
 
 
@@ -125,20 +181,24 @@ def _read_attempt(path: Path, envelope: Envelope) -> AccuracyShard:
     checks.accuracy(path, accuracy)
     probabilities = labels = None
     if accuracy.status == "ok":
-        probabilities, labels = read_arrays(path.with_suffix(".npz"), accuracy)
+        probabilities, labels = read_predictions(path.with_suffix(".npz"), accuracy)
     return AccuracyShard(envelope.run_id, envelope.shard_id, accuracy, probabilities, labels)
 
 
-def _last_attempts(attempts: Iterable[AccuracyShard]) -> list[AccuracyShard]:
-    """One attempt for each cell: the last that went well, else the last."""
-    best: dict[Cell, AccuracyShard] = {}
+def _last(attempts: Iterable[Attempt], what: Callable[[Attempt], Hashable]) -> list[Attempt]:
+    """One attempt for each thing that was tried: the last that went well, else the last."""
+    best: dict[Hashable, Attempt] = {}
     for attempt in sorted(attempts, key=_attempt_number):
-        known = best.get(attempt.payload.cell)
-        if known is None or attempt.payload.status == "ok" or known.payload.status != "ok":
-            best[attempt.payload.cell] = attempt
+        known = best.get(what(attempt))
+        if known is None or _went_well(attempt) or not _went_well(known):
+            best[what(attempt)] = attempt
     return list(best.values())
 
 
-def _attempt_number(attempt: AccuracyShard) -> int:
+def _went_well(attempt: AnyAttempt) -> bool:
+    return isinstance(attempt, ReferenceShard) or attempt.payload.status == "ok"
+
+
+def _attempt_number(attempt: AnyAttempt) -> int:
     digits = attempt.shard_id.rpartition(".try")[2]
     return int(digits) if digits.isdigit() else 0

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports import readable
+from reports import readable, readable_parity
 from reports.comparison import Comparison
 from reports.markdown import CONTROL, DIGITS
 
@@ -23,7 +23,8 @@ _HEADERS = {
 }
 _SPEED = ("model", "backend", "images/s", "95 % interval", "% of peak", "status")
 _RATIOS = ("model", "pair", "ratio", "95 % interval", "verdict")
-_WORDS = {"model", "backend", "pair", "status", "verdict"}
+_LADDER = ("model", "backend", "passed", "warned", "failed")
+_WORDS = {"model", "backend", "pair", "status", "verdict", *_LADDER}
 
 
 def show(comparison: Comparison, published: dict[str, float], console: Console) -> None:
@@ -46,6 +47,10 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
         )
     if not comparison.summary.empty:
         console.print(_summary(comparison, published))
+    if not comparison.ladder.empty:
+        console.print(_table(readable_parity.rungs_by_status(comparison.ladder), _LADDER))
+    _lines(readable_parity.parity_lines(comparison.horizons, comparison.saturated), console)
+    _lines(readable_parity.conclusion_lines(comparison.conclusions), console)
     # Slots in turn, where there are any, say it better than epochs one after another.
     if not comparison.main_speed.empty:
         console.print(_table(readable.speed(comparison.main_speed), _SPEED))
@@ -95,7 +100,11 @@ def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> Table:
         )
     for _, rows in frame.groupby("model", sort=False):
         for row in rows.to_dict("records"):
-            bad = row.get("status", "ok") != "ok" or row.get("verdict") == "missing"
+            bad = (
+                row.get("status", "ok") != "ok"
+                or row.get("verdict") == "missing"
+                or row.get("failed", "-") != "-"
+            )
             cells = (_plain(row[name]) for name in columns)
             table.add_row(*cells, style="bold red" if bad else None)
         table.add_section()

@@ -125,6 +125,41 @@ SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+class FakeProbes:
+    """The oracle's own answers, rounded: a backend without a fault but that of float32."""
+
+    def __init__(self, request: dict[str, Any], behaviour: str) -> None:
+        import numpy as np
+
+        from bench.reference import Reference
+
+        with np.load(request["data"]) as data:
+            arrays = {name: data[name] for name in data.files}
+        self.behaviour = behaviour
+        self.reference = Reference(request["model"], request["seed"], request["batch_size"], arrays)
+
+    def probe(self, request: dict[str, Any]) -> dict[str, Any]:
+        import numpy as np
+
+        facts, arrays = self.reference.answer(request["probe"])
+        facts.pop("weights", None)
+        facts.pop("saturated_loss_clipped", None)
+        if request["probe"] == "identity":
+            facts |= {"config": "{}", "jit_compile": False, "settings": {}}
+        answered = {
+            name: array.astype(np.float32)
+            for name, array in arrays.items()
+            if "_clipped" not in name and name != "logits"
+        }
+        if request["probe"] == "gradients" and self.behaviour == "other_gradient":
+            answered["gradient0"] *= 1.001
+        np.savez(request["arrays"], **answered)  # type: ignore[arg-type]
+        return facts
+
+
+STATE = {"weights_sha256": "e" * 64, "optimizer_sha256": "f" * 64, "loss": 0.5}
+
+
 def strike(behaviour: str, replies: int) -> None:
     """Do what ends or spoils a conversation; return if the behaviour is of another kind."""
     match behaviour:
@@ -198,6 +233,22 @@ def main() -> None:
                 signal.pause()
             reply("result", SLOTS[request["call"]](request["arguments"]))
             continue
+        match request["call"]:
+            case "open_probes":
+                probes = FakeProbes(request["arguments"], behaviour)
+                reply("result", {})
+                continue
+            case "probe":
+                strike(behaviour, replies)
+                reply("result", probes.probe(request["arguments"]))
+                continue
+            case "save":
+                reply("result", STATE)
+                continue
+            case "load":
+                restored = STATE | {"optimizer_error": None}
+                reply("result", {"model": restored, "weights": restored})
+                continue
         strike(behaviour, replies)
         if behaviour == "raises":
             reply("error", {"type": "ValueError", "message": "bad", "traceback": "line 7"})

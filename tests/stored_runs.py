@@ -119,6 +119,7 @@ def run_plan(cells: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         "dataset_note": "",
         "cells": cells,
         "speed": None,
+        "parity": None,
     } | changes
 
 

@@ -18,6 +18,7 @@ BOTTOM = {
     "bench.options",
     "bench.order",
     "bench.plan",
+    "bench.questions",
     "bench.schedule",
     "bench.steal",
     "bench.storage",
@@ -28,6 +29,7 @@ BOTTOM = {
 WORKER = {
     "bench.allocator",
     "bench.flops",
+    "bench.probes",
     "bench.slots",
     "bench.loops.jax",
     "bench.loops.tensorflow",
@@ -42,8 +44,10 @@ COORDINATOR = {
     "bench.launches",
     "bench.measure",
     "bench.journal",
+    "bench.parity",
     "bench.preflight",
     "bench.progress",
+    "bench.reference",
     "bench.remote",
 }
 FRONT_END = {
@@ -52,6 +56,7 @@ FRONT_END = {
     "bench.run",
     "bench.selfcheck",
     "bench.test_accuracy",
+    "bench.test_parity",
     "bench.test_speed",
 }
 STDLIB_ALONE = {

@@ -68,3 +68,29 @@ def test_hash_sees_values_types_shapes_and_order() -> None:
 def test_hash_does_not_see_the_memory_layout() -> None:
     a: NDArray[Any] = np.arange(6.0).reshape(2, 3)
     assert order.arrays_sha256([a]) == order.arrays_sha256([np.asfortranarray(a)])
+
+
+def test_a_nudge_is_one_unit_in_the_last_place_and_drawn_anew_each_time() -> None:
+    weights = [np.linspace(-1, 1, 1000, dtype=np.float32), np.zeros(3, np.float32)]
+    nudged = order.nudged(weights, 0, 5)
+    for before, after in zip(weights, nudged, strict=True):
+        assert after.dtype == np.float32
+        up, down = (np.nextafter(before, np.float32(end)) for end in (np.inf, -np.inf))
+        assert ((after == up) | (after == down)).all()
+    moved_up = (nudged[0] > weights[0]).mean()
+    assert 0.4 < moved_up < 0.6
+    for neighbour, step in ((1, 5), (0, 10)):
+        other = order.nudged(weights, neighbour, step)[0]
+        assert 0.4 < (other == nudged[0]).mean() < 0.6
+    assert np.array_equal(order.nudged(weights, 0, 5)[0], nudged[0])
+
+
+def test_probe_weights_are_initial_ones_with_biases_that_show() -> None:
+    kernels = [(5, 5, 1, 16)], [(200, 10)]
+    shapes = [[*kernels[0], (16,)], [], [*kernels[1], (10,)]]
+    drawn = order.probe_weights(3, shapes)
+    assert [weight.shape for weight in drawn] == [(5, 5, 1, 16), (16,), (200, 10), (10,)]
+    assert np.array_equal(drawn[0], order.initial_weights(3, 0, shapes[0])[0])
+    assert np.array_equal(drawn[2], order.initial_weights(3, 2, shapes[2])[0])
+    assert all((np.abs(bias) > 0).all() and np.abs(bias).max() <= 0.1 for bias in drawn[1::2])
+    assert all(weight.dtype == np.float32 for weight in drawn)

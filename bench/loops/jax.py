@@ -1,9 +1,13 @@
 """JAX below Keras."""
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 
 def device() -> str:
@@ -19,6 +23,11 @@ def settings() -> dict[str, Any]:
         "matmul_precision": jax.config.jax_default_matmul_precision,
         "x64": jax.config.jax_enable_x64,
     }
+
+
+def be_exact() -> None:
+    """Switch off what trades digits for speed: TF32, which GPUs multiply with."""
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def wait() -> None:
@@ -41,3 +50,25 @@ def _count(event: str, *_: Any, **__: Any) -> None:
 
 
 jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def gradients(
+    model: keras.Model,
+    starts: Sequence[list[NDArray[np.float32]]],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
+    """Loss of a batch and its gradient at each of these weights, compiled as Keras's own step."""
+    rest, metrics, optimizer = (
+        [variable.value for variable in each]
+        for each in (
+            model.non_trainable_variables,
+            model.metrics_variables,
+            model.optimizer.variables,
+        )
+    )
+    loss_of = partial(model.compute_loss_and_updates, training=True, optimizer_variables=optimizer)
+    compute = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
+    for weights in starts:
+        (loss, _), found = compute(list(map(jax.numpy.asarray, weights)), rest, metrics, x, y, None)
+        yield float(loss), [np.asarray(gradient) for gradient in found]

@@ -1,10 +1,13 @@
 """TensorFlow below Keras."""
 
 import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 
 def device() -> str:
@@ -21,6 +24,11 @@ def settings() -> dict[str, Any]:
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
     }
+
+
+def be_exact() -> None:
+    """Switch off what trades digits for speed: TF32, which GPUs multiply with."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def wait() -> None:
@@ -45,3 +53,25 @@ def _traced(outer: Any) -> list[Any]:
         return [outer]
     inner = inspect.getclosurevars(outer).nonlocals.values()
     return [f for f in inner if isinstance(f, tf.types.experimental.PolymorphicFunction)]
+
+
+def gradients(
+    model: keras.Model,
+    starts: Sequence[list[NDArray[np.float32]]],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
+    """Loss of a batch and its gradient at each of these weights, compiled as Keras's own step."""
+
+    @tf.function(jit_compile=model.jit_compile)  # type: ignore[untyped-decorator]
+    def compute(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)
+        weights = [weight.value for weight in model.trainable_weights]
+        return loss, tape.gradient(loss, weights, unconnected_gradients="zero")
+
+    for weights in starts:
+        model.set_weights(weights)
+        loss, found = compute(tf.constant(x), tf.constant(y))
+        yield float(loss), [gradient.numpy() for gradient in found]

@@ -1,9 +1,12 @@
 """PyTorch below Keras."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 def device() -> str:
@@ -24,6 +27,12 @@ def settings() -> dict[str, Any]:
     }
 
 
+def be_exact() -> None:
+    """Switch off what trades digits for speed: TF32, which GPUs multiply with."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def wait() -> None:
     """Return when all that was dispatched has been computed; on the CPU nothing is pending."""
     if torch.cuda.is_initialized():
@@ -39,3 +48,23 @@ def compilations(model: keras.Model) -> int:
     if model.jit_compile:
         raise NotImplementedError("compiled torch models are not counted yet")
     return 0
+
+
+def gradients(
+    model: keras.Model,
+    starts: Sequence[list[NDArray[np.float32]]],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
+    """Loss of a batch and its gradient at each of these weights, as in Keras's own step."""
+    inputs, targets = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
+    for weights in starts:
+        model.set_weights(weights)
+        model.zero_grad()
+        outputs = model(inputs, training=True)
+        loss = model.compute_loss(x=inputs, y=targets, y_pred=outputs, training=True)
+        loss.backward()
+        values = [weight.value for weight in model.trainable_weights]
+        found = [torch.zeros_like(each) if each.grad is None else each.grad for each in values]
+        yield float(loss.detach()), [keras.ops.convert_to_numpy(gradient) for gradient in found]
+    model.zero_grad()

@@ -1,0 +1,258 @@
+"""The parity ladder in the coordinator: workers and the oracle answer, and shards keep it.
+
+Nothing is timed here, so all backends work side by side.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data import Dataset, read_npz
+from bench.environment import machine
+from bench.errors import DataError, WorkerError
+from bench.journal import Journal
+from bench.plan import Plan
+from bench.reference import Reference
+from bench.remote import Worker, failure
+from bench.suites import PORTABILITY
+from bench.workload import Lane, ProbesRequest, Subject
+
+# Of the weights that are probed; a run's other seeds are other draws of its trainings.
+SEED = 0
+
+Payload = dict[str, Any]
+
+
+@dataclass
+class _Climber:
+    """A subject with its backend's worker (None if that did not start) and what it has said."""
+
+    subject: Subject
+    worker: Worker | None
+    payload: Payload
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def call(self, name: str, arguments: Payload) -> Payload | None:
+        """Have the worker do something; None if it has failed, now or before."""
+        if self.worker is None or self.payload["status"] != "ok":
+            return None
+        try:
+            return self.worker.call(name, arguments)
+        except WorkerError as error:
+            self.fail(error)
+            return None
+
+    def fail(self, error: WorkerError) -> None:
+        """Keep how it ended; what it has said before stays."""
+        self.payload |= failure(error)
+        if self.worker is not None:
+            self.worker.kill()
+
+
+def finished(journal: Journal, subjects: Sequence[Subject]) -> dict[Subject, Payload]:
+    """Payloads of the subjects, if all of them have answered in an earlier part of the run.
+
+    Portability asks for all backends at once, so one that is missing has all asked again.
+    """
+    found = {}
+    for subject in subjects:
+        for shard_id in journal.attempts(f"parity-{subject.id}"):
+            payload = journal.read("parity", shard_id)
+            if payload is not None and payload["status"] == "ok":
+                found[subject] = payload
+    return found if len(found) == len(subjects) else {}
+
+
+def climb(
+    plan: Plan,
+    subjects: Sequence[Subject],
+    dataset: Dataset,
+    journal: Journal,
+    tell: Callable[[str], None],
+) -> dict[Subject, Payload]:
+    """Have the oracle and all subjects answer the plan's probes, and store what they say.
+
+    Args:
+        plan: Probes, interpreters and time-outs.
+        subjects: Models under backends.
+        dataset: What is fed.
+        journal: Where the shards go.
+        tell: Takes a line on how far it is.
+
+    Returns:
+        The payload of each subject, whether it went well or not.
+    """
+    if known := finished(journal, subjects):
+        return known
+    payloads: dict[Subject, Payload] = {}
+    with ExitStack() as stack:
+        shared = Path(stack.enter_context(TemporaryDirectory(prefix="bench-parity-")))
+        tell("starting all backends")
+        climbers = _start(plan, subjects, dataset, stack)
+        with ThreadPoolExecutor() as pool:
+            try:
+                by_backend = {climber.subject.backend: climber for climber in climbers}
+                greetings = [pool.submit(_greet, each, climbers) for each in by_backend.values()]
+                data = read_npz(dataset.path)
+                for model in dict.fromkeys(subject.model for subject in subjects):
+                    tell(f"{model}: the oracle in float64")
+                    reference = Reference(model, SEED, plan.batch_size, data)
+                    _store_reference(plan, model, reference, dataset, journal)
+                    folder = shared / model
+                    folder.mkdir()
+                    np.savez(folder / "trained.npz", *reference.trained())
+                    for greeting in greetings:
+                        greeting.result()
+                    tell(f"{model}: {', '.join(by_backend)}")
+                    those = [each for each in climbers if each.subject.model == model]
+                    _climb_one(plan, those, dataset, folder, pool)
+                    for each in those:
+                        shard_id = journal.next_attempt(f"parity-{each.subject.id}")
+                        journal.write("parity", shard_id, each.payload, each.arrays)
+                        payloads[each.subject] = each.payload
+            except BaseException:  # Ctrl-C: nothing may keep the pool waiting
+                for each in climbers:
+                    if each.worker is not None:
+                        each.worker.kill()
+                raise
+    return payloads
+
+
+def _start(
+    plan: Plan, subjects: Sequence[Subject], dataset: Dataset, stack: ExitStack
+) -> list[_Climber]:
+    """Start one worker for each backend, which all of its models share."""
+    workers: dict[str, Worker | WorkerError] = {}
+    climbers = []
+    for subject in subjects:
+        backend = subject.backend
+        if backend not in workers:
+            lane = Lane(backend, plan.device, plan.workers[backend])
+            try:
+                workers[backend] = stack.enter_context(Worker(lane, plan.timeout_seconds))
+            except WorkerError as error:
+                workers[backend] = error
+        payload = {
+            "subject": asdict(subject),
+            **_asked(plan, dataset),
+            "machine": machine(),
+            "status": "ok",
+            "error": None,
+            "log": None,
+            "worker": None,
+            "facts": {},
+            "portability": None,
+        }
+        worker = workers[backend]
+        if isinstance(worker, WorkerError):
+            climbers.append(_Climber(subject, None, payload | failure(worker)))
+        else:
+            climbers.append(_Climber(subject, worker, payload))
+    return climbers
+
+
+def _asked(plan: Plan, dataset: Dataset) -> Payload:
+    """What must be alike in two answers that are compared."""
+    return {
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "batch_size": plan.batch_size,
+        "seed": SEED,
+        "probes": list(plan.probes),
+    }
+
+
+def _greet(one: _Climber, climbers: Sequence[_Climber]) -> None:
+    """Hear who a worker is, for all subjects of its backend."""
+    if one.worker is None:
+        return
+    same = [each for each in climbers if each.worker is one.worker]
+    try:
+        hello = one.worker.greet()
+    except WorkerError as error:
+        for each in same:
+            each.fail(error)
+    else:
+        for each in same:
+            each.payload["worker"] = hello
+
+
+def _store_reference(
+    plan: Plan, model: str, reference: Reference, dataset: Dataset, journal: Journal
+) -> None:
+    payload: Payload = {"model": model, **_asked(plan, dataset), "facts": {}}
+    arrays: dict[str, NDArray[Any]] = {}
+    for probe in _rungs(plan):
+        facts, found = reference.answer(probe)
+        payload["facts"][probe] = facts
+        arrays |= {f"{probe}.{name}": array for name, array in found.items()}
+    journal.write("reference", journal.next_attempt(f"reference-{model}"), payload, arrays)
+
+
+def _climb_one(
+    plan: Plan,
+    climbers: Sequence[_Climber],
+    dataset: Dataset,
+    folder: Path,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """All probes of one model."""
+    request = ProbesRequest(
+        model=climbers[0].subject.model,
+        seed=SEED,
+        batch_size=plan.batch_size,
+        data=str(dataset.path.resolve()),
+        data_sha256=dataset.sha256,
+        trained=str(folder / "trained.npz"),
+    )
+    list(pool.map(lambda each: _ask(each, request, _rungs(plan)), climbers))
+    if PORTABILITY in plan.probes:
+        list(pool.map(lambda each: _save(each, folder), climbers))
+        saved = [each.subject.backend for each in climbers if each.payload["portability"]]
+        list(pool.map(lambda each: _load(each, folder, saved), climbers))
+
+
+def _rungs(plan: Plan) -> list[str]:
+    """Probes that a backend answers alone."""
+    return [probe for probe in plan.probes if probe != PORTABILITY]
+
+
+def _ask(climber: _Climber, request: ProbesRequest, probes: Sequence[str]) -> None:
+    climber.call("open_probes", asdict(request))
+    for probe in probes:
+        if climber.worker is None or climber.payload["status"] != "ok":
+            return
+        path = climber.worker.scratch / f"{probe}.npz"
+        facts = climber.call("probe", {"probe": probe, "arrays": str(path)})
+        if facts is None:
+            return
+        try:
+            arrays = read_npz(path)
+        except DataError as error:
+            climber.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
+            return
+        climber.payload["facts"][probe] = facts
+        climber.arrays |= {f"{probe}.{name}": array for name, array in arrays.items()}
+
+
+def _save(climber: _Climber, folder: Path) -> None:
+    own = folder / climber.subject.backend
+    own.mkdir()
+    saved = climber.call("save", {"folder": str(own)})
+    if saved is not None:
+        climber.payload["portability"] = {"saved": saved, "loaded": {}}
+
+
+def _load(climber: _Climber, folder: Path, backends: Sequence[str]) -> None:
+    """Load what every backend has saved, its own files included."""
+    for backend in backends:
+        loaded = climber.call("load", {"folder": str(folder / backend)})
+        if loaded is not None:
+            climber.payload["portability"]["loaded"][backend] = loaded

@@ -1,0 +1,78 @@
+"""What every backend, and the oracle, is asked on the parity ladder: inputs and constants.
+
+Inputs are pixels as they are stored, 0 to 255: workers and the oracle scale them on their own, and
+hashes of what was fed show whether they did alike.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+RUNGS = ("identity", "forward", "gradients", "update", "trajectory", "predictions")
+"""What is asked; identity answers P0 and P1, the others P2 to P6 in order."""
+
+UNSCALED = "raw33"
+"""Fed without division by 255: large values show what small ones hide."""
+
+LAYERED = ("zeros", "ones", "odd33", UNSCALED)
+"""Inputs of which every layer's output is stored; of the others, logits and probabilities are."""
+
+SGD_RATE = 1.0
+SATURATION = 40.0
+"""Factor on the last layer's weights that drives probabilities beyond 1e-7, where Keras clips."""
+
+CHECKPOINTS = (1, 2, 5, 10, 20, 50, 100, 200)
+"""Steps of the trajectory at which weights are kept. The last step has half a batch."""
+
+NEIGHBOURS = 8
+"""Trainings from weights moved by one unit in the last place: the trajectory's envelope."""
+
+TRAINED_STEPS = 100
+"""Steps that the oracle trains for the weights of which all backends predict the test set."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Pixels, shape (examples, rows, columns, channels), and classes.
+
+    Attributes:
+        images: By name; `train` is the batch of P3 and P4, the others are for P2.
+        labels: Of those that are trained on: `train`.
+        path: Images and classes of the trajectory's steps, in order.
+        test: The whole test set.
+    """
+
+    images: Mapping[str, Pixels]
+    labels: Mapping[str, Pixels]
+    path: tuple[Pixels, Pixels]
+    test: Pixels
+
+
+def inputs(data: Mapping[str, Pixels], batch_size: int) -> Inputs:
+    """What is fed, from a dataset; where that is smaller, its examples come again."""
+    train, labels, test = data["x_train"], data["y_train"], data["x_test"]
+    one = test[:1]
+    path = np.arange(path_examples(batch_size)) % len(train)
+    return Inputs(
+        images={
+            "train": train[:batch_size],
+            "test512": test[:512],
+            "zeros": np.zeros_like(one),
+            "ones": np.full_like(one, 255),
+            "one": one,
+            "odd33": test[:33],
+            UNSCALED: test[:33],
+        },
+        labels={"train": labels[:batch_size]},
+        path=(train[path], labels[path]),
+        test=test,
+    )
+
+
+def path_examples(batch_size: int) -> int:
+    """How many examples the trajectory takes: its last step has half a batch."""
+    return CHECKPOINTS[-1] * batch_size - batch_size // 2

@@ -1,0 +1,94 @@
+"""What a backend and the oracle have answered, what is found by comparing, and how bad that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+UNIT_ROUNDOFF = 2.0**-24
+"""Relative error of the best float32 answer: the rounding floor that errors are told in."""
+
+TOLERANCES = {
+    "P2 output": (5e-6, 5e-5),
+    "P3 loss": (1e-6, 1e-5),
+    "P3 gradient": (1e-5, 1e-4),
+    "P4 sgd": (1e-5, 1e-4),
+    "P4 adam": (1e-4, 1e-3),
+    "P5 distance": (5.0, 10.0),
+    "P6 output": (5e-6, 5e-5),
+    "P8 loss": (1e-6, 1e-5),
+    # Files without their optimizer are still files: whoever needs it is warned.
+    "unreadable": (0.0, np.inf),
+    "exact": (0.0, 0.0),
+}
+"""Warn and fail above these; docs/parity.md says how they were calibrated."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered: facts by probe, and arrays by `<probe>.<name>`."""
+
+    facts: Mapping[str, Mapping[str, Any]]
+    arrays: Mapping[str, NDArray[Any]]
+
+    def numbered(self, name: str) -> list[Array]:
+        """Arrays `<name>0`, `<name>1` ... in float64."""
+        found: list[Array] = []
+        while (key := f"{name}{len(found)}") in self.arrays:
+            found.append(self.arrays[key].astype(np.float64))
+        return found
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity of one rung.
+
+    Attributes:
+        rung: `P0` to `P8`.
+        quantity: What was compared.
+        value: How far it is off; `docs/parity.md` says in what.
+        tolerance: Key of `TOLERANCES`.
+        floor: The value that rounding alone would give; NaN where there is none.
+    """
+
+    rung: str
+    quantity: str
+    value: float
+    tolerance: str
+    floor: float = field(default=float("nan"))
+
+    @property
+    def warn(self) -> float:
+        """Above this it is a warning."""
+        return TOLERANCES[self.tolerance][0]
+
+    @property
+    def fail(self) -> float:
+        """Above this it is a failure."""
+        return TOLERANCES[self.tolerance][1]
+
+    @property
+    def status(self) -> str:
+        """`pass`, `warn` or `fail`; a value that is no number fails."""
+        if self.value <= self.warn:
+            return "pass"
+        return "warn" if self.value <= self.fail else "fail"
+
+
+def count_of(rung: str, quantity: str, differences: float) -> Finding:
+    """A finding that is a number of differences, of which none is allowed."""
+    return Finding(rung, quantity, float(differences), "exact")
+
+
+def norm(array: Array) -> float:
+    """Euclidean norm of all elements."""
+    return float(np.linalg.norm(array))
+
+
+def or_infinite(value: float) -> float:
+    """The value; infinity for what is no number, so that it is worse than all else."""
+    return float(value) if np.isfinite(value) else np.inf

@@ -1,0 +1,299 @@
+"""The parity table: every rung of every subject that was planned, against the oracle."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from reports import outcome, rungs, trajectories
+from reports.findings import Answers, Finding, count_of
+from reports.parity_schema import Asked
+from reports.schema import Subject
+from reports.shards import ParityShard, ReferenceShard, Shards
+
+COLUMNS = {
+    "model": "str",
+    "backend": "str",
+    "device": "str",
+    "rung": "str",
+    "quantity": "str",
+    "value": "float64",
+    "warn": "float64",
+    "fail": "float64",
+    "status": "str",
+    "floors": "float64",
+}
+HORIZON_COLUMNS = {
+    "model": "str",
+    "backend": "str",
+    "other": "str",
+    "horizon": "Int64",
+    "steps": "Int64",
+    "distance": "float64",
+    "clipped_since": "Int64",
+}
+SUBJECT = ["model", "backend", "device"]
+CERTIFYING = ("P0", "P1", "P2", "P3", "P4", "P5", "P6")
+"""Rungs that two backends must both have passed before a ratio of their speeds is certified."""
+
+Row = dict[str, object]
+
+
+def table(shards: Shards, pairs: pd.DataFrame) -> pd.DataFrame:
+    """One row per quantity of each rung that each planned subject was asked.
+
+    Args:
+        shards: What was read.
+        pairs: `reports.outcome.pairs_table` of them, for P7.
+
+    Returns:
+        `COLUMNS`. `value` is how far the subject is off, `floors` the same in multiples of what
+        rounding alone would give (NaN where nothing is rounded). `status` is `pass`, `warn` or
+        `fail`. A subject that did not answer fails P0 with a quantity that says why.
+    """
+    rows = [
+        row
+        for run, plan in shards.plans.items()
+        if plan.parity is not None
+        for model in dict.fromkeys(subject.model for subject in plan.parity.subjects)
+        for row in _rows(
+            shards, run, [each for each in plan.parity.subjects if each.model == model]
+        )
+    ]
+    rows += _outcomes(pairs)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values([*SUBJECT, "rung"], kind="stable", ignore_index=True)
+
+
+def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
+    """One row per subject: the worst status of each rung, and the first finding that is not fine.
+
+    Returns:
+        model, backend, device, a column for each rung that was asked (`pass`, `warn`, `fail`, or
+        empty where this subject was not), first (rung and quantity, or empty).
+    """
+    order = ["pass", "warn", "fail"]
+    worst = parity_table.assign(grade=parity_table["status"].map(order.index)).pivot_table(
+        index=SUBJECT, columns="rung", values="grade", aggfunc="max"
+    )
+    words = worst.map(lambda grade: "" if np.isnan(grade) else order[int(grade)])
+    odd = parity_table[parity_table["status"] != "pass"]
+    first = (odd["rung"] + " " + odd["quantity"]).groupby([odd[name] for name in SUBJECT]).first()
+    words["first"] = first.reindex(words.index).fillna("")
+    return words.reset_index().rename_axis(columns=None)
+
+
+def certified(parity_table: pd.DataFrame, model: str, backends: Sequence[str], device: str) -> str:
+    """Whether two backends give the same answers, as far as they were asked.
+
+    Returns:
+        `yes` if both passed all of `CERTIFYING` (a warning is no failure), `no` if one failed,
+        `partly` if what was asked went well but not all of them were, `unchecked` if one was asked
+        nothing.
+    """
+    asked = parity_table[
+        (parity_table["model"] == model)
+        & (parity_table["device"] == device)
+        & parity_table["rung"].isin(CERTIFYING)
+    ]
+    answers = []
+    for backend in backends:
+        own = asked[asked["backend"] == backend]
+        if own.empty:
+            return "unchecked"
+        if (own["status"] == "fail").any():
+            return "no"
+        answers.append(set(own["rung"]) == set(CERTIFYING))
+    return "yes" if all(answers) else "partly"
+
+
+def horizons(shards: Shards) -> pd.DataFrame:
+    """One row per model and pair of backends that both trained along P5.
+
+    Returns:
+        model, backend, other, horizon (the first checkpoint at which the two are farther apart
+        than `findings.TOLERANCES` allows; NA if they never are), steps (looked at), distance
+        (there, or the largest, in widths of the envelope), clipped_since (where only one of the
+        two clips probabilities: the first step in which that matters; else NA).
+    """
+    rows = []
+    for reference, group in _groups(shards):
+        for one, other in itertools.combinations(group, 2):
+            if not all("trajectory" in _answers(each).facts for each in (one, other)):
+                continue
+            true = _answers(reference)
+            names = rungs.weight_names(true)
+            definitions = {
+                rungs.saturated_definition(_answers(each), true) for each in (one, other)
+            }
+            parting = trajectories.part(_answers(one), _answers(other), names)
+            rows.append(
+                {
+                    "model": one.payload.subject.model,
+                    "backend": one.payload.subject.backend,
+                    "other": other.payload.subject.backend,
+                    "horizon": parting.horizon,
+                    "steps": trajectories.checkpoints(true)[-1],
+                    "distance": parting.value,
+                    "clipped_since": true.facts["trajectory"]["clipped_since"]
+                    if len(definitions) > 1
+                    else None,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(HORIZON_COLUMNS)).astype(HORIZON_COLUMNS)
+
+
+def saturated_losses(shards: Shards) -> pd.DataFrame:
+    """One row per subject: its loss where outputs are saturated, beside both definitions'.
+
+    Returns:
+        model, backend, loss, from_logits, from_clipped_probabilities (the oracle's).
+    """
+    rows = []
+    for reference, group in _groups(shards):
+        exact = reference.payload.facts.gradients
+        for shard in group:
+            own = shard.payload.facts.gradients
+            if own is not None and exact is not None:
+                rows.append(
+                    {
+                        "model": shard.payload.subject.model,
+                        "backend": shard.payload.subject.backend,
+                        "loss": own.saturated_loss,
+                        "from_logits": exact.saturated_loss,
+                        "from_clipped_probabilities": exact.saturated_loss_clipped,
+                    }
+                )
+    columns = ["model", "backend", "loss", "from_logits", "from_clipped_probabilities"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]:
+    """The oracle's answers on each model of each run, and the subjects that went well."""
+    for reference in shards.references:
+        yield (
+            reference,
+            [
+                shard
+                for shard in shards.parity
+                if shard.run_id == reference.run_id
+                and shard.payload.subject.model == reference.payload.model
+                and shard.payload.status == "ok"
+            ],
+        )
+
+
+def _rows(shards: Shards, run: str, subjects: Sequence[Subject]) -> Iterator[Row]:
+    """All findings on the subjects of one model in one run."""
+    found = {shard.payload.subject: shard for shard in shards.parity if shard.run_id == run}
+    references = {shard.payload.model: shard for shard in shards.references if shard.run_id == run}
+    present = [found[subject] for subject in subjects if subject in found]
+    for subject in subjects:
+        shard, reference = found.get(subject), references.get(subject.model)
+        if shard is None or shard.payload.status != "ok":
+            status = shard.payload.status if shard else "missing"
+            yield _row(subject, count_of("P0", f"answers: {status}", 1))
+        elif reference is None:
+            yield _row(subject, count_of("P0", "answers of the oracle: missing", 1))
+        else:
+            for finding in _judge(shard, reference, present):
+                yield _row(subject, finding)
+
+
+def _judge(
+    shard: ParityShard, reference: ReferenceShard, all_shards: Sequence[ParityShard]
+) -> list[Finding]:
+    findings = [
+        _like_most(what, shard, all_shards, fact)
+        for what, fact in (("Keras version", _keras_version), ("model configuration", _config))
+    ]
+    asked = all(
+        getattr(shard.payload, name) == getattr(reference.payload, name)
+        for name in Asked.__struct_fields__
+    )
+    findings.append(count_of("P0", "questions", not asked))
+    findings += rungs.judge(_answers(shard), _answers(reference))
+    for source in all_shards:
+        own, theirs = shard.payload.portability, source.payload.portability
+        backend = source.payload.subject.backend
+        if own is not None and theirs is not None and backend in own.loaded:
+            loaded = msgspec.to_builtins(own.loaded[backend])
+            findings += rungs.portability(msgspec.to_builtins(theirs.saved), backend, loaded)
+    return sorted(findings, key=lambda finding: finding.rung)
+
+
+def _like_most(
+    what: str,
+    shard: ParityShard,
+    all_shards: Sequence[ParityShard],
+    fact: Callable[[ParityShard], str | None],
+) -> Finding:
+    """P0: one that differs from most is the odd one; of two, both are."""
+    counts = Counter(fact(each) for each in all_shards)
+    odd = counts[fact(shard)] <= len(all_shards) / 2 and len(all_shards) > 1
+    return count_of("P0", what, odd)
+
+
+def _keras_version(shard: ParityShard) -> str | None:
+    return shard.payload.worker.versions["keras"] if shard.payload.worker else None
+
+
+def _config(shard: ParityShard) -> str | None:
+    identity = shard.payload.facts.identity
+    return identity.config if identity else None
+
+
+def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
+    """P7: a difference of mean errors that may be beyond the margin warns, one that is fails."""
+    margin = outcome.MARGIN_POINTS
+    for pair in pairs.to_dict("records"):
+        for backend, other in (("backend", "baseline"), ("baseline", "backend")):
+            subject = {name: pair[name] for name in ("model", "device")} | {
+                "backend": pair[backend]
+            }
+            beyond = pair["low"] > margin or pair["high"] < -margin
+            yield subject | {
+                "rung": "P7",
+                "quantity": f"mean error against {pair[other]}, points",
+                "value": max(abs(pair["low"]), abs(pair["high"])),
+                "warn": margin,
+                "fail": np.nan,
+                "status": "fail" if beyond else "pass" if pair["equivalent"] else "warn",
+                "floors": np.nan,
+            }
+            yield subject | {
+                "rung": "P7",
+                "quantity": f"seeds that McNemar tells from {pair[other]}",
+                "value": pair["mcnemar_rejections"],
+                "warn": 0.0,
+                "fail": np.nan,
+                "status": "warn" if pair["mcnemar_rejections"] else "pass",
+                "floors": np.nan,
+            }
+
+
+def _answers(shard: ParityShard | ReferenceShard) -> Answers:
+    facts = {
+        probe: told
+        for probe, told in msgspec.to_builtins(shard.payload.facts).items()
+        if told is not None
+    }
+    return Answers(facts, shard.arrays)
+
+
+def _row(subject: Subject, finding: Finding) -> Row:
+    return {
+        "model": subject.model,
+        "backend": subject.backend,
+        "device": subject.device,
+        "rung": finding.rung,
+        "quantity": finding.quantity,
+        "value": finding.value,
+        "warn": finding.warn,
+        "fail": finding.fail,
+        "status": finding.status,
+        "floors": finding.value / finding.floor,
+    }

@@ -1,0 +1,132 @@
+"""What stands in the shards of the parity ladder, field by field."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from reports.schema import Count, Id, Machine, Positive, Record, Sha256, Subject, Text, WorkerInfo
+
+Names = list[Annotated[str, Meta(max_length=100)]]
+Loss = float | None
+"""None where it was no finite number."""
+
+
+class Identity(Record, frozen=True):
+    """What the model is and is fed, in hashes; `weights` are names, which only the oracle gives.
+
+    `config` is Keras's own JSON of the model, `settings` what changes rounding: TF32 is off.
+    """
+
+    layers: Names
+    parameters: Count
+    fed_sha256: dict[Id, Sha256]
+    config: Text | None = None
+    jit_compile: bool | None = None
+    settings: dict[Id, Any] | None = None
+    weights: Names | None = None
+
+
+class Losses(Record, frozen=True):
+    """Of one batch; where outputs are saturated, the oracle has both of Keras's definitions."""
+
+    loss: Loss
+    saturated_loss: Loss
+    saturated_loss_clipped: Loss = None
+
+
+class UpdateSteps(Record, frozen=True):
+    """Steps as the optimizers counted them."""
+
+    sgd: Count
+    adam: Count
+
+
+class Update(Record, frozen=True):
+    """One step of two optimizers."""
+
+    steps: UpdateSteps
+
+
+class Trajectory(Record, frozen=True):
+    """Steps as the optimizer counted them; of the oracle, the first that clipping changed."""
+
+    steps: Count
+    clipped_since: Count | None = None
+
+
+class Nothing(Record, frozen=True):
+    """A probe whose answers are all arrays."""
+
+
+class Facts(Record, frozen=True, omit_defaults=True):
+    """By probe; None where it was not asked, or not answered any more."""
+
+    identity: Identity | None = None
+    forward: Nothing | None = None
+    gradients: Losses | None = None
+    update: Update | None = None
+    trajectory: Trajectory | None = None
+    predictions: Nothing | None = None
+
+
+class State(Record, frozen=True):
+    """Values of a model and its optimizer, and the mean loss of its next two steps."""
+
+    weights_sha256: Sha256
+    optimizer_sha256: Sha256
+    loss: Loss
+
+
+class Restored(Record, frozen=True):
+    """The same after loading; where the optimizer could not be read, why, and the weights alone."""
+
+    weights_sha256: Sha256
+    optimizer_sha256: Sha256 | None
+    loss: Loss
+    optimizer_error: Text | None
+
+
+class Loaded(Record, frozen=True):
+    """What came of one backend's files: of the whole model, and of the weights alone."""
+
+    model: Restored
+    weights: Restored
+
+
+class Portability(Record, frozen=True):
+    """What a backend saved, and what it loaded of each backend's."""
+
+    saved: State
+    loaded: dict[Id, Loaded]
+
+
+class Asked(Record, frozen=True):
+    """What must be alike in two answers before they are compared."""
+
+    dataset: Id
+    dataset_sha256: Sha256
+    batch_size: Positive
+    seed: Count
+    probes: list[Id]
+
+
+class Parity(Asked, frozen=True):
+    """One subject's answers, or how its worker ended."""
+
+    subject: Subject
+    machine: Machine
+    status: Id
+    error: Text | None
+    log: Text | None
+    worker: WorkerInfo | None
+    facts: Facts
+    portability: Portability | None
+    arrays_sha256: Sha256
+
+
+class Reference(Asked, frozen=True):
+    """The oracle's answers."""
+
+    model: Id
+    facts: Facts
+    arrays_sha256: Sha256

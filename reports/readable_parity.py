@@ -1,0 +1,133 @@
+"""The tables of parity as a person reads them, all of text: for Markdown and the terminal alike."""
+
+import re
+
+import pandas as pd
+
+from reports import wording
+
+
+def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.parity.summary`, with the worst error of each subject in rounding floors."""
+    floors = parity_table.groupby(["model", "backend", "device"])["floors"].max()
+    keys = pd.MultiIndex.from_frame(comparison_ladder[["model", "backend", "device"]])
+    rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
+    return pd.DataFrame(
+        {
+            "model": comparison_ladder["model"],
+            "backend": wording.backends(comparison_ladder),
+            **{rung: comparison_ladder[rung].replace("", "-") for rung in rungs},
+            "worst, floors": wording.numbers(floors.reindex(keys).reset_index(drop=True), 0),
+            "first finding": comparison_ladder["first"].replace("", "-"),
+        }
+    )
+
+
+def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
+    """`reports.parity.summary` in few columns: which rungs passed, warned and failed."""
+    rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
+    columns = {"model": comparison_ladder["model"], "backend": wording.backends(comparison_ladder)}
+    for header, status in (("passed", "pass"), ("warned", "warn"), ("failed", "fail")):
+        columns[header] = pd.Series(
+            [
+                " ".join(rung for rung in rungs if row[rung] == status) or "-"
+                for row in comparison_ladder.to_dict("records")
+            ],
+            dtype="str",
+        )
+    return pd.DataFrame(columns)
+
+
+def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
+    """The worst quantity of each rung and subject that has a size."""
+    sized = parity_table[~parity_table["rung"].isin(["P0", "P1", "P7"])]
+    worst = sized.loc[sized.groupby(["model", "backend", "device", "rung"])["value"].idxmax()]
+    return pd.DataFrame(
+        {
+            "model": worst["model"],
+            "backend": wording.backends(worst),
+            "rung": worst["rung"],
+            "worst quantity": worst["quantity"],
+            "value": worst["value"].map("{:.2g}".format),
+            "warn": worst["warn"].map("{:.2g}".format),
+            "fail": worst["fail"].map("{:.2g}".format),
+            "floors": wording.numbers(worst["floors"], 1),
+            "status": worst["status"],
+        }
+    )
+
+
+def errors(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.outcome.errors_table`, in percent."""
+    inside = table["published_inside"].map({True: "inside", False: "outside"})
+    return pd.DataFrame(
+        {
+            "model": wording.models(table),
+            "backend": wording.backends(table),
+            "seeds": wording.numbers(table["seeds"], 0),
+            "mean error %": wording.numbers(table["mean"], 3),
+            "sd": wording.numbers(table["sd"], 3),
+            "one more run, 95 %": wording.span(table, "predicted_low", "predicted_high", 2),
+            "published": wording.numbers(table["published"], 2),
+            "which is": inside.astype("str").where(inside.notna(), "-"),
+            "between seeds, % differ": wording.numbers(table["seed_disagreement_percent"], 2),
+        }
+    )
+
+
+def agreement(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.outcome.pairs_table`, in points of error."""
+    return pd.DataFrame(
+        {
+            "model": wording.models(table),
+            "pair": table["backend"] + " / " + table["baseline"],
+            "seeds": wording.numbers(table["seeds"], 0),
+            "difference": wording.numbers(table["difference"], 3),
+            "90 % interval": wording.span(table, "low", "high", 3),
+            "equivalent": table["equivalent"].map({True: "proven", False: "not proven"}),
+            "p": wording.numbers(table["equivalence_p"], 4),
+            "McNemar, smallest p": wording.numbers(table["mcnemar_smallest_p"], 3),
+            "% differ": wording.numbers(table["disagreement_percent"], 2),
+        }
+    )
+
+
+def conclusion_lines(table: pd.DataFrame) -> list[str]:
+    """`reports.outcome.models_table`, a line each."""
+    return [
+        f"{row['model']} against {row['baseline']}, {row['backend']}: {row['difference']:+.3f} "
+        f"points of error [{row['low']:+.3f}, {row['high']:+.3f}] over {row['seeds']} paired "
+        f"seeds: {row['verdict']}."
+        for row in table.to_dict("records")
+    ]
+
+
+def parity_lines(horizons: pd.DataFrame, saturated: pd.DataFrame) -> list[str]:
+    """When trainings part, and what saturated outputs cost under each backend."""
+    lines = []
+    for row in horizons.to_dict("records"):
+        when = (
+            f"part at step {row['horizon']}"
+            if pd.notna(row["horizon"])
+            else f"do not part in {row['steps']} steps"
+        )
+        why = (
+            f"; from step {row['clipped_since']} on an example is so wrong that only one of the "
+            "two clips its probability"
+            if pd.notna(row["clipped_since"])
+            else ""
+        )
+        lines.append(
+            f"{row['model']}: {row['backend']} and {row['other']} {when} "
+            f"({row['distance']:.2g} envelopes apart{why})."
+        )
+    for model, group in saturated.groupby("model", sort=False):
+        losses = wording.numbers(group["loss"], 4).replace("-", "no number")
+        told = ", ".join(group["backend"] + " " + losses)
+        first = group.iloc[0]
+        lines.append(
+            f"{model}, loss where probabilities are saturated: {told}; from logits it is "
+            f"{first['from_logits']:.4f}, from probabilities that Keras has clipped "
+            f"{first['from_clipped_probabilities']:.4f}."
+        )
+    return lines

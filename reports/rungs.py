@@ -1,0 +1,246 @@
+"""The rungs of the parity ladder: one backend's answers against the oracle's. NumPy alone.
+
+Each rung asks for less than the one before and can go wrong in fewer ways once that has passed, so
+the first that fails says where to look.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, count_of, norm, or_infinite
+from reports.trajectories import part
+
+ORACLE_ALONE = ("predictions.logits",)
+FIRST_RUNG = {
+    "identity": "P1",
+    "forward": "P2",
+    "gradients": "P3",
+    "update": "P4",
+    "trajectory": "P5",
+    "predictions": "P6",
+}
+"""The rung that a probe's arrays belong to."""
+
+MARGIN = 10.0
+"""Two backends may answer differently only where the oracle's margin is below so many errors."""
+
+GRADIENT_SHARE = 1e-3
+"""Adam's first step is the gradient's sign; below this share of the largest, that is rounding."""
+
+
+def judge(answers: Answers, reference: Answers) -> list[Finding]:
+    """All findings on one subject, in the order of the ladder.
+
+    A probe whose answers are fewer than the oracle's, or of other shapes, is one finding.
+    """
+    findings: list[Finding] = []
+    for probe, rung in RUNGS.items():
+        if probe not in answers.facts or probe not in reference.facts:
+            continue
+        if odd := _misshapen(probe, answers, reference):
+            quantity = f"{odd} is missing or has another shape"
+            findings.append(count_of(FIRST_RUNG[probe], quantity, 1))
+        else:
+            findings += rung(answers, reference)
+    return findings
+
+
+def _misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
+    """The first array of a probe that is not as the oracle's."""
+    for name, array in reference.arrays.items():
+        if not name.startswith(f"{probe}.") or "_clipped" in name or name in ORACLE_ALONE:
+            continue
+        if name not in answers.arrays or answers.arrays[name].shape != array.shape:
+            return name
+    return None
+
+
+def identity(answers: Answers, reference: Answers) -> Iterator[Finding]:
+    """P0: the same model, fed the same; P1: the weights as they were drawn, to the last bit."""
+    own, true = answers.facts["identity"], reference.facts["identity"]
+    for name in ("layers", "parameters"):
+        yield count_of("P0", name, own[name] != true[name])
+    fed = [name for name, told in true["fed_sha256"].items() if own["fed_sha256"].get(name) != told]
+    yield count_of("P0", _listed("what is fed", fed), len(fed))
+    done = {probe: facts["steps"] for probe, facts in answers.facts.items() if "steps" in facts}
+    planned = {probe: reference.facts[probe]["steps"] for probe in done}
+    yield count_of("P0", "steps", planned != done)
+    drawn, read = reference.numbered("identity.weight"), answers.numbered("identity.weight")
+    alike = len(drawn) == len(read) and all(map(np.array_equal, drawn, read))
+    yield count_of("P1", "weights", not alike)
+
+
+def forward(answers: Answers, reference: Answers) -> Iterator[Finding]:
+    """P2: outputs, the largest error over the largest value; each layer's worst input speaks."""
+    names = {name.split(".")[1] for name in reference.arrays if name.startswith("forward.")}
+    for number, layer in enumerate(reference.facts["identity"]["layers"][:-1]):
+        keys = [f"forward.{name}.layer{number}" for name in sorted(names)]
+        worst = max(_largest(answers, reference, key) for key in keys if key in reference.arrays)
+        yield Finding("P2", layer, worst, "P2 output", UNIT_ROUNDOFF)
+    worst = max(_largest(answers, reference, f"forward.{name}.logits") for name in names)
+    yield Finding("P2", "logits", worst, "P2 output", UNIT_ROUNDOFF)
+    worst = max(_of_probabilities(answers, reference, f"forward.{name}") for name in names)
+    yield Finding("P2", "probabilities", worst, "P2 output", UNIT_ROUNDOFF)
+    wrong = sum(
+        differing_answers(answers, reference, f"forward.{name}.logits")[1] for name in names
+    )
+    yield count_of("P2", "answers beyond the margin", wrong)
+
+
+def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
+    """P3: loss and gradient; where outputs are saturated, by either of Keras's two definitions."""
+    own, true = answers.facts["gradients"], reference.facts["gradients"]
+    yield Finding("P3", "loss", _relative(own["loss"], true["loss"]), "P3 loss", UNIT_ROUNDOFF)
+    found, exact = (each.numbered("gradients.gradient") for each in (answers, reference))
+    for name, value in zip(weight_names(reference), _norms(found, exact), strict=True):
+        yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
+    definition = saturated_definition(answers, reference)
+    loss = _relative(own["saturated_loss"], true[f"saturated_loss{definition}"])
+    yield Finding("P3", f"saturated loss{_words(definition)}", loss, "P3 loss", UNIT_ROUNDOFF)
+    found = answers.numbered("gradients.saturated_gradient")
+    exact = reference.numbered(f"gradients.saturated_gradient{definition}")
+    whole = [np.concatenate([np.ravel(each) for each in arrays]) for arrays in (found, exact)]
+    (value,) = _norms(whole[:1], whole[1:])
+    yield Finding(
+        "P3", f"saturated gradient{_words(definition)}", value, "P3 gradient", UNIT_ROUNDOFF
+    )
+
+
+def update(answers: Answers, reference: Answers) -> Iterator[Finding]:
+    """P4: what one step changes, of SGD by norm, of Adam in learning rates where it is defined."""
+    names, drawn = weight_names(reference), reference.numbered("identity.weight")
+    moves = [
+        [after - before for after, before in zip(each.numbered("update.sgd"), drawn, strict=False)]
+        for each in (answers, reference)
+    ]
+    floors = [UNIT_ROUNDOFF * norm(w) / norm(move) for w, move in zip(drawn, moves[1], strict=True)]
+    for name, value, floor in zip(names, _norms(*moves), floors, strict=True):
+        yield Finding("P4", f"SGD on {name}", value, "P4 sgd", floor)
+    gradient = reference.numbered("gradients.gradient")
+    found, exact = (each.numbered("update.adam") for each in (answers, reference))
+    for number, name in enumerate(names):
+        size = np.abs(gradient[number])
+        clear = size > GRADIENT_SHARE * size.max()
+        rate = np.abs(exact[number] - drawn[number]).max()
+        floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate
+        value = np.inf
+        if len(found) == len(exact) and found[number].shape == exact[number].shape:
+            value = float(np.abs(found[number] - exact[number])[clear].max() / rate)
+        yield Finding("P4", f"Adam on {name}", value, "P4 adam", floor)
+
+
+def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
+    """P5: the distance from the oracle's training by the same definition of the loss.
+
+    It is in widths of the backend's own envelope.
+    """
+    definition = saturated_definition(answers, reference)
+    parting = part(answers, reference, weight_names(reference), definition)
+    quantity = f"distance from the oracle{_words(definition)}{parting.where}"
+    yield Finding("P5", quantity, parting.value, "P5 distance")
+
+
+def predictions(answers: Answers, reference: Answers) -> Iterator[Finding]:
+    """P6: the same answers to the test set, but where the oracle itself is undecided."""
+    key = "predictions.probabilities"
+    error = _of_probabilities(answers, reference, "predictions")
+    yield Finding("P6", "probabilities", error, "P6 output", UNIT_ROUNDOFF)
+    differing, wrong = differing_answers(answers, reference, key)
+    yield count_of("P6", f"answers beyond the margin ({differing:.0f} differ)", wrong)
+
+
+RUNGS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
+    "identity": identity,
+    "forward": forward,
+    "gradients": gradients,
+    "update": update,
+    "trajectory": trajectory,
+    "predictions": predictions,
+}
+
+
+def portability(saved: Mapping[str, Any], source: str, loaded: Mapping[str, Any]) -> list[Finding]:
+    """P8: what one backend saved (`source`) and another loaded, in both of Keras's formats."""
+    findings = []
+    for form, state in loaded.items():
+        file = f"{source}'s {form} file"
+        for what in ("weights", "optimizer"):
+            if what == "optimizer" and state["optimizer_error"] is not None:
+                quantity = f"optimizer in {file}, which Keras cannot read here"
+                findings.append(Finding("P8", quantity, 1, "unreadable"))
+                continue
+            differ = state[f"{what}_sha256"] != saved[f"{what}_sha256"]
+            findings.append(count_of("P8", f"{what} in {file}", differ))
+        if state["optimizer_error"] is None:
+            loss = _relative(state["loss"], saved["loss"])
+            quantity = f"loss after {file}"
+            findings.append(Finding("P8", quantity, loss, "P8 loss", UNIT_ROUNDOFF))
+    return findings
+
+
+def saturated_definition(answers: Answers, reference: Answers) -> str:
+    """Which of the oracle's losses a backend's is closer to: "" from logits, or "_clipped"."""
+    own, true = answers.facts["gradients"], reference.facts["gradients"]
+    return min(
+        ("", "_clipped"),
+        key=lambda name: _relative(own["saturated_loss"], true[f"saturated_loss{name}"]),
+    )
+
+
+def weight_names(reference: Answers) -> list[str]:
+    """Names of the weights, in their order."""
+    return list(reference.facts["identity"]["weights"])
+
+
+def differing_answers(answers: Answers, reference: Answers, key: str) -> tuple[int, int]:
+    """How many answers differ from the oracle's, and how many of them beyond its margin."""
+    own, true = answers.arrays[key].astype(np.float64), reference.arrays[key]
+    if own.shape != true.shape:
+        return len(true), len(true)
+    second, first = np.partition(true, -2, axis=1)[:, -2:].T
+    differ = own.argmax(axis=1) != true.argmax(axis=1)
+    beyond = ~(first - second <= MARGIN * np.abs(own - true).max())
+    return int(differ.sum()), int((differ & beyond).sum())
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    return f"{what}: {', '.join(names)}" if names else what
+
+
+def _words(definition: str) -> str:
+    return " (from clipped probabilities)" if definition else " (from logits)"
+
+
+def _largest(answers: Answers, reference: Answers, key: str) -> float:
+    """Largest absolute error over the largest value."""
+    own, true = answers.arrays.get(key), reference.arrays[key]
+    if own is None or own.shape != true.shape:
+        return np.inf
+    scale = np.abs(true).max() or 1.0
+    return or_infinite(np.abs(own.astype(np.float64) - true).max() / scale)
+
+
+def _of_probabilities(answers: Answers, reference: Answers, probe: str) -> float:
+    """Largest error, over the largest logit where that is above 1.
+
+    A probability's error is the absolute error of logits, and those of pixels up to 255 are in the
+    hundreds: the error must not be told as one of the softmax.
+    """
+    largest = np.abs(reference.arrays[f"{probe}.logits"]).max()
+    return _largest(answers, reference, f"{probe}.probabilities") / max(1.0, float(largest))
+
+
+def _norms(found: Sequence[Array], exact: Sequence[Array]) -> list[float]:
+    """Norm of each error over the norm of what is exact."""
+    if [each.shape for each in found] != [each.shape for each in exact]:
+        return [np.inf] * len(exact)
+    return [
+        or_infinite(norm(own - true) / (norm(true) or 1.0))
+        for own, true in zip(found, exact, strict=True)
+    ]
+
+
+def _relative(value: float | None, true: float) -> float:
+    return np.inf if value is None else or_infinite(abs(value - true) / abs(true))

@@ -1,0 +1,31 @@
+"""Columns of tables as text that a person reads."""
+
+import pandas as pd
+
+
+def models(table: pd.DataFrame) -> "pd.Series[str]":
+    """Names of models, with the variant where that is not `stock`."""
+    stock = table["variant"] == "stock"
+    return table["model"].where(stock, table["model"] + " " + table["variant"])
+
+
+def backends(table: pd.DataFrame) -> "pd.Series[str]":
+    """Names of backends, with the device where that is not the CPU."""
+    cpu = table["device"] == "cpu"
+    return table["backend"].where(cpu, table["backend"] + " " + table["device"])
+
+
+def numbers(column: "pd.Series[float]", digits: int) -> "pd.Series[str]":
+    """Numbers with so many digits; a dash where there is none."""
+    return column.map(f"{{:,.{digits}f}}".format, na_action="ignore").astype("str").fillna("-")
+
+
+def interval(table: pd.DataFrame, digits: int) -> "pd.Series[str]":
+    """From `low` to `high`; a dash where there is none."""
+    low, high = numbers(table["low"], digits), numbers(table["high"], digits)
+    return (low + " - " + high).where(table["low"].notna(), "-")
+
+
+def span(table: pd.DataFrame, low: str, high: str, digits: int) -> "pd.Series[str]":
+    """Both ends of an interval that may be below zero."""
+    return "[" + numbers(table[low], digits) + ", " + numbers(table[high], digits) + "]"

@@ -1,0 +1,95 @@
+"""The parity ladder climbed in this process: probes, oracle and judge, without a coordinator."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import questions
+from bench.data import content_sha256
+from bench.probes import Probes
+from bench.reference import Reference
+from bench.workload import ProbesRequest
+from reports import rungs
+from reports.findings import Answers, Finding
+
+BATCH = 40
+SHORT = (1, 2, 5), 5
+
+
+def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer inputs, and trajectories of five steps."""
+    ask = questions.inputs
+
+    def fewer(*given: Any) -> questions.Inputs:
+        whole = ask(*given)
+        kept = {name: whole.images[name] for name in ("train", "odd33", questions.UNSCALED)}
+        return replace(whole, images=kept)
+
+    checkpoints, trained_steps = SHORT
+    monkeypatch.setattr(questions, "inputs", fewer)
+    monkeypatch.setattr(questions, "CHECKPOINTS", checkpoints)
+    monkeypatch.setattr(questions, "TRAINED_STEPS", trained_steps)
+    monkeypatch.setattr(questions, "NEIGHBOURS", 2)
+
+
+def images() -> dict[str, Any]:
+    """Images that a CNN can tell apart: a bright row at the height of the class, and noise."""
+    generator = np.random.default_rng(0)
+    made: dict[str, Any] = {}
+    for name, size in (("train", 300), ("test", 600)):
+        labels = generator.integers(0, 10, size).astype(np.uint8)
+        pixels = generator.integers(0, 60, (size, 28, 28, 1)).astype(np.uint8)
+        for image, label in zip(pixels, labels, strict=True):
+            image[4 + 2 * label] = 255
+        made |= {f"x_{name}": pixels, f"y_{name}": labels}
+    return made
+
+
+@cache
+def _reference(model: str, shortened: tuple[object, ...]) -> tuple[Answers, list[Any]]:
+    """What the oracle says, and the weights that it has trained; the same for all tests."""
+    assert shortened == SHORT, "call `shorten` first"
+    one = Reference(model, 0, BATCH, images())
+    return answers(one, questions.RUNGS), one.trained()
+
+
+def oracle(model: str) -> Answers:
+    """All answers of the oracle."""
+    return _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[0]
+
+
+def opened(model: str, folder: Path) -> Probes:
+    """Probes of this backend."""
+    data = images()
+    np.savez(folder / "data.npz", **data)
+    trained = _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[1]
+    np.savez(folder / "trained.npz", *trained)
+    request = ProbesRequest(
+        model=model,
+        seed=0,
+        batch_size=BATCH,
+        data=str(folder / "data.npz"),
+        data_sha256=content_sha256(data),
+        trained=str(folder / "trained.npz"),
+    )
+    return Probes(request)
+
+
+def answers(one: Probes | Reference, probes: Sequence[str]) -> Answers:
+    """What was answered, as a shard would keep it."""
+    facts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for probe in probes:
+        facts[probe], found = one.answer(probe)
+        arrays |= {f"{probe}.{name}": array for name, array in found.items()}
+    return Answers(facts, arrays)
+
+
+def climb(one: Probes, true: Answers, probes: Sequence[str]) -> list[Finding]:
+    """All findings on the probes that were asked."""
+    return rungs.judge(answers(one, probes), true)

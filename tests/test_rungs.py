@@ -1,0 +1,218 @@
+"""The judge of the parity ladder, on answers that are made up."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports import rungs, trajectories
+from reports.findings import Answers, Finding
+
+SHA = "a" * 64
+
+
+def reference() -> Answers:
+    """An oracle of one dense layer with a logit layer, three classes."""
+    generator = np.random.default_rng(0)
+    weights = {
+        f"identity.weight{n}": generator.normal(size=s).astype(np.float32)
+        for n, s in enumerate([(4, 3), (3,)])
+    }
+    gradients = {
+        f"gradients.gradient{n}": generator.normal(size=s) for n, s in enumerate([(4, 3), (3,)])
+    }
+    arrays = weights | gradients
+    for name in ("gradients.saturated_gradient", "gradients.saturated_gradient_clipped"):
+        arrays |= {f"{name}{n}": generator.normal(size=s) for n, s in enumerate([(4, 3), (3,)])}
+    for name in ("sgd", "adam"):
+        arrays |= {
+            f"update.{name}{n}": weights[f"identity.weight{n}"]
+            - (
+                0.1 * gradients[f"gradients.gradient{n}"]
+                if name == "sgd"
+                else 1e-3 * np.sign(gradients[f"gradients.gradient{n}"])
+            )
+            for n in range(2)
+        }
+    logits = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.9999], [0.0, 0.0, 5.0]])
+    arrays |= {
+        "forward.odd33.layer0": generator.normal(size=(3, 4)),
+        "forward.odd33.logits": logits,
+        "forward.odd33.probabilities": np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True),
+    }
+    arrays["predictions.probabilities"] = arrays["forward.odd33.probabilities"]
+    arrays["predictions.logits"] = logits
+    facts: dict[str, dict[str, Any]] = {
+        "identity": {
+            "layers": ["hidden", "output"],
+            "weights": ["output kernel", "output bias"],
+            "parameters": 15,
+            "fed_sha256": {"train": SHA, "targets": SHA},
+        },
+        "forward": {},
+        "gradients": {"loss": 1.5, "saturated_loss": 20.0, "saturated_loss_clipped": 16.0},
+        "update": {"steps": {"sgd": 1, "adam": 1}},
+        "predictions": {},
+    }
+    return Answers(facts, dict(arrays))
+
+
+def rounded(true: Answers, **arrays: Any) -> Answers:
+    """A backend's answers: the oracle's in float32, but for `arrays`."""
+    own = {name.replace("__", "."): array for name, array in arrays.items()}
+    return Answers(true.facts, {n: a.astype(np.float32) for n, a in {**true.arrays, **own}.items()})
+
+
+def failed(answers: Answers, true: Answers) -> list[tuple[str, str]]:
+    return [(f.rung, f.quantity) for f in rungs.judge(answers, true) if f.status == "fail"]
+
+
+def test_rounded_answers_pass_with_errors_of_about_one_floor() -> None:
+    true = reference()
+    found = rungs.judge(rounded(true), true)
+    assert {finding.status for finding in found} == {"pass"}
+    forward = [finding for finding in found if finding.rung == "P2" and finding.floor > 0]
+    assert all(0 <= finding.value / finding.floor <= 1.01 for finding in forward)
+
+
+@pytest.mark.parametrize(
+    ("value", "status"), [(5e-6, "pass"), (6e-6, "warn"), (6e-5, "fail"), (np.nan, "fail")]
+)
+def test_a_finding_is_as_bad_as_its_value(value: float, status: str) -> None:
+    assert Finding("P2", "logits", value, "P2 output").status == status
+
+
+def test_a_layer_that_is_off_is_named() -> None:
+    true = reference()
+    layer = true.arrays["forward.odd33.layer0"]
+    off = rounded(true, forward__odd33__layer0=layer + 1e-3 * np.abs(layer).max())
+    assert failed(off, true) == [("P2", "hidden")]
+
+
+def test_an_error_of_large_logits_is_none_of_the_softmax() -> None:
+    true = reference()
+    size = 300.0
+    true.arrays["forward.odd33.logits"] *= size
+    probabilities = true.arrays["forward.odd33.probabilities"] + 1e-4
+    found = rungs.judge(rounded(true, forward__odd33__probabilities=probabilities), true)
+    (told,) = (
+        each.value for each in found if (each.rung, each.quantity) == ("P2", "probabilities")
+    )
+    assert told == pytest.approx(1e-4 / (5 * size * probabilities.max()), rel=0.01)
+
+
+def test_no_number_is_a_failure() -> None:
+    true = reference()
+    logits = true.arrays["forward.odd33.logits"].copy()
+    logits[0, 0] = np.nan
+    told = dict(failed(rounded(true, forward__odd33__logits=logits), true))
+    assert told["P2"]
+
+
+def test_an_undecided_image_may_be_answered_either_way_and_a_clear_one_may_not() -> None:
+    true = reference()
+    logits = true.arrays["forward.odd33.logits"]
+    close, clear = logits.copy(), logits.copy()
+    close[1] = [0.0, 1.99992, 1.99998]  # the margin is 1e-4, the error 8e-5
+    assert rungs.differing_answers(
+        rounded(true, forward__odd33__logits=close), true, "forward.odd33.logits"
+    ) == (1, 0)
+    clear[0] = [2.0, 2.1, 0.0]
+    wrong = rungs.differing_answers(
+        rounded(true, forward__odd33__logits=clear), true, "forward.odd33.logits"
+    )
+    assert wrong == (1, 0)  # so large an error covers the margin: the logits themselves fail
+    assert ("P2", "logits") in failed(rounded(true, forward__odd33__logits=clear), true)
+
+
+def test_both_definitions_of_a_saturated_loss_pass_and_are_told_apart() -> None:
+    true = reference()
+    arrays = dict(rounded(true).arrays)
+    for number in range(2):
+        arrays[f"gradients.saturated_gradient{number}"] = arrays[
+            f"gradients.saturated_gradient_clipped{number}"
+        ]
+    facts = {**true.facts, "gradients": {"loss": 1.5, "saturated_loss": 16.0}}
+    found = rungs.judge(Answers(facts, arrays), true)
+    assert {finding.status for finding in found} == {"pass"}
+    assert "saturated loss (from clipped probabilities)" in [f.quantity for f in found]
+    plain = rungs.judge(rounded(true), true)
+    assert "saturated loss (from logits)" in [f.quantity for f in plain]
+
+
+def test_arrays_that_are_missing_or_of_another_shape_are_told() -> None:
+    true = reference()
+    own = rounded(true)
+    short = replace(own, arrays={n: a for n, a in own.arrays.items() if n != "update.adam1"})
+    assert failed(short, true) == [("P4", "update.adam1 is missing or has another shape")]
+    other = rounded(true, gradients__gradient0=np.zeros((3, 4)))
+    assert failed(other, true) == [("P3", "gradients.gradient0 is missing or has another shape")]
+
+
+def test_steps_that_were_not_done_are_told() -> None:
+    true = reference()
+    facts = {**true.facts, "update": {"steps": {"sgd": 1, "adam": 0}}}
+    assert failed(replace(rounded(true), facts=facts), true) == [("P0", "steps")]
+
+
+def test_what_was_fed_is_named() -> None:
+    true = reference()
+    identity = {**true.facts["identity"], "fed_sha256": {"train": "b" * 64, "targets": SHA}}
+    facts = {**true.facts, "identity": identity}
+    assert failed(replace(rounded(true), facts=facts), true) == [("P0", "what is fed: train")]
+
+
+def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_fails() -> None:
+    saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
+    whole = saved | {"optimizer_error": None}
+    without = {**whole, "optimizer_sha256": None, "loss": None, "optimizer_error": "no such class"}
+    assert {f.status for f in rungs.portability(saved, "torch", {"model": whole})} == {"pass"}
+    found = rungs.portability(saved, "torch", {"model": without})
+    assert [(f.quantity, f.status) for f in found] == [
+        ("weights in torch's model file", "pass"),
+        ("optimizer in torch's model file, which Keras cannot read here", "warn"),
+    ]
+    (wrong, *_) = rungs.portability(
+        saved, "torch", {"model": without | {"weights_sha256": "b" * 64}}
+    )
+    assert wrong.status == "fail"
+
+
+def trajectory(offset: float, width: float = 1.0) -> Answers:
+    """Two steps, of one weight that is `offset` away from 0 at the second."""
+    arrays = {
+        "trajectory.step1.weight0": np.zeros(1),
+        "trajectory.step2.weight0": np.full(1, offset),
+    }
+    if width:
+        arrays["trajectory.distances"] = np.array([[[width], [width]], [[width / 2], [width]]])
+    return Answers({"trajectory": {"steps": 2}}, arrays)
+
+
+def test_trainings_part_where_they_are_ten_envelopes_apart() -> None:
+    here, names = trajectory(0.0), ["output kernel"]
+    assert trajectories.part(here, trajectory(9.0), names).horizon is None
+    parting = trajectories.part(here, trajectory(11.0), names)
+    assert (parting.horizon, parting.value) == (2, 11.0)
+    assert parting.where == ", step 2, output kernel"
+    assert trajectories.part(here, trajectory(9.0, width=0), names).value == 9.0
+    assert trajectories.part(here, trajectory(11.0, width=2.0), names).horizon is None
+
+
+def test_a_training_is_compared_with_the_oracles_by_its_own_definition_of_the_loss() -> None:
+    true = trajectory(11.0, width=0)
+    arrays = dict(true.arrays)
+    for step in (1, 2):
+        arrays[f"trajectory.step{step}_clipped.weight0"] = np.zeros(1)
+    both = {"identity": {"weights": ["output kernel"]}}
+    oracle = Answers(
+        both | {"gradients": {"saturated_loss": 20.0, "saturated_loss_clipped": 16.0}}, arrays
+    )
+    found = {}
+    for loss in (16.0, 20.0):
+        own = replace(trajectory(0.0), facts={"gradients": {"saturated_loss": loss}})
+        (found[loss],) = rungs.trajectory(own, oracle)
+    assert found[16.0].status == "pass"
+    assert found[20.0].status == "fail"
+    assert found[20.0].quantity == "distance from the oracle (from logits), step 2, output kernel"
