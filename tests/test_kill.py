@@ -93,7 +93,7 @@ def test_an_interrupted_run_still_reports_what_was_finished(
         assert process.wait(20) == 130
     assert_all_end(children)
     assert "MISSING two_layer jax" in told
-    assert "nox -s bench -- --resume 2" in told
+    assert f"nox -s bench -- --results {tmp_path} --resume 2" in told
     assert re.search("two_layer +tensorflow", told)
     assert assert_shards_are_whole(tmp_path) == 1
 
