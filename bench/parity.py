@@ -107,7 +107,8 @@ def climb(
                     _store_reference(plan, model, reference, dataset, journal)
                     folder = shared / model
                     folder.mkdir()
-                    np.savez(folder / "trained.npz", *reference.trained())
+                    if "predictions" in plan.probes:
+                        np.savez(folder / "trained.npz", *reference.trained())
                     for greeting in greetings:
                         greeting.result()
                     tell(f"{model}: {', '.join(by_backend)}")

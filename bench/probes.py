@@ -27,7 +27,11 @@ Answer = tuple[dict[str, Any], Arrays]
 
 
 class Probes:
-    """One model under one backend, asked rung after rung, always from the same weights."""
+    """One model under one backend, asked rung after rung, always from the same weights.
+
+    The model is given back after every question, optimizer and all, and asked again: compiling a
+    new one is most of the ladder's time.
+    """
 
     def __init__(self, request: ProbesRequest) -> None:
         """Load the data and build the model.
@@ -44,6 +48,8 @@ class Probes:
         self._drawn = order.probe_weights(
             request.seed, [[tuple(w.shape) for w in layer.weights] for layer in self._model.layers]
         )
+        self._model.set_weights(self._drawn)
+        self._model.optimizer.build(self._model.trainable_variables)
         self._x = {
             name: pixels.astype(np.float32) if name == questions.UNSCALED else as_input(pixels)
             for name, pixels in self._inputs.images.items()
@@ -52,8 +58,8 @@ class Probes:
 
     def answer(self, rung: str) -> Answer:
         """Facts and arrays of one of `questions.RUNGS`."""
-        self._model.set_weights(self._drawn)
-        return ANSWERS[rung](self)
+        with weights_kept(self._model):
+            return ANSWERS[rung](self)
 
     def identity(self) -> Answer:
         """P0 and P1: what the model is, what it is fed, and its weights as read back."""
@@ -94,12 +100,11 @@ class Probes:
         """P4: weights after one step of SGD, and after one of Adam, both by `fit`."""
         steps: dict[str, int] = {}
         arrays: Arrays = {}
-        for name in ("sgd", "adam"):
-            model = self._fresh()
-            if name == "sgd":
-                sgd = keras.optimizers.SGD(questions.SGD_RATE)
-                model.compile(optimizer=sgd, loss=model.loss, metrics=["accuracy"])
-            model.set_weights(self._drawn)
+        plain = self._fresh()
+        sgd = keras.optimizers.SGD(questions.SGD_RATE)
+        plain.compile(optimizer=sgd, loss=plain.loss, metrics=["accuracy"])
+        plain.set_weights(self._drawn)
+        for name, model in (("sgd", plain), ("adam", self._model)):
             _fit(model, self._x["train"], self._y, self._request.batch_size)
             steps[name] = _steps(model)
             arrays |= _numbered(name, model.get_weights())
@@ -110,9 +115,7 @@ class Probes:
 
         `distances` are Euclidean, in float64, of shape (neighbours, checkpoints, weights).
         """
-        model = self._fresh()
-        model.optimizer.build(model.trainable_variables)
-        steps, path = self._train_along(model)
+        steps, path = self._train_along()
         arrays: Arrays = {}
         for checkpoint, weights in zip(questions.CHECKPOINTS, path, strict=True):
             arrays |= _numbered(f"step{checkpoint}.weight", weights)
@@ -120,7 +123,7 @@ class Probes:
             [
                 [_distances(*pair) for pair in zip(neighbour, path, strict=True)]
                 for number in range(questions.NEIGHBOURS)
-                for _, neighbour in [self._train_along(model, number)]
+                for _, neighbour in [self._train_along(number)]
             ]
         )
         return {"steps": steps}, arrays
@@ -140,13 +143,11 @@ class Probes:
             Hashes of what was saved, and the mean loss of the two steps, the second of which
             depends on the optimizer's state.
         """
-        model = self._fresh()
-        model.set_weights(self._drawn)
-        size = self._request.batch_size
-        _fit(model, self._x["train"], self._y, size)
-        model.save(folder / MODEL_FILE)
-        model.save_weights(folder / WEIGHTS_FILE)
-        return self._state_and_next_loss(model)
+        with weights_kept(self._model):
+            _fit(self._model, self._x["train"], self._y, self._request.batch_size)
+            self._model.save(folder / MODEL_FILE)
+            self._model.save_weights(folder / WEIGHTS_FILE)
+            return self._state_and_next_loss(self._model)
 
     def load(self, folder: Path) -> dict[str, Any]:
         """P8: what came of another backend's files, which were made within this run.
@@ -161,13 +162,10 @@ class Probes:
         except TypeError as error:  # Keras's for a class that it does not find
             unreadable = str(error)[:300]
             whole = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-        weights_alone = self._fresh()
-        weights_alone.optimizer.build(weights_alone.trainable_variables)
-        weights_alone.load_weights(folder / WEIGHTS_FILE)
-        return {
-            "model": self._loaded(whole, unreadable),
-            "weights": self._loaded(weights_alone, None),
-        }
+        from_model = self._loaded(whole, unreadable)
+        with weights_kept(self._model):
+            self._model.load_weights(folder / WEIGHTS_FILE)
+            return {"model": from_model, "weights": self._loaded(self._model, None)}
 
     def _loaded(self, model: keras.Model, unreadable: str | None) -> dict[str, Any]:
         if unreadable is None:
@@ -194,17 +192,15 @@ class Probes:
     def _targets(self, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return as_targets(labels, self._model.output_shape[-1])
 
-    def _train_along(
-        self, model: keras.Model, neighbour: int | None = None
-    ) -> tuple[int, list[list[Any]]]:
-        """Steps that were counted, and weights at every checkpoint; the model is given back.
+    def _train_along(self, neighbour: int | None = None) -> tuple[int, list[list[Any]]]:
+        """Steps that were counted, and weights at every checkpoint; all is given back.
 
         A neighbour's weights are nudged at the start and at every checkpoint, as rounding nudges
         them in every step.
         """
         images, labels = self._inputs.path
         x, y, size = as_input(images), self._targets(labels), self._request.batch_size
-        path, weights = [], self._drawn
+        path, weights, model = [], self._drawn, self._model
         with weights_kept(model):
             for first, last in itertools.pairwise((0, *questions.CHECKPOINTS)):
                 if neighbour is not None:

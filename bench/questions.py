@@ -31,7 +31,7 @@ CHECKPOINTS = (1, 2, 5, 10, 20, 50, 100, 200)
 NEIGHBOURS = 8
 """Trainings from weights moved by one unit in the last place: the trajectory's envelope."""
 
-TRAINED_STEPS = 100
+TRAINED_STEPS = 50
 """Steps that the oracle trains for the weights of which all backends predict the test set."""
 
 

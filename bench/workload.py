@@ -150,7 +150,8 @@ class ProbesRequest:
         batch_size: Examples in a step.
         data: Path of the prepared dataset (npz).
         data_sha256: What `bench.data.content_sha256` gives for it.
-        trained: Path of an npz with the trained weights, `arr_0` and so on.
+        trained: Path of an npz with the trained weights, `arr_0` and so on; there if predictions
+            are asked for.
     """
 
     model: str

@@ -5,6 +5,7 @@ of Kingma & Ba, arXiv:1412.6980, in the form that Keras documents), not from any
 are (examples, rows, columns, channels); weights are lists in Keras's order, kernel then bias.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,7 @@ class MaxPooling:
 
     def forward(self, x: Array) -> Array:
         """Outputs, shape (examples, rows, columns, channels)."""
-        return np.asarray(self._tiles(x).max(axis=-1))
+        return np.asarray(functools.reduce(np.maximum, self._elements(x)))
 
     def of_weights(self, grad: Array, x: Array, y: Array) -> list[Array]:
         """No weights."""
@@ -75,24 +76,23 @@ class MaxPooling:
 
     def of_inputs(self, grad: Array, x: Array, y: Array) -> Array:
         """The gradient goes to the first largest of a window."""
-        tiles = self._tiles(x)
-        chosen = np.arange(tiles.shape[-1]) == tiles.argmax(axis=-1)[..., np.newaxis]
-        spread = (chosen * grad[..., np.newaxis]).reshape(*y.shape, *self.window)
-        height, width = self.window
         inputs = np.zeros_like(x)
-        inputs[:, : y.shape[1] * height, : y.shape[2] * width] = spread.transpose(
-            0, 1, 4, 2, 5, 3
-        ).reshape(len(x), y.shape[1] * height, y.shape[2] * width, -1)
+        waiting = np.ones(y.shape, bool)
+        for each, into in zip(self._elements(x), self._elements(inputs), strict=True):
+            largest = waiting & (each == y)
+            into[...] = grad * largest
+            waiting &= ~largest
         return inputs
 
-    def _tiles(self, x: Array) -> Array:
-        """Shape (examples, rows, columns, channels, elements of a window)."""
-        (height, width), (examples, rows, columns, channels) = self.window, x.shape
-        rows, columns = rows // height, columns // width
-        tiles = x[:, : rows * height, : columns * width].reshape(
-            examples, rows, height, columns, width, channels
+    def _elements(self, x: Array) -> list[Array]:
+        """Views of the first element of all windows, of the second and so on, row by row."""
+        rows, columns = (
+            size // step * step for size, step in zip(x.shape[1:3], self.window, strict=True)
         )
-        return tiles.transpose(0, 1, 3, 5, 2, 4).reshape(examples, rows, columns, channels, -1)
+        height, width = self.window
+        return [
+            x[:, row:rows:height, column:columns:width] for row, column in np.ndindex(self.window)
+        ]
 
 
 @dataclass(frozen=True)
