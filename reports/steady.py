@@ -135,7 +135,18 @@ def _estimate(turns: list[_Turns], launch: NDArray[Any], chosen: NDArray[np.bool
     """Mean over the chosen launches of each one's pseudo-median over its rounds."""
     logs = [one.of(chosen).log_seconds_per_step() for one in turns]
     speeds = -logs[0] if len(logs) == 1 else logs[1] - logs[0]
-    return float(pd.Series(speeds).groupby(launch[chosen]).agg(pseudo_median).mean())
+    medians = pseudo_median(_by_launch(speeds, launch[chosen]))
+    known = medians[~np.isnan(medians)]
+    return float(known.mean()) if known.size else np.nan
+
+
+def _by_launch(values: Array, launch: NDArray[Any]) -> Array:
+    """A row for each launch, in their order, filled up with NaN."""
+    _, row, counts = np.unique(launch, return_inverse=True, return_counts=True)
+    places = np.arange(counts.max(initial=0)) < counts[:, np.newaxis]
+    table = np.full(places.shape, np.nan)
+    table[places] = values[np.argsort(row, kind="stable")]
+    return table
 
 
 def _turns(frame: pd.DataFrame, launches: int) -> _Turns:

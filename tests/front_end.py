@@ -13,6 +13,7 @@ import pytest
 from bench.plan import ROOT
 
 PYTEST = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider"]
+PYTEST += ["-p", "no:hypothesispytest"]  # it takes half of a run's CPU time, to be imported
 
 
 def command(results: Path, workers: dict[str, str], *options: str) -> list[str]:
