@@ -27,6 +27,8 @@ from bench.workload import Lane, ProbesRequest, Subject
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.
 SEED = 0
 
+TRAINED_FILE, RESTARTS_FILE = "trained.npz", "restarts.npz"
+
 Payload = dict[str, Any]
 
 
@@ -57,17 +59,19 @@ class _Climber:
 
 
 def finished(journal: Journal, subjects: Sequence[Subject]) -> dict[Subject, Payload]:
-    """Payloads of the subjects, if all of them have answered in an earlier part of the run.
+    """Payloads of those that have answered in an earlier part of the run.
 
-    Portability asks for all backends at once, so one that is missing has all asked again.
+    Portability asks for all backends at once, so one that is missing has all of its model asked
+    again.
     """
-    found = {}
+    found: dict[Subject, Payload] = {}
     for subject in subjects:
         for shard_id in journal.attempts(f"parity-{subject.id}"):
             payload = journal.read("parity", shard_id)
             if payload is not None and payload["status"] == "ok":
                 found[subject] = payload
-    return found if len(found) == len(subjects) else {}
+    missing = {subject.model for subject in subjects if subject not in found}
+    return {subject: found[subject] for subject in found if subject.model not in missing}
 
 
 def climb(
@@ -89,9 +93,10 @@ def climb(
     Returns:
         The payload of each subject, whether it went well or not.
     """
-    if known := finished(journal, subjects):
-        return known
-    payloads: dict[Subject, Payload] = {}
+    payloads = finished(journal, subjects)
+    subjects = [subject for subject in subjects if subject not in payloads]
+    if not subjects:
+        return payloads
     with ExitStack() as stack:
         shared = Path(stack.enter_context(TemporaryDirectory(prefix="bench-parity-")))
         tell("starting all backends")
@@ -108,7 +113,9 @@ def climb(
                     folder = shared / model
                     folder.mkdir()
                     if "predictions" in plan.probes:
-                        np.savez(folder / "trained.npz", *reference.trained())
+                        np.savez(folder / TRAINED_FILE, *reference.trained())
+                    if "trajectory" in plan.probes:
+                        np.savez(folder / RESTARTS_FILE, **reference.restarts())  # type: ignore[arg-type]
                     for greeting in greetings:
                         greeting.result()
                     tell(f"{model}: {', '.join(by_backend)}")
@@ -211,7 +218,8 @@ def _climb_one(
         batch_size=plan.batch_size,
         data=str(dataset.path.resolve()),
         data_sha256=dataset.sha256,
-        trained=str(folder / "trained.npz"),
+        trained=str(folder / TRAINED_FILE),
+        restarts=str(folder / RESTARTS_FILE),
     )
     list(pool.map(lambda each: _ask(each, request, _rungs(plan)), climbers))
     if PORTABILITY in plan.probes:

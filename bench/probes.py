@@ -42,8 +42,8 @@ class Probes:
         self._request = request
         self._loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
         self._loop.be_exact()
-        data = read_verified(Path(request.data), request.data_sha256)
-        self._inputs = questions.inputs(data, request.batch_size)
+        self._data = read_verified(Path(request.data), request.data_sha256)
+        self._inputs = questions.inputs(self._data, request.batch_size)
         self._model = self._fresh()
         self._drawn = order.probe_weights(
             request.seed, [[tuple(w.shape) for w in layer.weights] for layer in self._model.layers]
@@ -88,8 +88,7 @@ class Probes:
         """P3: the loss of a batch and its gradient, as they are and with saturated outputs."""
         facts: dict[str, Any] = {}
         arrays: Arrays = {}
-        saturated = [*self._drawn[:-2], *(questions.SATURATION * w for w in self._drawn[-2:])]
-        starts = [self._drawn, saturated]
+        starts = [self._drawn, questions.saturated(self._drawn)]
         results = self._loop.gradients(self._model, starts, self._x["train"], self._y)
         for name, (loss, found) in zip(("", "saturated_"), results, strict=True):
             facts[f"{name}loss"] = finite(loss)
@@ -111,7 +110,7 @@ class Probes:
         return {"steps": steps}, arrays
 
     def trajectory(self) -> Answer:
-        """P5: weights along a training, and how far its neighbours part from it.
+        """P5: weights along a training, how far its neighbours part, and a few steps amid another.
 
         `distances` are Euclidean, in float64, of shape (neighbours, checkpoints, weights).
         """
@@ -126,6 +125,12 @@ class Probes:
                 for _, neighbour in [self._train_along(number)]
             ]
         )
+        with np.load(self._request.restarts, allow_pickle=False) as states:
+            for step in questions.RESTARTS:
+                with weights_kept(self._model):
+                    self._take_over(states, step)
+                    self._fit_steps(step, step + questions.RESTART_STEPS)
+                    arrays |= _numbered(f"restart{step}.weight", self._model.get_weights())
         return {"steps": steps}, arrays
 
     def predictions(self) -> Answer:
@@ -198,19 +203,33 @@ class Probes:
         A neighbour's weights are nudged at the start and at every checkpoint, as rounding nudges
         them in every step.
         """
-        images, labels = self._inputs.path
-        x, y, size = as_input(images), self._targets(labels), self._request.batch_size
         path, weights, model = [], self._drawn, self._model
         with weights_kept(model):
             for first, last in itertools.pairwise((0, *questions.CHECKPOINTS)):
                 if neighbour is not None:
                     weights = order.nudged(weights, neighbour, first)
                 model.set_weights(weights)
-                part = slice(first * size, last * size)
-                _fit(model, x[part], y[part], size)
+                self._fit_steps(first, last)
                 weights = model.get_weights()
                 path.append(weights)
             return _steps(model), path
+
+    def _fit_steps(self, first: int, last: int) -> None:
+        """Train on the trajectory's steps after `first`, up to `last`."""
+        size = self._request.batch_size
+        images, labels = questions.steps(self._data, first, last, size)
+        _fit(self._model, as_input(images), self._targets(labels), size)
+
+    def _take_over(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
+        """Go on from the oracle's training after `step` steps: weights, moments and all."""
+        optimizer = self._model.optimizer
+        own = {variable.path.rpartition("/")[2]: variable for variable in optimizer.variables}
+        optimizer.iterations.assign(step)
+        for number, weight in enumerate(self._model.trainable_variables):
+            weight.assign(states[f"{step}.weight{number}"])
+            for moment in ("momentum", "velocity"):
+                name = f"{weight.path.replace('/', '_')}_{moment}"
+                own[name].assign(states[f"{step}.{moment}{number}"])
 
 
 MODEL_FILE, WEIGHTS_FILE = "whole.keras", "alone.weights.h5"

@@ -5,6 +5,7 @@ wrong in both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,35 @@ Arrays = dict[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], Arrays]
 
 
+@dataclass(frozen=True)
+class State:
+    """A training amid its steps, in float32, so that a backend can go on from the very same."""
+
+    weights: list[NDArray[np.float32]]
+    moments: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+    @classmethod
+    def rounded(cls, weights: oracle.Weights, adam: oracle.Adam) -> "State":
+        """Of weights and an optimizer in float64."""
+        return cls(
+            [weight.astype(np.float32) for weight in weights],
+            [(one.astype(np.float32), two.astype(np.float32)) for one, two in adam.moments],
+        )
+
+    def wide_moments(self) -> list[tuple[oracle.Array, oracle.Array]]:
+        """Both moments of each weight, in float64."""
+        return [(one.astype(np.float64), two.astype(np.float64)) for one, two in self.moments]
+
+    def named(self) -> Arrays:
+        """All of it by name."""
+        momenta, velocities = zip(*self.moments, strict=True)
+        return {
+            **_numbered("weight", self.weights),
+            **_numbered("momentum", momenta),
+            **_numbered("velocity", velocities),
+        }
+
+
 class Reference:
     """One model in float64, asked as `bench.probes.Probes` is."""
 
@@ -26,6 +56,7 @@ class Reference:
         """Draw the weights and scale the inputs."""
         self._network = oracle.NETWORKS[model]
         self._batch_size = batch_size
+        self._data = data
         self._inputs = questions.inputs(data, batch_size)
         self._drawn = order.probe_weights(seed, self._network.shapes())
         self._x = {
@@ -35,6 +66,7 @@ class Reference:
         self._y = self._targets(self._inputs.labels["train"])
         self._adams = {clipped: oracle.Adam() for clipped in (False, True)}
         self._paths: dict[bool, list[list[oracle.Array]]] = {False: [], True: []}
+        self._restarts: dict[int, State] = {}
 
     def answer(self, rung: str) -> Answer:
         """Facts and arrays of one of `questions.RUNGS`."""
@@ -67,13 +99,7 @@ class Reference:
 
     def gradients(self) -> Answer:
         """P3: loss and gradient; with saturated outputs also by the clipped definition."""
-        x, saturated = (
-            self._x["train"],
-            [
-                *self._drawn[:-2],
-                *(np.float32(questions.SATURATION) * weight for weight in self._drawn[-2:]),
-            ],
-        )
+        x, saturated = self._x["train"], questions.saturated(self._drawn)
         loss, gradient = self._network.gradients(self._drawn, x, self._y)
         exact, exact_gradient = self._network.gradients(saturated, x, self._y)
         clipped, clipped_gradient = self._network.gradients(saturated, x, self._y, clipped=True)
@@ -108,6 +134,14 @@ class Reference:
             for step, pair in enumerate(zip(*self._paths.values(), strict=True), start=1)
             if not all(map(np.array_equal, *pair))
         ]
+        for step, state in self._restarts.items():
+            arrays |= _numbered(f"restart{step}.start", state.weights)
+            for name, clipped in (("", False), ("_clipped", True)):
+                adam = oracle.Adam(steps=step, moments=state.wide_moments())
+                weights: oracle.Weights = state.weights
+                for number in range(step, step + questions.RESTART_STEPS):
+                    weights = self._step(weights, number, adam, clipped)
+                arrays |= _numbered(f"restart{step}{name}.weight", weights)
         facts = {"steps": len(path), "clipped_since": differ[0] if differ else None}
         return facts, arrays
 
@@ -121,18 +155,33 @@ class Reference:
         path = self._train_to(questions.TRAINED_STEPS)
         return [weight.astype(np.float32) for weight in path[questions.TRAINED_STEPS - 1]]
 
+    def restarts(self) -> Arrays:
+        """Where backends take over: `<step>.weight<n>`, `.momentum<n>`, `.velocity<n>`."""
+        self._train_to(questions.CHECKPOINTS[-1])
+        return {
+            f"{step}.{name}": array
+            for step, state in self._restarts.items()
+            for name, array in state.named().items()
+        }
+
     def _train_to(self, steps: int, clipped: bool = False) -> list[list[oracle.Array]]:
         """Weights after each step of Adam; kept, since two rungs go the same way."""
-        images, labels = self._inputs.path
         path, adam = self._paths[clipped], self._adams[clipped]
-        for step in range(len(path), steps):
-            part = slice(step * self._batch_size, (step + 1) * self._batch_size)
-            weights: oracle.Weights = path[-1] if path else self._drawn
-            _, gradient = self._network.gradients(
-                weights, images[part] / np.float32(255), self._targets(labels[part]), clipped
-            )
-            path.append(adam.step(weights, gradient))
+        for number in range(len(path), steps):
+            path.append(self._step(path[-1] if path else self._drawn, number, adam, clipped))
+            if not clipped and len(path) in questions.RESTARTS:
+                self._restarts[len(path)] = State.rounded(path[-1], adam)
         return path
+
+    def _step(
+        self, weights: oracle.Weights, number: int, adam: oracle.Adam, clipped: bool
+    ) -> list[oracle.Array]:
+        """Weights after step `number` (from 0) of the trajectory."""
+        images, labels = questions.steps(self._data, number, number + 1, self._batch_size)
+        _, gradient = self._network.gradients(
+            weights, images / np.float32(255), self._targets(labels), clipped
+        )
+        return adam.step(weights, gradient)
 
     def _targets(self, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
         classes = self._network.shapes()[-1][-1][0]

@@ -14,6 +14,7 @@ from bench.errors import DataError, ExitCode, UsageError
 from bench.estimate import describe, estimated_seconds
 from bench.journal import Journal
 from bench.launches import stored as launched
+from bench.parity import finished as asked
 from bench.plan import Plan, Selection, plan_payload
 from bench.preflight import greet_backends
 from bench.progress import Progress
@@ -58,11 +59,13 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
         say(console, describe(plan, selection))
     else:
         done = sum(finished(resumed, cell) is not None for cell in selection.cells)
+        answered = len(asked(resumed, selection.subjects))
         launches = len(launched(resumed))
         say(
             console,
-            f"Keras Backend Bench: {done} of {len(selection.cells)} trainings and {launches} "
-            "launches are done.",
+            f"Keras Backend Bench: {done} of {len(selection.cells)} trainings, {answered} of "
+            f"{len(selection.subjects)} subjects of the parity ladder and {launches} launches are "
+            "done.",
         )
     dataset = _dataset(plan, resumed)
     if dataset.note:

@@ -152,6 +152,8 @@ class ProbesRequest:
         data_sha256: What `bench.data.content_sha256` gives for it.
         trained: Path of an npz with the trained weights, `arr_0` and so on; there if predictions
             are asked for.
+        restarts: Path of an npz with `bench.reference.Reference.restarts`; there if a trajectory
+            is asked for.
     """
 
     model: str
@@ -160,3 +162,4 @@ class ProbesRequest:
     data: str
     data_sha256: str
     trained: str
+    restarts: str

@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 from reports.envelopes import ShardError
-from reports.parity_schema import Parity
 from reports.schema import Accuracy, Plan, Record, WorkerInfo, Workload
 from reports.speed_schema import LaneRecord, Round, Sample, Speed
 
@@ -30,7 +29,7 @@ def accuracy(path: Path, record: Accuracy) -> None:
     """What is called ok must be a whole training, of this cell, by this backend."""
     cell, protocol = record.cell, record.protocol
     training, worker = record.training, record.worker
-    _versions(path, cell.backend, worker)
+    versions(path, cell.backend, worker)
     if record.status != "ok":
         return
     if worker is None or training is None or record.arrays_sha256 is None:
@@ -78,27 +77,19 @@ def speed(path: Path, record: Speed, planned: Plan, earlier: Sequence[Speed]) ->
         _equal_steps(path, other, steps)
 
 
-def parity(path: Path, record: Parity, planned: Plan) -> None:
-    """Answers of a planned subject, by this backend; what is called ok answers every probe."""
-    subject, worker = record.subject, record.worker
-    if planned.parity is None or subject not in planned.parity.subjects:
-        raise ShardError(f"{path}: answers of a subject that was not planned")
-    _versions(path, subject.backend, worker)
-    if worker is not None and (worker.backend, worker.device) != (subject.backend, subject.device):
-        raise ShardError(f"{path}: {subject.backend} on {subject.device} was {worker.backend}")
-    if record.status != "ok":
+def versions(path: Path, backend: str, worker: WorkerInfo | None) -> None:
+    """A worker names those of Keras, NumPy, Python and its framework."""
+    if worker is None:
         return
-    missing = [probe for probe in record.probes if getattr(record.facts, probe, None) is None]
-    if record.portability is not None:
-        missing = [probe for probe in missing if probe != "portability"]
-    if worker is None or missing:
-        raise ShardError(f"{path}: status ok, but no answer to {', '.join(missing)}")
+    missing = {"keras", "numpy", "python", backend} - worker.versions.keys()
+    if missing:
+        raise ShardError(f"{path}: no version of {', '.join(sorted(missing))}")
 
 
 def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None:
     lane, worker = record.lane, record.worker
     name = f"{path}: {lane.backend} on {lane.device}"
-    _versions(path, lane.backend, worker)
+    versions(path, lane.backend, worker)
     if worker is not None and (worker.backend, worker.device) != (lane.backend, lane.device):
         raise ShardError(f"{name} was run by {worker.backend} on {worker.device}")
     if worker is None and record.status == "ok":
@@ -149,14 +140,6 @@ def _equal_steps(path: Path, record: Speed, known: dict[Hashable, int]) -> None:
                     f"{path}: slots of {steps} and of {sample.steps} steps by {lane.backend} "
                     f"in {workload.model} {workload.phase} batch {workload.batch_size}"
                 )
-
-
-def _versions(path: Path, backend: str, worker: WorkerInfo | None) -> None:
-    if worker is None:
-        return
-    missing = {"keras", "numpy", "python", backend} - worker.versions.keys()
-    if missing:
-        raise ShardError(f"{path}: no version of {', '.join(sorted(missing))}")
 
 
 def _unique(path: Path, what: str, items: Iterable[Record | Hashable]) -> None:

@@ -16,11 +16,12 @@ def check(shards: Shards) -> None:
     """See that what stands side by side had the same inputs.
 
     Raises:
-        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ; a cell or
-            a lane's workload stands in two runs; or the launches of one run were made on another
-            machine, by another version or with other settings.
+        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ; a cell, a
+            subject or a lane's workload stands in two runs; or the launches of one run were made
+            on another machine, by another version or with other settings.
     """
     _check_cells(shards)
+    _check_subjects(shards)
     _check_one_run_each(shards)
     _check_launches(shards)
 
@@ -45,6 +46,28 @@ def _check_cells(shards: Shards) -> None:
     for groups, inputs in ((by_model, _fixed_inputs), (by_seed, _seeded_inputs)):
         for name, group in groups.items():
             _check_equal(name, group, inputs)
+
+
+def _check_subjects(shards: Shards) -> None:
+    """Answers on one model are to the same questions, under one Keras, and each once."""
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for shard in shards.parity:
+        asked, subject = shard.payload, shard.payload.subject
+        facts = {
+            f"answers of {subject.backend} on {subject.device}": shard.run_id,
+            "datasets": f"{asked.dataset} {asked.dataset_sha256}",
+            "batch sizes": str(asked.batch_size),
+            "seeds": str(asked.seed),
+        }
+        if asked.worker is not None:
+            facts["Keras versions"] = asked.worker.versions["keras"]
+        for what, value in facts.items():
+            who = f"{subject.backend} in run {shard.run_id}"
+            other, expected = known.setdefault((subject.model, what), (who, value))
+            if value != expected:
+                raise NotComparableError(
+                    f"{subject.model}, parity: {what} differ ({other}: {expected}, {who}: {value})"
+                )
 
 
 def _check_equal(

@@ -143,6 +143,9 @@ def _workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:
         for record in launch.payload.lanes:
             if record.worker is not None:
                 yield record.worker, launch.payload.machine
+    for answers in shards.parity:
+        if answers.payload.worker is not None:
+            yield answers.payload.worker, answers.payload.machine
 
 
 def _jit_compile(shards: Shards) -> dict[Lane, dict[str, bool]]:

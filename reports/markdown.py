@@ -33,6 +33,7 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
             if comparison.untrusted
             else readable.fastest_lines(comparison.main_ratios, comparison.main_speed)
         ),
+        _list(readable_parity.verdict_lines(comparison.ladder, comparison.parity)),
         "" if summary.empty else _table(summary),
         _list(comparison.notes),
         *_section(
@@ -66,7 +67,9 @@ LADDER = (
 )
 AGREEMENT = (
     "Differences of mean error in points, equivalent where two one-sided tests put them within "
-    "0.20; beside it the share of answers that differ at the same seed."
+    "0.20. McNemar's exact test asks of two trainings whether they err unequally often: for how "
+    "many seeds it tells the two backends apart, and for how many of as many pairs of seeds the "
+    "first backend from itself. Last, the share of answers that differ at the same seed."
 )
 RATIOS = (
     "A ratio above 1 says how many times as fast as the second the first of a pair is, from slots "

@@ -184,7 +184,7 @@ def _disagreements(
 
 
 def _claims(shards: Shards, ratio_table: pd.DataFrame) -> list[str]:
-    alone = [run for run, plan in shards.plans.items() if plan.speed is None]
+    alone = [run for run, plan in shards.plans.items() if plan.speed is None and plan.cells]
     of_runs = "" if len(alone) == len(shards.plans) else f" of run {', '.join(alone)}"
     lines = []
     if alone:

@@ -6,7 +6,9 @@ either. Equivalence is proven by two one-sided tests, or it is not proven.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +18,15 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from reports import published
+from reports.paired import Paired
 from reports.shards import AccuracyShard, Shards
 
 MARGIN_POINTS = 0.20
 """Mean errors that are closer than this count as equal."""
 
 CONFIDENCE = 0.95
-MIN_SEEDS = 2
+MIN_SEEDS = 3
+"""Fewer are draws, of which no interval is given."""
 
 GROUP = ["model", "variant", "device"]
 ERROR_COLUMNS = {
@@ -46,6 +50,7 @@ PAIR_COLUMNS = {
     "equivalent": "boolean",
     "mcnemar_smallest_p": "float64",
     "mcnemar_rejections": "Int64",
+    "mcnemar_between_seeds": "Int64",
     "disagreement_percent": "float64",
 }
 MODEL_COLUMNS = {
@@ -58,7 +63,7 @@ MODEL_COLUMNS = {
     "verdict": "str",
 }
 
-Differences = NDArray[np.float64]
+Row = dict[str, Any]
 Trainings = dict[tuple[str, str, str, str], dict[int, AccuracyShard]]
 """By model, variant, device and backend, then by seed; only those that went well."""
 
@@ -111,21 +116,24 @@ def pairs_table(shards: Shards) -> pd.DataFrame:
         points, `low` to `high` its 90 % interval; they are `equivalent` if that lies within
         `MARGIN_POINTS` (two one-sided tests at 5 %, whose larger p is `equivalence_p`). McNemar's
         exact test asks for each seed whether the two err on different images unequally often; its
-        p-values are Holm-adjusted over all seeds and pairs of a model. `disagreement_percent` is
-        how many answers differ at the same seed, on average.
+        p-values are Holm-adjusted over all seeds and pairs of a model. It knows two trainings only,
+        not how much trainings vary: `mcnemar_between_seeds` is how many of as many pairs of
+        different seeds it tells apart, those of `backend` alone, adjusted alike.
+        `disagreement_percent` is how many answers differ at the same seed, on average.
     """
-    rows, p_values = [], []
+    rows: list[Row] = []
+    p_values: dict[str, list[list[float]]] = {"same": [], "next": []}
     for (one, first), (other, second) in itertools.combinations(_trainings(shards).items(), 2):
         seeds = sorted(first.keys() & second.keys())
         if one[:3] != other[:3] or len(seeds) < MIN_SEEDS:
             continue
         differences = np.array([_error(first[seed]) - _error(second[seed]) for seed in seeds])
-        low, high = _interval(differences, 2 * CONFIDENCE - 1)
-        p_value = max(
-            _p_value(differences, -MARGIN_POINTS, "greater"),
-            _p_value(differences, MARGIN_POINTS, "less"),
-        )
-        p_values.append([_mcnemar(first[seed], second[seed]) for seed in seeds])
+        paired = Paired(differences, _one_image(first.values()))
+        low, high = paired.interval(2 * CONFIDENCE - 1)
+        p_value = paired.equivalence_p(MARGIN_POINTS)
+        p_values["same"].append([_mcnemar(first[seed], second[seed]) for seed in seeds])
+        turned = zip(seeds, [*seeds[1:], seeds[0]], strict=True)
+        p_values["next"].append([_mcnemar(first[seed], first[then]) for seed, then in turned])
         rows.append(
             {
                 **dict(zip(GROUP, one[:3], strict=True)),
@@ -142,7 +150,14 @@ def pairs_table(shards: Shards) -> pd.DataFrame:
                 ),
             }
         )
-    _adjust(rows, p_values)
+    groups = [tuple(row[name] for name in GROUP) for row in rows]
+    same, following = (_adjusted(groups, each) for each in p_values.values())
+    for number, row in enumerate(rows):
+        row |= {
+            "mcnemar_smallest_p": same[number].min(),
+            "mcnemar_rejections": (same[number] < 1 - CONFIDENCE).sum(),
+            "mcnemar_between_seeds": (following[number] < 1 - CONFIDENCE).sum(),
+        }
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype(PAIR_COLUMNS)
 
 
@@ -167,16 +182,18 @@ def models_table(shards: Shards) -> pd.DataFrame:
             for seed in sorted(first.keys() & second.keys())
         }
         by_models.setdefault((one[1], one[2], other[0], one[0]), {})[one[3]] = differences
+    one_image = _one_image(shards.accuracy) if by_models else np.nan
     for (variant, device, model, baseline), by_backend in by_models.items():
         seeds = set.intersection(*(set(each) for each in by_backend.values()))
         mean = {
             seed: float(np.mean([each[seed] for each in by_backend.values()])) for seed in seeds
         }
-        for backend, by_seed in [*by_backend.items(), ("all", mean)]:
+        together = [("all", mean)] if len(by_backend) > 1 else []
+        for backend, by_seed in [*by_backend.items(), *together]:
             if len(by_seed) < MIN_SEEDS:
                 continue
-            values = np.array(list(by_seed.values()))
-            low, high = _interval(values, CONFIDENCE)
+            paired = Paired(np.array(list(by_seed.values())), one_image)
+            low, high = paired.interval(CONFIDENCE)
             rows.append(
                 {
                     "variant": variant,
@@ -185,14 +202,19 @@ def models_table(shards: Shards) -> pd.DataFrame:
                     "model": model,
                     "baseline": baseline,
                     "seeds": len(by_seed),
-                    "difference": values.mean(),
+                    "difference": paired.differences.mean(),
                     "low": low,
                     "high": high,
-                    "p": _p_value(values, 0),
+                    "p": paired.p_value(),
                     "verdict": "better" if high < 0 else "worse" if low > 0 else "unresolved",
                 }
             )
     return pd.DataFrame(rows, columns=list(MODEL_COLUMNS)).astype(MODEL_COLUMNS)
+
+
+def _one_image(trainings: Iterable[AccuracyShard]) -> float:
+    """What one image of the test set is, in points of error."""
+    return max(100 / shard.payload.protocol.test_examples for shard in trainings)
 
 
 def _trainings(shards: Shards) -> Trainings:
@@ -202,41 +224,21 @@ def _trainings(shards: Shards) -> Trainings:
         if shard.probabilities is not None and np.isfinite(shard.probabilities).all():
             key = cell.model, cell.variant, cell.device, cell.backend
             found.setdefault(key, {})[cell.seed] = shard
+    return dict(sorted(found.items(), key=itemgetter(0)))
+
+
+def _adjusted(
+    groups: Sequence[Hashable], p_values: Sequence[Sequence[float]]
+) -> list[NDArray[np.float64]]:
+    """Each row's p-values, Holm-adjusted over all rows of its group."""
+    found = [np.empty(0)] * len(groups)
+    for group in set(groups):
+        own = [number for number, other in enumerate(groups) if other == group]
+        together = multipletests(np.concatenate([p_values[n] for n in own]), method="holm")[1]
+        ends = np.cumsum([len(p_values[number]) for number in own])
+        for number, part in zip(own, np.split(together, ends[:-1]), strict=True):
+            found[number] = part
     return found
-
-
-def _adjust(rows: list[dict[str, object]], p_values: list[list[float]]) -> None:
-    """Adjust the p-values of McNemar's tests over all seeds and pairs of each model."""
-    for model in dict.fromkeys(row["model"] for row in rows):
-        own = [number for number, row in enumerate(rows) if row["model"] == model]
-        flat = [p_value for number in own for p_value in p_values[number]]
-        adjusted = iter(multipletests(flat, method="holm")[1])
-        for number in own:
-            of_row = [next(adjusted) for _ in p_values[number]]
-            rows[number] |= {
-                "mcnemar_smallest_p": min(of_row),
-                "mcnemar_rejections": sum(p_value < 1 - CONFIDENCE for p_value in of_row),
-            }
-
-
-def _interval(differences: Differences, confidence: float) -> tuple[float, float]:
-    """t-interval of the mean; where all differences are one, that one."""
-    if np.ptp(differences) == 0:
-        return float(differences[0]), float(differences[0])
-    low, high = stats.ttest_1samp(differences, 0).confidence_interval(confidence)
-    return float(low), float(high)
-
-
-def _p_value(differences: Differences, mean: float, alternative: str = "two-sided") -> float:
-    """Of the t-test against `mean`; where all differences are one, what that one says."""
-    if np.ptp(differences) == 0:
-        beyond = {
-            "two-sided": differences[0] != mean,
-            "greater": differences[0] > mean,
-            "less": differences[0] < mean,
-        }
-        return 0.0 if beyond[alternative] else 1.0
-    return float(stats.ttest_1samp(differences, mean, alternative=alternative).pvalue)
 
 
 def _mcnemar(one: AccuracyShard, other: AccuracyShard) -> float:

@@ -2,15 +2,18 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 
-from reports import wording
+from reports import parity, wording
+from reports.parity import SUBJECT
 
 
 def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.DataFrame:
     """`reports.parity.summary`, with the worst error of each subject in rounding floors."""
-    floors = parity_table.groupby(["model", "backend", "device"])["floors"].max()
-    keys = pd.MultiIndex.from_frame(comparison_ladder[["model", "backend", "device"]])
+    known = parity_table["floors"].where(parity_table["value"].notna(), np.inf)
+    floors = known.groupby([parity_table[name] for name in SUBJECT]).max()
+    keys = pd.MultiIndex.from_frame(comparison_ladder[SUBJECT])
     rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
     return pd.DataFrame(
         {
@@ -41,7 +44,12 @@ def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
 def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
     """The worst quantity of each rung and subject that has a size."""
     sized = parity_table[~parity_table["rung"].isin(["P0", "P1", "P7"])]
-    worst = sized.loc[sized.groupby(["model", "backend", "device", "rung"])["value"].idxmax()]
+    # By status first, then in tolerances: those of one rung differ, and what is no number is worst.
+    order = sized.assign(
+        grade=sized["status"].map(["pass", "warn", "fail"].index),
+        share=(sized["value"] / sized["warn"]).fillna(0).where(sized["value"].notna(), np.inf),
+    ).sort_values(["grade", "share"], kind="stable")
+    worst = order.drop_duplicates(["model", "backend", "device", "rung"], keep="last").sort_index()
     return pd.DataFrame(
         {
             "model": worst["model"],
@@ -55,6 +63,35 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
             "status": worst["status"],
         }
     )
+
+
+def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> list[str]:
+    """The answer for each model in a sentence, and what is not fine about each backend.
+
+    Args:
+        comparison_ladder: `reports.parity.summary`.
+        parity_table: `reports.parity.table`.
+    """
+    lines = []
+    asked = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
+    for model, group in comparison_ladder.groupby("model", sort=False):
+        own = parity_table[parity_table["model"] == model]
+        here = [rung for rung in asked if (group[rung] != "").any()]
+        failing = group[(group[here] == "fail").any(axis=1)]
+        others = ", ".join(rung for rung in parity.RUNGS if rung not in here) or "nothing"
+        if failing.empty:
+            who = ", ".join(wording.backends(group))
+            lines.append(
+                f"{model}: {who} {'gives' if len(group) == 1 else 'give'} the answers of the "
+                f"float64 oracle, to {own['floors'].max():.0f} times the rounding of one float32 "
+                f"at most ({' '.join(here)}; not asked: {others})."
+            )
+        else:
+            who = ", ".join(wording.backends(failing))
+            lines.append(f"{model}: NOT the oracle's answers under {who}.")
+        odd = group[group["first"] != ""].to_dict("records")
+        lines += [f"{model}, {row['backend']}: {row['first']}." for row in odd]
+    return lines
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +123,8 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
             "90 % interval": wording.span(table, "low", "high", 3),
             "equivalent": table["equivalent"].map({True: "proven", False: "not proven"}),
             "p": wording.numbers(table["equivalence_p"], 4),
-            "McNemar, smallest p": wording.numbers(table["mcnemar_smallest_p"], 3),
+            "McNemar: told apart": wording.numbers(table["mcnemar_rejections"], 0),
+            "of as many seeds": wording.numbers(table["mcnemar_between_seeds"], 0),
             "% differ": wording.numbers(table["disagreement_percent"], 2),
         }
     )
@@ -128,6 +166,7 @@ def parity_lines(horizons: pd.DataFrame, saturated: pd.DataFrame) -> list[str]:
         lines.append(
             f"{model}, loss where probabilities are saturated: {told}; from logits it is "
             f"{first['from_logits']:.4f}, from probabilities that Keras has clipped "
-            f"{first['from_clipped_probabilities']:.4f}."
+            f"{first['from_clipped_probabilities']:.4f}. Either is right; docs/parity.md says why "
+            "they differ."
         )
     return lines

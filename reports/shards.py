@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reports import checks
+from reports import checks, parity_checks
 from reports.envelopes import (
     ShardError,
     payload,
@@ -159,12 +159,13 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
                 launches.append(SpeedShard(run_id, envelope.shard_id, speed))
             elif envelope.kind == "parity":
                 parity = payload(path, envelope, Parity)
-                checks.parity(path, parity, plan)
+                parity_checks.parity(path, parity, plan)
                 arrays = read_arrays(path.with_suffix(".npz"), parity.arrays_sha256)
                 answers.append(ParityShard(run_id, envelope.shard_id, parity, arrays))
             elif envelope.kind == "reference":
                 reference = payload(path, envelope, Reference)
                 arrays = read_arrays(path.with_suffix(".npz"), reference.arrays_sha256)
+                parity_checks.reference(path, reference, arrays, plan)
                 references.append(ReferenceShard(run_id, envelope.shard_id, reference, arrays))
             else:
                 raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")

@@ -44,9 +44,10 @@ def part(one: Answers, other: Answers, names: Sequence[str], definition: str = "
         there = other.numbered(f"trajectory.step{step}{definition}.weight")
         apart = np.array([norm(a - b) for a, b in zip(here, there, strict=True)])
         width = np.max([each[number] for each in envelopes], axis=0)
-        found = or_infinite(norm(apart) / norm(width))
+        found = or_infinite(norm(apart) / norm(width)) if apart.any() else 0.0
         if found > value:
-            value, where = found, f", step {step}, {names[int((apart / width).argmax())]}"
+            worst = int((apart / np.maximum(width, np.finfo(float).tiny)).argmax())
+            value, where = found, f", step {step}, {names[worst]}"
         if found > TOLERANCES["P5 distance"][1]:
             return Parting(value, step, where)
     return Parting(value, None, where)
@@ -54,5 +55,14 @@ def part(one: Answers, other: Answers, names: Sequence[str], definition: str = "
 
 def checkpoints(answers: Answers) -> list[int]:
     """Steps at which the weights of a trajectory are known."""
-    found = (re.fullmatch(r"trajectory\.step(\d+)\.weight0", name) for name in answers.arrays)
+    return _steps(answers, "step")
+
+
+def restarts(answers: Answers) -> list[int]:
+    """Steps after which a backend took over from the oracle."""
+    return _steps(answers, "restart")
+
+
+def _steps(answers: Answers, word: str) -> list[int]:
+    found = (re.fullmatch(rf"trajectory\.{word}(\d+)\.weight0", name) for name in answers.arrays)
     return sorted(int(name[1]) for name in found if name)

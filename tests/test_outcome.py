@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from reports import outcome, shards
+from reports.paired import Paired
 from tests.stored_runs import LABELS, accuracy_payload, store_run
 
 SEEDS = range(10)
@@ -26,13 +28,13 @@ def read(folder: Path, errors: Any, models: tuple[str, ...] = ("single_layer",))
     return found
 
 
-def test_equal_errors_are_proven_equivalent(tmp_path: Path) -> None:
+def test_errors_over_seeds(tmp_path: Path) -> None:
     found = read(tmp_path, lambda cell: 4 + cell["seed"] % 2)
     (pair,) = outcome.pairs_table(found).to_dict("records")
     assert (pair["backend"], pair["baseline"], pair["seeds"]) == ("jax", "torch", 10)
     assert pair["difference"] == 0
-    assert pair["equivalent"]
-    assert pair["mcnemar_rejections"] == 0
+    assert not pair["equivalent"]  # one of 200 images is 0.5 points: nothing finer can be proven
+    assert pair["mcnemar_rejections"] == pair["mcnemar_between_seeds"] == 0
     assert pair["disagreement_percent"] == 0
     errors = outcome.errors_table(found, reference_protocol=True)
     assert errors["mean"].to_list() == pytest.approx([2.25, 2.25])
@@ -81,6 +83,27 @@ def test_one_seed_is_one_draw(tmp_path: Path) -> None:
     assert outcome.models_table(found).empty
 
 
+def test_differences_that_happen_to_be_alike_prove_no_more_than_an_image_can() -> None:
+    alike = Paired(np.full(3, 0.03), one_image=0.01)
+    low, high = alike.interval(0.90)
+    assert (low, high) == pytest.approx((0.03 - 0.016858, 0.03 + 0.016858), abs=1e-5)
+    assert Paired(np.zeros(10), one_image=0.01).equivalence_p(0.2) < 1e-6
+    assert Paired(np.zeros(10), one_image=0.5).equivalence_p(0.2) > 0.05
+
+
+def test_the_paired_test_is_the_t_test_where_differences_vary() -> None:
+    differences = np.array([0.1, -0.05, 0.2, 0.02, 0.11])
+    expected = stats.ttest_1samp(differences, 0)
+    paired = Paired(differences, one_image=0.01)
+    assert paired.p_value() == pytest.approx(expected.pvalue)
+    assert paired.interval(0.95) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    sides = [
+        stats.ttest_1samp(differences, side * 0.2, alternative=way).pvalue
+        for side, way in ((-1, "greater"), (1, "less"))
+    ]
+    assert paired.equivalence_p(0.2) == pytest.approx(max(sides))
+
+
 def test_equivalence_is_proven_at_its_size_and_no_oftener() -> None:
     """At a difference of the margin itself 5 % of cases; at none, with 10 seeds, nearly all."""
     generator = np.random.default_rng(0)
@@ -88,10 +111,7 @@ def test_equivalence_is_proven_at_its_size_and_no_oftener() -> None:
     for truth in proven:
         for _ in range(1000):
             differences = generator.normal(truth, 0.14, 10)
-            p_value = max(
-                outcome._p_value(differences, -outcome.MARGIN_POINTS, "greater"),
-                outcome._p_value(differences, outcome.MARGIN_POINTS, "less"),
-            )
+            p_value = Paired(differences, one_image=0.01).equivalence_p(outcome.MARGIN_POINTS)
             proven[truth] += p_value < 0.05
     assert 30 <= proven[outcome.MARGIN_POINTS] <= 70
     assert proven[0.0] >= 950

@@ -8,60 +8,7 @@ import pytest
 
 from reports import rungs, trajectories
 from reports.findings import Answers, Finding
-
-SHA = "a" * 64
-
-
-def reference() -> Answers:
-    """An oracle of one dense layer with a logit layer, three classes."""
-    generator = np.random.default_rng(0)
-    weights = {
-        f"identity.weight{n}": generator.normal(size=s).astype(np.float32)
-        for n, s in enumerate([(4, 3), (3,)])
-    }
-    gradients = {
-        f"gradients.gradient{n}": generator.normal(size=s) for n, s in enumerate([(4, 3), (3,)])
-    }
-    arrays = weights | gradients
-    for name in ("gradients.saturated_gradient", "gradients.saturated_gradient_clipped"):
-        arrays |= {f"{name}{n}": generator.normal(size=s) for n, s in enumerate([(4, 3), (3,)])}
-    for name in ("sgd", "adam"):
-        arrays |= {
-            f"update.{name}{n}": weights[f"identity.weight{n}"]
-            - (
-                0.1 * gradients[f"gradients.gradient{n}"]
-                if name == "sgd"
-                else 1e-3 * np.sign(gradients[f"gradients.gradient{n}"])
-            )
-            for n in range(2)
-        }
-    logits = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.9999], [0.0, 0.0, 5.0]])
-    arrays |= {
-        "forward.odd33.layer0": generator.normal(size=(3, 4)),
-        "forward.odd33.logits": logits,
-        "forward.odd33.probabilities": np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True),
-    }
-    arrays["predictions.probabilities"] = arrays["forward.odd33.probabilities"]
-    arrays["predictions.logits"] = logits
-    facts: dict[str, dict[str, Any]] = {
-        "identity": {
-            "layers": ["hidden", "output"],
-            "weights": ["output kernel", "output bias"],
-            "parameters": 15,
-            "fed_sha256": {"train": SHA, "targets": SHA},
-        },
-        "forward": {},
-        "gradients": {"loss": 1.5, "saturated_loss": 20.0, "saturated_loss_clipped": 16.0},
-        "update": {"steps": {"sgd": 1, "adam": 1}},
-        "predictions": {},
-    }
-    return Answers(facts, dict(arrays))
-
-
-def rounded(true: Answers, **arrays: Any) -> Answers:
-    """A backend's answers: the oracle's in float32, but for `arrays`."""
-    own = {name.replace("__", "."): array for name, array in arrays.items()}
-    return Answers(true.facts, {n: a.astype(np.float32) for n, a in {**true.arrays, **own}.items()})
+from tests.stored_answers import SHA, oracle_answers, rounded
 
 
 def failed(answers: Answers, true: Answers) -> list[tuple[str, str]]:
@@ -69,7 +16,7 @@ def failed(answers: Answers, true: Answers) -> list[tuple[str, str]]:
 
 
 def test_rounded_answers_pass_with_errors_of_about_one_floor() -> None:
-    true = reference()
+    true = oracle_answers()
     found = rungs.judge(rounded(true), true)
     assert {finding.status for finding in found} == {"pass"}
     forward = [finding for finding in found if finding.rung == "P2" and finding.floor > 0]
@@ -84,26 +31,28 @@ def test_a_finding_is_as_bad_as_its_value(value: float, status: str) -> None:
 
 
 def test_a_layer_that_is_off_is_named() -> None:
-    true = reference()
+    true = oracle_answers()
     layer = true.arrays["forward.odd33.layer0"]
     off = rounded(true, forward__odd33__layer0=layer + 1e-3 * np.abs(layer).max())
     assert failed(off, true) == [("P2", "hidden")]
 
 
 def test_an_error_of_large_logits_is_none_of_the_softmax() -> None:
-    true = reference()
+    true = oracle_answers()
     size = 300.0
     true.arrays["forward.odd33.logits"] *= size
     probabilities = true.arrays["forward.odd33.probabilities"] + 1e-4
     found = rungs.judge(rounded(true, forward__odd33__probabilities=probabilities), true)
     (told,) = (
-        each.value for each in found if (each.rung, each.quantity) == ("P2", "probabilities")
+        each.value
+        for each in found
+        if (each.rung, each.quantity) == ("P2", "output (probabilities)")
     )
     assert told == pytest.approx(1e-4 / (5 * size * probabilities.max()), rel=0.01)
 
 
 def test_no_number_is_a_failure() -> None:
-    true = reference()
+    true = oracle_answers()
     logits = true.arrays["forward.odd33.logits"].copy()
     logits[0, 0] = np.nan
     told = dict(failed(rounded(true, forward__odd33__logits=logits), true))
@@ -111,23 +60,36 @@ def test_no_number_is_a_failure() -> None:
 
 
 def test_an_undecided_image_may_be_answered_either_way_and_a_clear_one_may_not() -> None:
-    true = reference()
+    true = oracle_answers()
     logits = true.arrays["forward.odd33.logits"]
     close, clear = logits.copy(), logits.copy()
-    close[1] = [0.0, 1.99992, 1.99998]  # the margin is 1e-4, the error 8e-5
+    close[1] = [0.0, 1.99992, 1.99998]  # the margin is 1e-4, and others have errors of 8e-5
+    close[0] += 8e-5
     assert rungs.differing_answers(
         rounded(true, forward__odd33__logits=close), true, "forward.odd33.logits"
     ) == (1, 0)
-    clear[0] = [2.0, 2.1, 0.0]
-    wrong = rungs.differing_answers(
-        rounded(true, forward__odd33__logits=clear), true, "forward.odd33.logits"
-    )
-    assert wrong == (1, 0)  # so large an error covers the margin: the logits themselves fail
-    assert ("P2", "logits") in failed(rounded(true, forward__odd33__logits=clear), true)
+    clear[0] = [2.0, 2.1, 0.0]  # its own error is no excuse
+    wrong = rounded(true, forward__odd33__logits=clear)
+    assert rungs.differing_answers(wrong, true, "forward.odd33.logits") == (1, 1)
+    assert ("P2", "answers beyond the margin") in failed(wrong, true)
+
+
+def test_a_step_that_is_no_number_or_too_long_is_seen_where_the_gradient_is_rounding() -> None:
+    true = oracle_answers()
+    true.arrays["gradients.gradient0"][0, 0] = 0.0
+    start, adam = true.arrays["identity.weight0"], true.arrays["update.adam0"]
+    other_way, too_far, lost = adam.copy(), adam.copy(), adam.copy()
+    other_way[0, 0] = start[0, 0] - 9e-4
+    too_far[0, 0] = start[0, 0] - 2e-3
+    lost[0, 0] = np.nan
+    assert failed(rounded(true, update__adam0=other_way), true) == []
+    for wrong in (too_far, lost):
+        found = failed(rounded(true, update__adam0=wrong), true)
+        assert found == [("P4", "Adam on output kernel")]
 
 
 def test_both_definitions_of_a_saturated_loss_pass_and_are_told_apart() -> None:
-    true = reference()
+    true = oracle_answers()
     arrays = dict(rounded(true).arrays)
     for number in range(2):
         arrays[f"gradients.saturated_gradient{number}"] = arrays[
@@ -142,7 +104,7 @@ def test_both_definitions_of_a_saturated_loss_pass_and_are_told_apart() -> None:
 
 
 def test_arrays_that_are_missing_or_of_another_shape_are_told() -> None:
-    true = reference()
+    true = oracle_answers()
     own = rounded(true)
     short = replace(own, arrays={n: a for n, a in own.arrays.items() if n != "update.adam1"})
     assert failed(short, true) == [("P4", "update.adam1 is missing or has another shape")]
@@ -151,16 +113,16 @@ def test_arrays_that_are_missing_or_of_another_shape_are_told() -> None:
 
 
 def test_steps_that_were_not_done_are_told() -> None:
-    true = reference()
+    true = oracle_answers()
     facts = {**true.facts, "update": {"steps": {"sgd": 1, "adam": 0}}}
     assert failed(replace(rounded(true), facts=facts), true) == [("P0", "steps")]
 
 
 def test_what_was_fed_is_named() -> None:
-    true = reference()
-    identity = {**true.facts["identity"], "fed_sha256": {"train": "b" * 64, "targets": SHA}}
+    true = oracle_answers()
+    identity = {**true.facts["identity"], "fed_sha256": {"odd33": "b" * 64, "targets": SHA}}
     facts = {**true.facts, "identity": identity}
-    assert failed(replace(rounded(true), facts=facts), true) == [("P0", "what is fed: train")]
+    assert failed(replace(rounded(true), facts=facts), true) == [("P0", "what is fed: odd33")]
 
 
 def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_fails() -> None:
@@ -173,6 +135,8 @@ def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_
         ("weights in torch's model file", "pass"),
         ("optimizer in torch's model file, which Keras cannot read here", "warn"),
     ]
+    (_, told) = rungs.portability(saved, "jax", {"model": without})
+    assert told.status == "fail"  # only torch's files are known for it
     (wrong, *_) = rungs.portability(
         saved, "torch", {"model": without | {"weights_sha256": "b" * 64}}
     )
@@ -209,10 +173,46 @@ def test_a_training_is_compared_with_the_oracles_by_its_own_definition_of_the_lo
     oracle = Answers(
         both | {"gradients": {"saturated_loss": 20.0, "saturated_loss_clipped": 16.0}}, arrays
     )
-    found = {}
+    found: dict[float, Finding] = {}
     for loss in (16.0, 20.0):
         own = replace(trajectory(0.0), facts={"gradients": {"saturated_loss": loss}})
         (found[loss],) = rungs.trajectory(own, oracle)
     assert found[16.0].status == "pass"
     assert found[20.0].status == "fail"
     assert found[20.0].quantity == "distance from the oracle (from logits), step 2, output kernel"
+
+
+def taken_over(change: float) -> Answers:
+    """A training that goes on from the oracle's after 198 steps."""
+    arrays: dict[str, Any] = {
+        **trajectory(0.0).arrays,
+        "trajectory.restart198.start0": np.ones(1),
+        "trajectory.restart198.weight0": np.full(1, 1.0 - change),
+    }
+    facts: dict[str, dict[str, Any]] = {
+        "identity": {"weights": ["output kernel"]},
+        "gradients": {"saturated_loss": 1.0, "saturated_loss_clipped": 2.0},
+    }
+    return Answers(facts, arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [(1e-3, "pass"), (1.0009e-3, "pass"), (1.005e-3, "warn"), (2e-3, "fail")]
+)
+def test_late_steps_are_judged_by_what_they_change(change: float, status: str) -> None:
+    _, found = rungs.trajectory(taken_over(change), taken_over(1e-3))
+    assert (found.status, found.quantity) == (
+        status,
+        "steps after 198 of the oracle's, output kernel",
+    )
+    assert found.floor == pytest.approx(2.0**-24 / 1e-3)
+
+
+def test_envelopes_that_are_missing_or_of_another_shape_are_told() -> None:
+    true = taken_over(1e-3)
+    true = replace(true, facts={**true.facts, "trajectory": {}})
+    distances = true.arrays["trajectory.distances"]
+    for wrong in (distances[:0], distances[:, :1], np.zeros(3)):
+        own = replace(true, arrays={**true.arrays, "trajectory.distances": wrong})
+        assert rungs._misshapen("trajectory", own, true) == "trajectory.distances"
+    assert rungs._misshapen("trajectory", true, true) is None

@@ -35,6 +35,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "CHECKPOINTS", checkpoints)
     monkeypatch.setattr(questions, "TRAINED_STEPS", trained_steps)
     monkeypatch.setattr(questions, "NEIGHBOURS", 2)
+    monkeypatch.setattr(questions, "RESTARTS", (1, 3))
 
 
 def images() -> dict[str, Any]:
@@ -51,11 +52,11 @@ def images() -> dict[str, Any]:
 
 
 @cache
-def _reference(model: str, shortened: tuple[object, ...]) -> tuple[Answers, list[Any]]:
-    """What the oracle says, and the weights that it has trained; the same for all tests."""
+def _reference(model: str, shortened: tuple[object, ...]) -> tuple[Answers, Reference]:
+    """What the oracle says, and itself; the same for all tests."""
     assert shortened == SHORT, "call `shorten` first"
     one = Reference(model, 0, BATCH, images())
-    return answers(one, questions.RUNGS), one.trained()
+    return answers(one, questions.RUNGS), one
 
 
 def oracle(model: str) -> Answers:
@@ -67,8 +68,9 @@ def opened(model: str, folder: Path) -> Probes:
     """Probes of this backend."""
     data = images()
     np.savez(folder / "data.npz", **data)
-    trained = _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[1]
-    np.savez(folder / "trained.npz", *trained)
+    one = _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[1]
+    np.savez(folder / "trained.npz", *one.trained())
+    np.savez(folder / "restarts.npz", **one.restarts())  # type: ignore[arg-type]
     request = ProbesRequest(
         model=model,
         seed=0,
@@ -76,6 +78,7 @@ def opened(model: str, folder: Path) -> Probes:
         data=str(folder / "data.npz"),
         data_sha256=content_sha256(data),
         trained=str(folder / "trained.npz"),
+        restarts=str(folder / "restarts.npz"),
     )
     return Probes(request)
 

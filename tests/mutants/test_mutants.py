@@ -131,6 +131,17 @@ def shuffled(x: Any, y: Any, _: int) -> tuple[Any, Any]:
     return x[::-1].copy(), y[::-1].copy()
 
 
+def at_random(x: Any, y: Any, _: int) -> tuple[Any, Any]:
+    order = np.random.default_rng().permutation(len(x))
+    return x[order], y[order]
+
+
+def of_whole_batches(y: Any, outputs: Any) -> Any:
+    """The sum over the nominal batch size: the mean, but where a batch is not full."""
+    losses = keras.losses.categorical_crossentropy(y, outputs)
+    return losses * ops.cast(ops.shape(y)[0], "float32") / ladder.BATCH
+
+
 def whole_batches(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
     whole = max(1, len(x) // batch_size) * batch_size
     return x[:whole], y[:whole]
@@ -170,6 +181,10 @@ MUTANTS: dict[str, tuple[str, Mutant]] = {
     "bias dropped": (
         "P2",
         of_layer("hidden", lambda layer, x: ops.relu(ops.matmul(x, layer.kernel))),
+    ),
+    "output's bias dropped": (
+        "P2",
+        of_layer("output", lambda layer, x: ops.softmax(ops.matmul(x, layer.kernel))),
     ),
     "no ReLU": (
         "P2",
@@ -212,6 +227,15 @@ MUTANTS: dict[str, tuple[str, Mutant]] = {
     "second moment 0.99 for 0.999": ("P4", with_optimizer(optimizers.Adam, beta_2=0.99)),
     "weight decay": ("P5", with_optimizer(optimizers.AdamW, weight_decay=1e-3)),
     "batches in another order": ("P5", of_fit(shuffled)),
+    "batches at random": ("P5", of_fit(at_random)),
+    "another learning rate after three steps": (
+        "P5",
+        with_optimizer(
+            optimizers.Adam,
+            learning_rate=optimizers.schedules.PiecewiseConstantDecay([2], [1e-3, 1.5e-3]),
+        ),
+    ),
+    "half a batch taken for a whole one": ("P5", with_loss(of_whole_batches)),
 }
 
 

@@ -1,0 +1,145 @@
+"""Runs of the parity ladder, made up: written by `bench.journal`, read by `reports`."""
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.journal import Journal
+from reports.findings import Answers
+from tests.stored_runs import BACKENDS, accuracy_payload, run_plan
+
+SHA = "a" * 64
+PROBES = ["identity", "forward", "gradients", "update", "predictions", "portability"]
+MODEL = "single_layer"
+
+Change = Callable[[dict[str, Any], dict[str, Any]], None]
+"""Alters a payload and its arrays before they are stored."""
+
+
+def oracle_answers() -> Answers:
+    """An oracle of one dense layer with a logit layer, three classes."""
+    generator = np.random.default_rng(0)
+    shapes = [(4, 3), (3,)]
+    arrays: dict[str, Any] = {}
+    for number, shape in enumerate(shapes):
+        weight = generator.normal(size=shape).astype(np.float32)
+        gradient = generator.normal(size=shape)
+        arrays |= {
+            f"identity.weight{number}": weight,
+            f"gradients.gradient{number}": gradient,
+            f"gradients.saturated_gradient{number}": generator.normal(size=shape),
+            f"gradients.saturated_gradient_clipped{number}": generator.normal(size=shape),
+            f"update.sgd{number}": weight - 0.1 * gradient,
+            f"update.adam{number}": weight - 1e-3 * np.sign(gradient),
+        }
+    logits = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.9999], [0.0, 0.0, 5.0]])
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    arrays |= {
+        "forward.odd33.layer0": generator.normal(size=(3, 4)),
+        "forward.odd33.logits": logits,
+        "forward.odd33.probabilities": probabilities,
+        "predictions.logits": logits,
+        "predictions.probabilities": probabilities,
+    }
+    facts: dict[str, dict[str, Any]] = {
+        "identity": {
+            "layers": ["hidden", "output"],
+            "weights": ["output kernel", "output bias"],
+            "parameters": 15,
+            "fed_sha256": {"odd33": SHA, "targets": SHA},
+        },
+        "forward": {},
+        "gradients": {"loss": 1.5, "saturated_loss": 20.0, "saturated_loss_clipped": 16.0},
+        "update": {"steps": {"sgd": 1, "adam": 1}},
+        "predictions": {},
+    }
+    return Answers(facts, arrays)
+
+
+def rounded(true: Answers, **arrays: Any) -> Answers:
+    """A backend's answers: the oracle's in float32, but for `arrays`."""
+    own = {name.replace("__", "."): array for name, array in arrays.items()}
+    return Answers(true.facts, {n: a.astype(np.float32) for n, a in {**true.arrays, **own}.items()})
+
+
+def store_answers(
+    results: Path,
+    backends: tuple[str, ...] = BACKENDS,
+    reference: Change = lambda *_: None,
+    **changes: Change,
+) -> Journal:
+    """Store a run in which the oracle and these backends answered, and each read all files.
+
+    Args:
+        results: Where the run goes.
+        backends: Who was asked.
+        reference: Alters the oracle's answers.
+        changes: Alters those of a backend, by its name.
+    """
+    journal = Journal.create(results)
+    subjects = [
+        {"model": MODEL, "variant": "stock", "backend": name, "device": "cpu"} for name in backends
+    ]
+    parity = {"subjects": subjects, "probes": PROBES}
+    journal.write("plan", "plan", run_plan([], parity=parity, models=[MODEL]))
+    asked = {
+        "dataset": "mnist",
+        "dataset_sha256": "d" * 64,
+        "batch_size": 200,
+        "seed": 0,
+        "probes": PROBES,
+    }
+    true = oracle_answers()
+    facts = copy.deepcopy(dict(true.facts))
+    oracle, exact = {"model": MODEL, **asked, "facts": facts}, dict(true.arrays)
+    reference(oracle, exact)
+    journal.write("reference", f"reference-{MODEL}.try1", oracle, exact)
+    for subject in subjects:
+        payload = subject_payload(subject, asked, true, backends)
+        arrays = dict(rounded(true).arrays)
+        if change := changes.get(subject["backend"]):
+            change(payload, arrays)
+        name = "parity-{model}-{backend}-{device}.try1".format(**subject)
+        journal.write("parity", name, payload, arrays)
+    return journal
+
+
+def subject_payload(
+    subject: Mapping[str, str], asked: Mapping[str, Any], true: Answers, backends: tuple[str, ...]
+) -> dict[str, Any]:
+    """A subject that answers as the oracle does."""
+    like = accuracy_payload(subject["backend"])
+    facts: dict[str, Any] = copy.deepcopy(dict(true.facts))
+    del facts["identity"]["weights"], facts["gradients"]["saturated_loss_clipped"]
+    facts["identity"] |= {"config": "{}", "jit_compile": False, "settings": {}}
+    saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 0.5}
+    loaded = {form: saved | {"optimizer_error": None} for form in ("model", "weights")}
+    return {
+        "subject": dict(subject),
+        **copy.deepcopy(dict(asked)),
+        "machine": like["machine"],
+        "status": "ok",
+        "error": None,
+        "log": None,
+        "worker": like["worker"],
+        "facts": facts,
+        "portability": {
+            "saved": saved,
+            "loaded": {name: copy.deepcopy(loaded) for name in backends},
+        },
+    }
+
+
+def crash(payload: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """A backend whose worker died before it said anything."""
+    payload |= {
+        "status": "crashed",
+        "error": "killed by SIGSEGV",
+        "worker": None,
+        "facts": {},
+        "portability": None,
+    }
+    arrays.clear()

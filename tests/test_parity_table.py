@@ -1,0 +1,194 @@
+"""The parity table and what is told of it, from stored answers, honest and hostile."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports import comparable, outcome, parity, readable_parity, shards
+from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
+
+Payload = dict[str, Any]
+
+
+def tabled(*folders: Path) -> tuple[pd.DataFrame, shards.Shards]:
+    found = shards.read(folders)
+    comparable.check(found)
+    return parity.table(found, outcome.pairs_table(found)), found
+
+
+def odd(table: pd.DataFrame) -> list[tuple[str, str, str]]:
+    return list(
+        table[table["status"] != "pass"][["backend", "rung", "quantity"]].itertuples(
+            index=False, name=None
+        )
+    )
+
+
+def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_path: Path) -> None:
+    table, found = tabled(store_answers(tmp_path).folder)
+    assert found.problems == []
+    assert odd(table) == []
+    files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
+    assert sum("optimizer in" in quantity for quantity in files) == 6
+    assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "partly"  # P5 was not asked
+    (line,) = readable_parity.verdict_lines(parity.summary(table), table)
+    assert line == (
+        "single_layer: jax, tensorflow, torch give the answers of the float64 oracle, to 1 times "
+        "the rounding of one float32 at most (P0 P1 P2 P3 P4 P6 P8; not asked: P5, P7)."
+    )
+
+
+def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
+    def wrong(_: Payload, arrays: Payload) -> None:
+        arrays["gradients.gradient0"] = 2 * arrays["gradients.gradient0"]
+
+    table, _ = tabled(store_answers(tmp_path, torch=wrong).folder)
+    assert readable_parity.verdict_lines(parity.summary(table), table) == [
+        "single_layer: NOT the oracle's answers under torch.",
+        "single_layer, torch: P3 gradient of output kernel.",
+    ]
+    assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "no"
+    assert parity.certified(table, MODEL, ("jax", "tensorflow"), "cpu") == "partly"
+
+
+def test_one_that_lives_is_not_blamed_for_two_that_died(tmp_path: Path) -> None:
+    table, _ = tabled(store_answers(tmp_path, jax=crash, torch=crash).folder)
+    assert odd(table) == [(backend, "P0", "answers: crashed") for backend in ("jax", "torch")]
+
+
+def test_a_backend_alone_is_not_asked_for_the_files_of_others(tmp_path: Path) -> None:
+    table, _ = tabled(store_answers(tmp_path, ("jax",)).folder)
+    assert "P8" not in set(table["rung"])
+    assert odd(table) == []
+
+
+def test_files_that_were_not_read_are_told(tmp_path: Path) -> None:
+    def forgetful(payload: Payload, _: Payload) -> None:
+        del payload["portability"]["loaded"]["jax"]
+
+    table, _ = tabled(store_answers(tmp_path, torch=forgetful).folder)
+    assert odd(table) == [("torch", "P8", "jax's files were not read")]
+
+
+@pytest.mark.parametrize("loss", [None, 0.0])
+def test_losses_that_are_no_number_or_nothing_fail_and_raise_nothing(
+    tmp_path: Path, loss: float | None
+) -> None:
+    def hollow(payload: Payload, _: Payload) -> None:
+        payload["portability"]["saved"]["loss"] = loss
+        payload["facts"]["gradients"]["loss"] = loss
+
+    table, _ = tabled(store_answers(tmp_path, torch=hollow).folder)
+    found = odd(table)
+    assert ("torch", "P3", "loss") in found
+    assert ("jax", "P8", "loss after torch's model file") in found
+
+
+@pytest.mark.parametrize("probe", ["identity", "forward", "gradients", "update", "predictions"])
+def test_an_oracle_that_has_lost_an_answer_is_rejected_and_nobody_passes(
+    tmp_path: Path, probe: str
+) -> None:
+    def lose(payload: Payload, _: Payload) -> None:
+        del payload["facts"][probe]
+
+    table, found = tabled(store_answers(tmp_path, reference=lose).folder)
+    assert len(found.problems) == 1
+    assert f"no answer to {probe}" in found.problems[0]
+    assert set(table["quantity"]) == {"answers of the oracle: missing"}
+    assert set(table["status"]) == {"fail"}
+
+
+@pytest.mark.parametrize("name", sorted(oracle_answers().arrays))
+@pytest.mark.parametrize("how", ["missing", "not finite", "of another shape"])
+def test_an_oracle_whose_arrays_are_not_whole_is_rejected(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    def spoil(_: Payload, arrays: Payload) -> None:
+        if how == "missing":
+            del arrays[name]
+        elif how == "not finite":
+            arrays[name] = np.full_like(arrays[name], np.nan)
+        else:
+            arrays[name] = arrays[name][:0]
+
+    table, found = tabled(store_answers(tmp_path, reference=spoil).folder)
+    assert (table["status"] == "fail").any()
+    if (name, how) != ("forward.odd33.layer0", "of another shape"):  # any shape is one's own
+        assert len(found.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda payload, _: payload["facts"]["identity"].update(weights=None),
+        lambda payload, _: payload["facts"]["identity"].update(weights=["one"]),
+        lambda payload, _: payload["facts"]["identity"].update(layers=[]),
+        lambda payload, _: payload["facts"]["identity"].update(fed_sha256={}),
+        lambda payload, _: payload["facts"]["gradients"].update(loss=None),
+        lambda payload, _: payload.update(probes=["identity"]),
+        lambda payload, _: payload.update(model="two_layer"),
+    ],
+)
+def test_an_oracle_whose_facts_are_not_whole_is_rejected(
+    tmp_path: Path, change: Callable[[Payload, Payload], None]
+) -> None:
+    table, found = tabled(store_answers(tmp_path, reference=change).folder)
+    assert len(found.problems) == 1
+    assert set(table["quantity"]) == {"answers of the oracle: missing"}
+
+
+def test_runs_of_one_backend_each_are_judged_together(tmp_path: Path) -> None:
+    def configured(payload: Payload, _: Payload) -> None:
+        payload["facts"]["identity"]["config"] = '{"other": 1}'
+
+    runs = [store_answers(tmp_path, (name,)).folder for name in ("tensorflow", "jax")]
+    runs.append(store_answers(tmp_path, ("torch",), torch=configured).folder)
+    table, _ = tabled(*runs)
+    assert odd(table) == [("torch", "P0", "model configuration")]
+
+
+def other_dataset(payload: Payload, _: Payload) -> None:
+    payload["dataset_sha256"] = "e" * 64
+
+
+def other_keras(payload: Payload, _: Payload) -> None:
+    payload["worker"]["versions"]["keras"] = "3.0.0"
+
+
+def other_batches(payload: Payload, _: Payload) -> None:
+    payload["batch_size"] = 37
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [(other_dataset, "datasets"), (other_keras, "Keras versions"), (other_batches, "batch sizes")],
+)
+def test_answers_to_other_questions_are_not_merged(
+    tmp_path: Path, change: Callable[[Payload, Payload], None], what: str
+) -> None:
+    one = store_answers(tmp_path, ("jax",)).folder
+    other = store_answers(tmp_path, ("torch",), torch=change).folder
+    with pytest.raises(comparable.NotComparableError, match=f"single_layer, parity: {what} differ"):
+        tabled(one, other)
+
+
+def test_a_subject_that_stands_in_two_runs_is_refused(tmp_path: Path) -> None:
+    folders = [store_answers(tmp_path, ("jax",)).folder for _ in range(2)]
+    with pytest.raises(comparable.NotComparableError, match="answers of jax on cpu differ"):
+        tabled(*folders)
+
+
+def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
+    tmp_path: Path,
+) -> None:
+    def lost(_: Payload, arrays: Payload) -> None:
+        arrays["update.adam1"] = np.full_like(arrays["update.adam1"], np.nan)
+
+    table, _ = tabled(store_answers(tmp_path, torch=lost).folder)
+    worst = readable_parity.rung_errors(table)
+    (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "torch")].to_dict("records")
+    assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
