@@ -1,12 +1,16 @@
 """The tables of parity as a person reads them, all of text: for Markdown and the terminal alike."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from reports import parity, wording
+from reports.outcome import MARGIN_POINTS
 from reports.parity import SUBJECT
+
+OUTCOME = "P7"
 
 
 def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +70,7 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> list[str]:
-    """The answer for each model in a sentence, and what is not fine about each backend.
+    """The answer for each model in a sentence or two, and what is not fine about each backend.
 
     Args:
         comparison_ladder: `reports.parity.summary`.
@@ -75,23 +79,40 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
     lines = []
     asked = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
     for model, group in comparison_ladder.groupby("model", sort=False):
-        own = parity_table[parity_table["model"] == model]
         here = [rung for rung in asked if (group[rung] != "").any()]
-        failing = group[(group[here] == "fail").any(axis=1)]
-        others = ", ".join(rung for rung in parity.RUNGS if rung not in here) or "nothing"
-        if failing.empty:
-            who = ", ".join(wording.backends(group))
-            lines.append(
-                f"{model}: {who} {'gives' if len(group) == 1 else 'give'} the answers of the "
-                f"float64 oracle, to {own['floors'].max():.0f} times the rounding of one float32 "
-                f"at most ({' '.join(here)}; not asked: {others})."
-            )
-        else:
-            who = ", ".join(wording.backends(failing))
-            lines.append(f"{model}: NOT the oracle's answers under {who}.")
+        own = parity_table[parity_table["model"] == model]
+        if rungs := [rung for rung in here if rung != OUTCOME]:
+            lines.append(f"{model}: {_answers(group, rungs, own['floors'].max())}.")
+        if OUTCOME in here:
+            lines.append(f"{model}: {_outcome(group)}.")
         odd = group[group["first"] != ""].to_dict("records")
         lines += [f"{model}, {row['backend']}: {row['first']}." for row in odd]
     return lines
+
+
+def _answers(group: pd.DataFrame, rungs: Sequence[str], floors: float) -> str:
+    """What the oracle says of all subjects of one model."""
+    failing = group[(group[list(rungs)] == "fail").any(axis=1)]
+    if not failing.empty:
+        return f"NOT the oracle's answers under {', '.join(wording.backends(failing))}"
+    others = ", ".join(rung for rung in parity.RUNGS if rung not in rungs) or "nothing"
+    return (
+        f"{', '.join(wording.backends(group))} {'gives' if len(group) == 1 else 'give'} the "
+        f"answers of the float64 oracle, to {floors:.0f} times the rounding of one float32 at most "
+        f"({' '.join(rungs)}; not asked: {others})"
+    )
+
+
+def _outcome(group: pd.DataFrame) -> str:
+    """What trainings over seeds say of one model."""
+    for status, words in (("fail", "DIFFER under"), ("warn", "are not proven equal under")):
+        those = group[group[OUTCOME] == status]
+        if not those.empty:
+            return f"mean errors over seeds {words} {', '.join(wording.backends(those))}"
+    return (
+        f"mean errors over seeds are proven equal, to {MARGIN_POINTS:.2f} points, under "
+        f"{', '.join(wording.backends(group))}"
+    )
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:

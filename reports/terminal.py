@@ -46,7 +46,8 @@ def show(comparison: Comparison, published: dict[str, float], console: Console) 
             style="bold",
         )
     for line in readable_parity.verdict_lines(comparison.ladder, comparison.parity):
-        _lines([line], console, style="bold red" if "NOT" in line else "bold")
+        shouted = {"NOT", "DIFFER"} & set(line.split())
+        _lines([line], console, style="bold red" if shouted else "bold")
     if not comparison.summary.empty:
         console.print(_summary(comparison, published))
     if not comparison.ladder.empty:

@@ -192,3 +192,31 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
     worst = readable_parity.rung_errors(table)
     (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "torch")].to_dict("records")
     assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
+
+
+def outcomes(*statuses: str) -> pd.DataFrame:
+    """P7 of three backends."""
+    rows = [
+        dict.fromkeys(parity.COLUMNS, np.nan)
+        | {"model": MODEL, "backend": backend, "device": "cpu", "rung": "P7", "status": status}
+        | {"quantity": "mean error", "value": 0.1}
+        for backend, status in zip(("jax", "tensorflow", "torch"), statuses, strict=True)
+    ]
+    return pd.DataFrame(rows).astype(parity.COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "told"),
+    [
+        (
+            ("pass", "pass", "pass"),
+            "are proven equal, to 0.20 points, under jax, tensorflow, torch",
+        ),
+        (("warn", "warn", "pass"), "are not proven equal under jax, tensorflow"),
+        (("warn", "fail", "fail"), "DIFFER under tensorflow, torch"),
+    ],
+)
+def test_what_seeds_say_is_a_sentence_of_its_own(statuses: tuple[str, ...], told: str) -> None:
+    table = outcomes(*statuses)
+    first = readable_parity.verdict_lines(parity.summary(table), table)[0]
+    assert first == f"single_layer: mean errors over seeds {told}."
