@@ -278,8 +278,8 @@ def _norms(found: Sequence[Array], exact: Sequence[Array]) -> list[float]:
 def _typical(found: Array, exact: Array) -> float:
     """Median error of what moves at all, over the root mean square of the moves.
 
-    In one of thirty such steps rounding turned a ReLU on that the oracle has off. The weights of one
-    unit then go another way, 2e-3 of the norm and no fault; of the median it is 7e-4.
+    In one of thirty such steps rounding turned a ReLU on that the oracle has off. The weights of
+    one unit then go another way, 2e-3 of the norm and no fault; of the median it is 7e-4.
     """
     size = np.abs(exact)
     moving = size >= GRADIENT_SHARE * size.max()
