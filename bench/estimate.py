@@ -48,8 +48,10 @@ def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = 
 
 def measuring_seconds(plan: Plan, selection: Selection) -> float:
     """A rough guess for the speed half; the budget, where there is one."""
-    if not selection.series or plan.budget_seconds:
-        return plan.budget_seconds or 0
+    if not selection.series:
+        return 0
+    if plan.budget_seconds:
+        return plan.budget_seconds
     rounds = sum(plan.rounds // plan.every(workload) for workload in selection.workloads)
     launch = LANE_START_SECONDS + len(selection.workloads) * WARM_UP_SECONDS + rounds * TURN_SECONDS
     return plan.launches * len(selection.lanes) * launch

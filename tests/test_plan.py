@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -139,6 +140,13 @@ def test_the_estimate_grows_with_the_work() -> None:
 
     assert seconds(resolve(suite="smoke")) < seconds(resolve(dataset="digits", epochs="20"))
     assert seconds(resolve(epochs="20")) > seconds(resolve()) > seconds(resolve(epochs="5"))
+
+
+def test_a_budget_is_spent_only_where_something_is_timed() -> None:
+    full = resolve(suite="full")
+    assert estimate.measuring_seconds(full, full.everything) == full.budget_seconds
+    untimed = replace(full.everything, series=())
+    assert estimate.measuring_seconds(full, untimed) == 0
 
 
 @pytest.mark.parametrize(
