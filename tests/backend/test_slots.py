@@ -54,9 +54,12 @@ def test_preparing_tells_what_it_cost(made: tuple[Slots, list[dict[str, Any]]]) 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_turn_is_timed_and_counted(slots: Slots, phase: str, slot_first: bool) -> None:
     slots.warm_up(workload(phase), 7)
-    turn = slots.turn(workload(phase), 7, slot_first)  # more examples than there are: they repeat
+    # More examples than there are: they repeat. Three turns, since a machine may stall in one.
+    turns = [slots.turn(workload(phase), 7, slot_first) for _ in range(3)]
+    shortest = {name: min(turn[name] for turn in turns) for name in ("seconds", "one_step_seconds")}
+    assert 0 < shortest["one_step_seconds"] < shortest["seconds"]
+    turn = turns[0]
     assert turn["steps"] == 7
-    assert 0 < turn["one_step_seconds"] < turn["seconds"]
     assert turn["outside_seconds"] > 0
     assert turn["one_step_outside_seconds"] > 0
     assert turn["cpu_seconds"] > 0
