@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 import models
 from bench import order, questions
 from bench.data import read_verified
+from bench.questions import Answer, Arrays, numbered
 from bench.training import as_input, as_targets, finite, weights_kept
 from bench.workload import ProbesRequest
-
-Arrays = dict[str, NDArray[Any]]
-Answer = tuple[dict[str, Any], Arrays]
 
 
 class Probes:
@@ -71,7 +69,7 @@ class Probes:
             "jit_compile": self._model.jit_compile,
             "settings": self._loop.settings(),
             "fed_sha256": fed | {"targets": order.arrays_sha256([self._y])},
-        }, _numbered("weight", self._model.get_weights())
+        }, numbered("weight", self._model.get_weights())
 
     def forward(self) -> Answer:
         """P2: output of every layer, logits and probabilities."""
@@ -81,7 +79,7 @@ class Probes:
             *outputs, logits = every_layer.predict(x, batch_size=len(x), verbose=0)
             arrays |= {f"{name}.logits": logits, f"{name}.probabilities": outputs[-1]}
             if name in questions.LAYERED:
-                arrays |= _numbered(f"{name}.layer", outputs[:-1])
+                arrays |= numbered(f"{name}.layer", outputs[:-1])
         return {}, arrays
 
     def gradients(self) -> Answer:
@@ -92,7 +90,7 @@ class Probes:
         results = self._loop.gradients(self._model, starts, self._x["train"], self._y)
         for name, (loss, found) in zip(("", "saturated_"), results, strict=True):
             facts[f"{name}loss"] = finite(loss)
-            arrays |= _numbered(f"{name}gradient", found)
+            arrays |= numbered(f"{name}gradient", found)
         return facts, arrays
 
     def update(self) -> Answer:
@@ -106,7 +104,7 @@ class Probes:
         for name, model in (("sgd", plain), ("adam", self._model)):
             _fit(model, self._x["train"], self._y, self._request.batch_size)
             steps[name] = _steps(model)
-            arrays |= _numbered(name, model.get_weights())
+            arrays |= numbered(name, model.get_weights())
         return {"steps": steps}, arrays
 
     def trajectory(self) -> Answer:
@@ -117,7 +115,7 @@ class Probes:
         steps, path = self._train_along()
         arrays: Arrays = {}
         for checkpoint, weights in zip(questions.CHECKPOINTS, path, strict=True):
-            arrays |= _numbered(f"step{checkpoint}.weight", weights)
+            arrays |= numbered(f"step{checkpoint}.weight", weights)
         arrays["distances"] = np.array(
             [
                 [_distances(*pair) for pair in zip(neighbour, path, strict=True)]
@@ -130,7 +128,7 @@ class Probes:
                 with weights_kept(self._model):
                     self._take_over(states, step)
                     self._fit_steps(step, step + questions.RESTART_STEPS)
-                    arrays |= _numbered(f"restart{step}.weight", self._model.get_weights())
+                    arrays |= numbered(f"restart{step}.weight", self._model.get_weights())
         return {"steps": steps}, arrays
 
     def predictions(self) -> Answer:
@@ -268,10 +266,6 @@ def _fit(
 
 def _steps(model: keras.Model) -> int:
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-
-
-def _numbered(name: str, arrays: Sequence[NDArray[Any]]) -> Arrays:
-    return {f"{name}{number}": np.asarray(array) for number, array in enumerate(arrays)}
 
 
 def _distances(here: Sequence[NDArray[Any]], there: Sequence[NDArray[Any]]) -> list[float]:

@@ -6,12 +6,16 @@ hashes of what was fed show whether they did alike.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Weights = NDArray[np.float32]
+Arrays = dict[str, NDArray[Any]]
+Answer = tuple[dict[str, Any], Arrays]
+"""Facts, which JSON can carry, and arrays by name."""
 
 RUNGS = ("identity", "forward", "gradients", "update", "trajectory", "predictions")
 """What is asked; identity answers P0 and P1, the others P2 to P6 in order."""
@@ -93,3 +97,8 @@ def saturated(weights: Sequence[Weights]) -> list[Weights]:
     favour = np.where(np.arange(len(bias)) == 0, np.float32(FAVOUR), np.float32(0))
     factor = np.float32(SATURATION)
     return [*before, factor * kernel, factor * bias + favour]
+
+
+def numbered(name: str, arrays: Sequence[NDArray[Any]]) -> Arrays:
+    """Arrays by `name` and their place: `<name>0`, `<name>1` and so on."""
+    return {f"{name}{number}": np.asarray(array) for number, array in enumerate(arrays)}

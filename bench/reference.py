@@ -4,18 +4,15 @@ The inputs are scaled and the targets made anew here: what worker and oracle had
 wrong in both.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import order, questions
+from bench.questions import Answer, Arrays, numbered
 from models import oracle
-
-Arrays = dict[str, NDArray[Any]]
-Answer = tuple[dict[str, Any], Arrays]
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,9 @@ class State:
         """All of it by name."""
         momenta, velocities = zip(*self.moments, strict=True)
         return {
-            **_numbered("weight", self.weights),
-            **_numbered("momentum", momenta),
-            **_numbered("velocity", velocities),
+            **numbered("weight", self.weights),
+            **numbered("momentum", momenta),
+            **numbered("velocity", velocities),
         }
 
 
@@ -84,7 +81,7 @@ class Reference:
             ],
             "parameters": sum(weight.size for weight in self._drawn),
             "fed_sha256": fed | {"targets": order.arrays_sha256([self._y])},
-        }, _numbered("weight", self._drawn)
+        }, numbered("weight", self._drawn)
 
     def forward(self) -> Answer:
         """P2: output of every layer, logits and probabilities."""
@@ -94,7 +91,7 @@ class Reference:
             arrays[f"{name}.logits"] = logits
             arrays[f"{name}.probabilities"] = oracle.softmax(logits)
             if name in questions.LAYERED:
-                arrays |= _numbered(f"{name}.layer", outputs)
+                arrays |= numbered(f"{name}.layer", outputs)
         return {}, arrays
 
     def gradients(self) -> Answer:
@@ -105,9 +102,9 @@ class Reference:
         clipped, clipped_gradient = self._network.gradients(saturated, x, self._y, clipped=True)
         facts = {"loss": loss, "saturated_loss": exact, "saturated_loss_clipped": clipped}
         return facts, {
-            **_numbered("gradient", gradient),
-            **_numbered("saturated_gradient", exact_gradient),
-            **_numbered("saturated_gradient_clipped", clipped_gradient),
+            **numbered("gradient", gradient),
+            **numbered("saturated_gradient", exact_gradient),
+            **numbered("saturated_gradient_clipped", clipped_gradient),
         }
 
     def update(self) -> Answer:
@@ -115,8 +112,8 @@ class Reference:
         _, gradient = self._network.gradients(self._drawn, self._x["train"], self._y)
         drawn = [weight.astype(np.float64) for weight in self._drawn]
         return {"steps": {"sgd": 1, "adam": 1}}, {
-            **_numbered("sgd", oracle.sgd(drawn, gradient, questions.SGD_RATE)),
-            **_numbered("adam", oracle.Adam().step(drawn, gradient)),
+            **numbered("sgd", oracle.sgd(drawn, gradient, questions.SGD_RATE)),
+            **numbered("adam", oracle.Adam().step(drawn, gradient)),
         }
 
     def trajectory(self) -> Answer:
@@ -128,20 +125,20 @@ class Reference:
         for name, clipped in (("", False), ("_clipped", True)):
             path = self._train_to(questions.CHECKPOINTS[-1], clipped)
             for checkpoint in questions.CHECKPOINTS:
-                arrays |= _numbered(f"step{checkpoint}{name}.weight", path[checkpoint - 1])
+                arrays |= numbered(f"step{checkpoint}{name}.weight", path[checkpoint - 1])
         differ = [
             step
             for step, pair in enumerate(zip(*self._paths.values(), strict=True), start=1)
             if not all(map(np.array_equal, *pair))
         ]
         for step, state in self._restarts.items():
-            arrays |= _numbered(f"restart{step}.start", state.weights)
+            arrays |= numbered(f"restart{step}.start", state.weights)
             for name, clipped in (("", False), ("_clipped", True)):
                 adam = oracle.Adam(steps=step, moments=state.wide_moments())
                 weights: oracle.Weights = state.weights
                 for number in range(step, step + questions.RESTART_STEPS):
                     weights = self._step(weights, number, adam, clipped)
-                arrays |= _numbered(f"restart{step}{name}.weight", weights)
+                arrays |= numbered(f"restart{step}{name}.weight", weights)
         facts = {"steps": len(path), "clipped_since": differ[0] if differ else None}
         return facts, arrays
 
@@ -191,7 +188,3 @@ class Reference:
 ANSWERS: Mapping[str, Callable[[Reference], Answer]] = {
     rung: getattr(Reference, rung) for rung in questions.RUNGS
 }
-
-
-def _numbered(name: str, arrays: Sequence[NDArray[Any]]) -> Arrays:
-    return {f"{name}{number}": array for number, array in enumerate(arrays)}
