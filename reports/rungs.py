@@ -77,7 +77,8 @@ def identity(answers: Answers, reference: Answers) -> Iterator[Finding]:
     own, true = answers.facts["identity"], reference.facts["identity"]
     for name in ("layers", "parameters"):
         yield count_of("P0", name, own[name] != true[name])
-    fed = [name for name, told in true["fed_sha256"].items() if own["fed_sha256"].get(name) != told]
+    one, other = own["fed_sha256"], true["fed_sha256"]
+    fed = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     yield count_of("P0", _listed("what is fed", fed), len(fed))
     done = {probe: facts["steps"] for probe, facts in answers.facts.items() if "steps" in facts}
     planned = {probe: reference.facts[probe]["steps"] for probe in done}

@@ -125,6 +125,13 @@ def test_what_was_fed_is_named() -> None:
     assert failed(replace(rounded(true), facts=facts), true) == [("P0", "what is fed: odd33")]
 
 
+def test_an_input_that_the_oracle_was_not_fed_is_named() -> None:
+    true = oracle_answers()
+    fed = {**true.facts["identity"]["fed_sha256"], "zeros": SHA}
+    facts = {**true.facts, "identity": {**true.facts["identity"], "fed_sha256": fed}}
+    assert failed(replace(rounded(true), facts=facts), true) == [("P0", "what is fed: zeros")]
+
+
 def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_fails() -> None:
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
     whole = saved | {"optimizer_error": None}
