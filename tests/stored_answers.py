@@ -84,7 +84,9 @@ def store_answers(
         {"model": MODEL, "variant": "stock", "backend": name, "device": "cpu"} for name in backends
     ]
     parity = {"subjects": subjects, "probes": PROBES}
-    journal.write("plan", "plan", run_plan([], parity=parity, models=[MODEL]))
+    journal.write(
+        "plan", "plan", run_plan([], parity=parity, models=[MODEL], backends=list(backends))
+    )
     asked = {
         "dataset": "mnist",
         "dataset_sha256": "d" * 64,

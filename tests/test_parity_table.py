@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import comparable, outcome, parity, readable_parity, shards
+from reports import comparable, notes, outcome, parity, readable_parity, shards
 from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
 
 Payload = dict[str, Any]
@@ -72,6 +72,12 @@ def test_files_that_were_not_read_are_told(tmp_path: Path) -> None:
 
     table, _ = tabled(store_answers(tmp_path, torch=forgetful).folder)
     assert odd(table) == [("torch", "P8", "jax's files were not read")]
+
+
+def test_a_required_backend_that_no_run_has_is_told(tmp_path: Path) -> None:
+    found = shards.read([store_answers(tmp_path, ("jax", "torch")).folder])
+    owed = notes.incomplete(found, ("tensorflow", "jax", "torch"))
+    assert owed == ("INCOMPLETE: tensorflow is in none of the runs",)
 
 
 @pytest.mark.parametrize("loss", [None, 0.0])
