@@ -150,14 +150,14 @@ class Probes:
             _fit(self._model, self._x["train"], self._y, self._request.batch_size)
             self._model.save(folder / MODEL_FILE)
             self._model.save_weights(folder / WEIGHTS_FILE)
-            return self._state_and_next_loss(self._model)
+            return self._state_and_next_loss()
 
     def load(self, folder: Path) -> dict[str, Any]:
         """P8: what came of another backend's files, which were made within this run.
 
-        Returns:
-            For each of the two formats what `save` returned, and `optimizer_error`: why the
-            optimizer could not be read. Then only the weights are there.
+        Training goes on from the weights file alone: it goes into a model that is compiled
+        already, where one from a whole-model file would be compiled anew. Of that, `config` and
+        `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be read.
         """
         unreadable = None
         try:
@@ -165,28 +165,25 @@ class Probes:
         except TypeError as error:  # Keras's for a class that it does not find
             unreadable = str(error)[:300]
             whole = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-        from_model = self._loaded(whole, unreadable)
-        with weights_kept(self._model):
-            self._model.load_weights(folder / WEIGHTS_FILE)
-            return {"model": from_model, "weights": self._loaded(self._model, None)}
-
-    def _loaded(self, model: keras.Model, unreadable: str | None) -> dict[str, Any]:
-        if unreadable is None:
-            return self._state_and_next_loss(model) | {"optimizer_error": None}
-        return {
-            "weights_sha256": _values_sha256(model.variables),
-            "optimizer_sha256": None,
-            "loss": None,
+        known = unreadable is None
+        from_model = {
+            "weights_sha256": _values_sha256(whole.variables),
+            "optimizer_sha256": _values_sha256(whole.optimizer.variables) if known else None,
+            "config": _config(whole) if known else None,
+            "jit_compile": whole.jit_compile if known else None,
             "optimizer_error": unreadable,
         }
+        with weights_kept(self._model):
+            self._model.load_weights(folder / WEIGHTS_FILE)
+            return {"model": from_model, "weights": self._state_and_next_loss()}
 
-    def _state_and_next_loss(self, model: keras.Model) -> dict[str, Any]:
+    def _state_and_next_loss(self) -> dict[str, Any]:
         state = {
-            "weights_sha256": _values_sha256(model.variables),
-            "optimizer_sha256": _values_sha256(model.optimizer.variables),
+            "weights_sha256": _values_sha256(self._model.variables),
+            "optimizer_sha256": _values_sha256(self._model.optimizer.variables),
         }
         x, y = (np.concatenate([batch, batch]) for batch in (self._x["train"], self._y))
-        return state | {"loss": finite(_fit(model, x, y, self._request.batch_size))}
+        return state | {"loss": finite(_fit(self._model, x, y, self._request.batch_size))}
 
     def _fresh(self) -> keras.Model:
         keras.utils.set_random_seed(self._request.seed)
@@ -238,12 +235,12 @@ ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
 
 
 def _config(model: keras.Model) -> str:
-    """Layers and optimizer as JSON, without what a backend decides for itself."""
-    optimizer = model.optimizer.get_config()
-    names = {"name"}  # numbered by how many were made before
-    layers = {name: value for name, value in model.get_config().items() if name not in names}
-    rates = {name: value for name, value in optimizer.items() if name not in names}
-    return json.dumps({"model": layers, "optimizer": rates}, sort_keys=True, default=str)
+    """Layers, optimizer and loss as JSON, without what a backend decides for itself."""
+    told: dict[str, Any] = {"loss": model.loss}
+    for what, of in (("model", model), ("optimizer", model.optimizer)):
+        # Names are numbered by how many were made before.
+        told[what] = {name: value for name, value in of.get_config().items() if name != "name"}
+    return json.dumps(told, sort_keys=True, default=str)
 
 
 def _every_layer(model: keras.Model) -> keras.Model:

@@ -12,7 +12,7 @@ def build() -> keras.Model:
     """
     model = keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input((28, 28, 1), name="image"),
             layers.Conv2D(16, (5, 5), activation="relu", name="convolution_1"),
             layers.MaxPooling2D((2, 2), name="pooling_1"),
             layers.Conv2D(8, (2, 2), activation="relu", name="convolution_2"),

@@ -70,7 +70,8 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         model, backend, device, a column for each rung that was asked (`pass`, `warn`, `fail`, or
-        empty where this subject was not), first (rung and quantity, or empty).
+        empty where this subject was not), first (rung, quantity and how many
+        more there are; or empty).
     """
     order = ["pass", "warn", "fail"]
     worst = parity_table.assign(grade=parity_table["status"].map(order.index)).pivot_table(
@@ -78,8 +79,9 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     )
     words = worst.map(lambda grade: "" if np.isnan(grade) else order[int(grade)])
     odd = parity_table[parity_table["status"] != "pass"]
-    first = (odd["rung"] + " " + odd["quantity"]).groupby([odd[name] for name in SUBJECT]).first()
-    words["first"] = first.reindex(words.index).fillna("")
+    found = (odd["rung"] + " " + odd["quantity"]).groupby([odd[name] for name in SUBJECT])
+    more = (found.size() - 1).map(lambda number: f" (and {number} more)" if number else "")
+    words["first"] = (found.first() + more.astype("str")).reindex(words.index).fillna("")
     return words.reset_index().rename_axis(columns=None)
 
 
@@ -227,8 +229,13 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
         if theirs is None or backend not in own.loaded:
             yield count_of("P8", f"{backend}'s files were not read", 1)
         else:
-            loaded = msgspec.to_builtins(own.loaded[backend])
-            yield from rungs.portability(msgspec.to_builtins(theirs.saved), backend, loaded)
+            yield from rungs.portability(
+                backend,
+                msgspec.to_builtins(theirs.saved),
+                _answers(source).facts["identity"],
+                msgspec.to_builtins(own.loaded[backend]),
+                _answers(shard).facts["identity"],
+            )
 
 
 def _like_most(

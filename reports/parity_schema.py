@@ -77,20 +77,25 @@ class State(Record, frozen=True):
     loss: Loss
 
 
-class Restored(Record, frozen=True):
-    """The same after loading; where the optimizer could not be read, why, and the weights alone."""
+class WholeModel(Record, frozen=True):
+    """What came of a whole-model file, and how training would go on from it.
+
+    Where the optimizer could not be read, `optimizer_error` says why, and only the weights are
+    there.
+    """
 
     weights_sha256: Sha256
     optimizer_sha256: Sha256 | None
-    loss: Loss
+    config: Text | None
+    jit_compile: bool | None
     optimizer_error: Text | None
 
 
 class Loaded(Record, frozen=True):
     """What came of one backend's files: of the whole model, and of the weights alone."""
 
-    model: Restored
-    weights: Restored
+    model: WholeModel
+    weights: State
 
 
 class Portability(Record, frozen=True):

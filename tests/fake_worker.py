@@ -145,7 +145,7 @@ class FakeProbes:
         facts.pop("weights", None)
         facts.pop("saturated_loss_clipped", None)
         if request["probe"] == "identity":
-            facts |= {"config": "{}", "jit_compile": False, "settings": {}}
+            facts |= OWN | {"settings": {}}
         answered = {
             name: array.astype(np.float32)
             for name, array in arrays.items()
@@ -157,7 +157,10 @@ class FakeProbes:
         return facts
 
 
-STATE = {"weights_sha256": "e" * 64, "optimizer_sha256": "f" * 64, "loss": 0.5}
+OWN = {"config": "{}", "jit_compile": False}
+HASHES = {"weights_sha256": "e" * 64, "optimizer_sha256": "f" * 64}
+STATE = HASHES | {"loss": 0.5}
+WHOLE_MODEL = HASHES | OWN | {"optimizer_error": None}
 
 
 def strike(behaviour: str, replies: int) -> None:
@@ -246,8 +249,7 @@ def main() -> None:
                 reply("result", STATE)
                 continue
             case "load":
-                restored = STATE | {"optimizer_error": None}
-                reply("result", {"model": restored, "weights": restored})
+                reply("result", {"model": WHOLE_MODEL, "weights": STATE})
                 continue
         strike(behaviour, replies)
         if behaviour == "raises":

@@ -118,7 +118,7 @@ def subject_payload(
     del facts["identity"]["weights"], facts["gradients"]["saturated_loss_clipped"]
     facts["identity"] |= {"config": "{}", "jit_compile": False, "settings": {}}
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 0.5}
-    loaded = {form: saved | {"optimizer_error": None} for form in ("model", "weights")}
+    loaded = {"model": whole_model(), "weights": saved}
     return {
         "subject": dict(subject),
         **copy.deepcopy(dict(asked)),
@@ -132,6 +132,18 @@ def subject_payload(
             "saved": saved,
             "loaded": {name: copy.deepcopy(loaded) for name in backends},
         },
+    }
+
+
+def whole_model(**changes: Any) -> dict[str, Any]:
+    """What comes of the whole-model file of a subject that answers as the oracle does."""
+    return {
+        "weights_sha256": SHA,
+        "optimizer_sha256": SHA,
+        "config": "{}",
+        "jit_compile": False,
+        "optimizer_error": None,
+        **changes,
     }
 
 

@@ -91,7 +91,7 @@ def test_losses_that_are_no_number_or_nothing_fail_and_raise_nothing(
     table, _ = tabled(store_answers(tmp_path, torch=hollow).folder)
     found = odd(table)
     assert ("torch", "P3", "loss") in found
-    assert ("jax", "P8", "loss after torch's model file") in found
+    assert ("jax", "P8", "loss after torch's weights file") in found
 
 
 @pytest.mark.parametrize("probe", ["identity", "forward", "gradients", "update", "predictions"])

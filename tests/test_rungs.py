@@ -8,7 +8,7 @@ import pytest
 
 from reports import rungs, trajectories
 from reports.findings import Answers, Finding
-from tests.stored_answers import SHA, oracle_answers, rounded
+from tests.stored_answers import SHA, oracle_answers, rounded, whole_model
 
 
 def failed(answers: Answers, true: Answers) -> list[tuple[str, str]]:
@@ -133,21 +133,45 @@ def test_an_input_that_the_oracle_was_not_fed_is_named() -> None:
 
 
 def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_fails() -> None:
-    saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
-    whole = saved | {"optimizer_error": None}
-    without = {**whole, "optimizer_sha256": None, "loss": None, "optimizer_error": "no such class"}
-    assert {f.status for f in rungs.portability(saved, "torch", {"model": whole})} == {"pass"}
-    found = rungs.portability(saved, "torch", {"model": without})
-    assert [(f.quantity, f.status) for f in found] == [
-        ("weights in torch's model file", "pass"),
-        ("optimizer in torch's model file, which Keras cannot read here", "warn"),
-    ]
-    (_, told) = rungs.portability(saved, "jax", {"model": without})
-    assert told.status == "fail"  # only torch's files are known for it
-    (wrong, *_) = rungs.portability(
-        saved, "torch", {"model": without | {"weights_sha256": "b" * 64}}
+    without = whole_model(
+        optimizer_sha256=None, config=None, jit_compile=None, optimizer_error="no such class"
     )
-    assert wrong.status == "fail"
+    unreadable = "optimizer in torch's model file, which Keras cannot read here"
+    assert odd_files("torch", whole_model()) == []
+    assert odd_files("torch", without) == [(unreadable, "warn")]
+    ((_, told),) = odd_files("jax", without)
+    assert told == "fail"  # only torch's files are known for it
+    assert odd_files("torch", without | {"weights_sha256": "b" * 64}) == [
+        ("weights in torch's model file", "fail"),
+        (unreadable, "warn"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"optimizer_sha256": "b" * 64}, "optimizer"),
+        ({"config": "{1}"}, "configuration"),
+        ({"jit_compile": True}, "jit_compile"),
+    ],
+)
+def test_a_file_that_would_train_on_otherwise_fails(changed: dict[str, Any], what: str) -> None:
+    assert odd_files("jax", whole_model(**changed)) == [(f"{what} in jax's model file", "fail")]
+
+
+def test_a_file_that_brings_the_compiler_of_its_backend_warns() -> None:
+    assert odd_files("jax", whole_model(jit_compile=True), there=True) == [
+        ("jit_compile in jax's model file, which Keras keeps as it is there", "warn")
+    ]
+
+
+def odd_files(source: str, whole: dict[str, Any], there: bool = False) -> list[tuple[str, str]]:
+    """What is not fine about a backend's files, which another without a compiler has loaded."""
+    saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
+    own = {"config": "{}", "jit_compile": False}
+    loaded = {"model": whole, "weights": saved}
+    found = rungs.portability(source, saved, own | {"jit_compile": there}, loaded, own)
+    return [(each.quantity, each.status) for each in found if each.status != "pass"]
 
 
 def trajectory(offset: float, width: float = 1.0) -> Answers:

@@ -1,12 +1,16 @@
 """Each backend climbs the ladder, and what it saves can be loaded."""
 
 from pathlib import Path
+from typing import Any
 
+import keras
 import pytest
 
 import models
 from bench import questions
+from bench.probes import Probes
 from reports import rungs
+from reports.findings import Finding
 from tests.backend import ladder
 
 
@@ -27,11 +31,12 @@ def test_saved_files_give_the_same_model_and_the_same_next_steps(
     ladder.shorten(monkeypatch)
     probes = ladder.opened("two_layer", tmp_path)
     saved = probes.save(tmp_path)
-    found = rungs.portability(saved, "this", probes.load(tmp_path))
+    found = files_found(probes, saved, tmp_path)
     assert {finding.quantity for finding in found} == {
         "weights in this's model file",
         "optimizer in this's model file",
-        "loss after this's model file",
+        "configuration in this's model file",
+        "jit_compile in this's model file",
         "weights in this's weights file",
         "optimizer in this's weights file",
         "loss after this's weights file",
@@ -46,13 +51,30 @@ def test_a_file_whose_optimizer_is_forgotten_is_seen(
     probes = ladder.opened("two_layer", tmp_path)
     saved = probes.save(tmp_path)
     monkeypatch.setattr("keras.models.load_model", lambda *_, **__: probes._fresh())
-    failed = [
-        each
-        for each in rungs.portability(saved, "this", probes.load(tmp_path))
-        if each.status == "fail"
-    ]
-    assert {finding.quantity for finding in failed} >= {
+    found = files_found(probes, saved, tmp_path)
+    assert {finding.quantity for finding in found if finding.status == "fail"} == {
         "weights in this's model file",
         "optimizer in this's model file",
-        "loss after this's model file",
     }
+
+
+def test_a_file_of_a_model_that_was_compiled_otherwise_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladder.shorten(monkeypatch)
+    probes = ladder.opened("two_layer", tmp_path)
+    saved = probes.save(tmp_path)
+    other = probes._fresh()
+    rate = keras.optimizers.Adam(0.01)
+    other.compile(optimizer=rate, loss=other.loss, jit_compile=not probes._model.jit_compile)
+    monkeypatch.setattr("keras.models.load_model", lambda *_, **__: other)
+    failed = {
+        each.quantity for each in files_found(probes, saved, tmp_path) if each.status != "pass"
+    }
+    assert failed >= {"configuration in this's model file", "jit_compile in this's model file"}
+
+
+def files_found(probes: Probes, saved: dict[str, Any], folder: Path) -> list[Finding]:
+    """What P8 finds in the files that this backend has saved itself."""
+    own, _ = probes.identity()
+    return list(rungs.portability("this", saved, own, probes.load(folder), own))
