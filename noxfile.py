@@ -122,6 +122,7 @@ def tests(session: nox.Session) -> None:
         *("-m", "pytest", "-W", "error", "tests"),
         "--ignore=tests/backend",
         "--ignore=tests/mutants",
+        "--ignore=tests/browser",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *("-n", "auto", "--dist", "worksteal", "-p", "no:benchmark"),  # most of them wait
         *worker_options(),
@@ -135,6 +136,13 @@ def tests(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Check the parity ladder: on each backend every fault that is put in must be caught."""
     in_each_worker(session, "tests/mutants")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Look at the pages of a report in Chromium, which must be installed."""
+    install(session, "browser")
+    session.run("python", "-m", "pytest", "-p", "no:benchmark", "tests/browser", *session.posargs)
 
 
 def in_each_worker(session: nox.Session, folder: str) -> None:
@@ -163,6 +171,8 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["harness"])
 def report(session: nox.Session) -> None:
-    """Merge runs (`-- RUN...`) into one comparison; every selected backend must be in it."""
-    command = [interpreter("harness"), "-m", "reports", "--require", ",".join(SELECTED)]
-    run_to_the_end(session, *command, *session.posargs)
+    """Merge runs (`-- RUN...`); or `-- compare`, `-- gate`, `-- history`."""
+    # A merged comparison must have every selected backend.
+    merges = session.posargs[:1] not in (["compare"], ["gate"], ["history"])
+    owed = ["--require", ",".join(SELECTED)] if merges else []
+    run_to_the_end(session, interpreter("harness"), "-m", "reports", *session.posargs, *owed)

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ WORK = pytest.StashKey[Selection]()
 RESUMED = pytest.StashKey[Journal]()
 RUN = pytest.StashKey[Run]()
 ERROR = pytest.StashKey[ExitCode]()
+JUNIT = pytest.StashKey[Path]()
 
 
 class _Interruption:
@@ -71,6 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # Progress has a line for each cell, and the report says the rest.
     config.option.verbose -= 2
     config.option.benchmark_quiet = True
+    if not config.option.xmlpath:
+        # The folder that it belongs in has no name yet.
+        config.stash[JUNIT] = Path(tempfile.mkdtemp(prefix="bench-junit-")) / "junit.xml"
+        config.option.xmlpath = str(config.stash[JUNIT])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -114,6 +121,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind."""
+    if junit := config.stash.get(JUNIT, None):
+        shutil.rmtree(junit.parent, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest) -> Run:
     """The run of this session."""
@@ -142,6 +155,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     except OSError as error:
         print(f"error: {recorder.json}: cannot be written: {error.strerror}", file=sys.stderr)
         config.stash[ERROR] = ExitCode.ENVIRONMENT
+    if run is not None and (junit := config.stash.get(JUNIT, None)) and junit.exists():
+        shutil.move(junit, run.journal.folder / "junit.xml")
     code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
     if run is not None:
         command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]

@@ -84,7 +84,7 @@ class Journal:
         """Store one finished piece; the JSON file comes last and makes it count.
 
         Args:
-            kind: What it is: `plan`, `accuracy`, `speed`, `parity` or `reference`.
+            kind: What it is: `plan`, `images`, `accuracy`, `speed`, `parity` or `reference`.
             shard_id: Its name, of letters, digits and `._-`.
             payload: JSON values; with arrays it gets `arrays_sha256`.
             arrays: Arrays to store beside it.

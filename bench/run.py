@@ -120,6 +120,10 @@ def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:
         "dataset_note": dataset.note,
     }
     journal.write("plan", "plan", payload)
+    if selection.cells:  # so that a report can show what backends disagree on
+        images = {"images": data.read_npz(dataset.path)["x_test"]}
+        origin = {"dataset": dataset.name, "dataset_sha256": dataset.sha256}
+        journal.write("images", "images", origin, images)
     return journal
 
 

@@ -1,4 +1,9 @@
-"""`python -m reports RUN...`: read the shards of some runs, write and print the comparison."""
+"""Read runs and say what they say.
+
+`python -m reports RUN...` writes and prints the comparison of backends; `compare OLD NEW` says what
+changed between two runs, `gate RUN --against BASELINE` whether it got worse, and `history DIR` how
+it went over all runs of a folder.
+"""
 
 import argparse
 import contextlib
@@ -7,17 +12,21 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
-from reports import markdown, shards, speed, terminal
+from reports import changes, gate, history, html, markdown, shards, speed, terminal
 from reports.comparable import NotComparableError
-from reports.comparison import TABLES, Comparison, compare, published_error
+from reports.comparison import TABLES, Comparison, compare
+from reports.figures import PICTURES
+from reports.markdown import CONTROL
 from reports.statistics import MIN_LAUNCHES
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
 OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6
 
 WRITTEN = (
+    "report.html",
     "report.md",
     *(f"tables/{n}.{t}" for n in TABLES for t in ("csv", "parquet")),
 )
@@ -25,8 +34,27 @@ WRITTEN = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the report and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    """Do what is asked and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True)
+    for add in (_add_report, _add_compare, _add_gate, _add_history):
+        add(commands)
+    if arguments and arguments[0] not in {*commands.choices, "-h", "--help"}:
+        arguments = ["report", *arguments]
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except NotComparableError as error:
+        print(f"error: not comparable: {error}", file=sys.stderr)
+        return DATA
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("report", help="compare the backends of a run (the default)")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument(
         "--require", default="", metavar="BACKENDS", help="comma-separated; each must be there"
@@ -34,40 +62,140 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="default: the run, or results/merged for several"
     )
-    options = parser.parse_args(arguments)
+    parser.set_defaults(run=_report)
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="what changed from one run to another")
+    parser.add_argument("old", type=Path, metavar="OLD", help="folder of a run")
+    parser.add_argument("new", type=Path, metavar="NEW", help="folder of a run")
+    parser.set_defaults(run=_compare)
+
+
+def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "gate", help="whether a run got worse: exit code 0 no, 1 yes, 3 cannot be told"
+    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("--against", type=Path, required=True, metavar="BASELINE")
+    parser.add_argument(
+        "--max-slowdown", type=_percent, metavar="P%", help="of the speed of training"
+    )
+    parser.add_argument(
+        "--max-error-increase", type=_points, metavar="POINTS", help="of the error in percent"
+    )
+    parser.set_defaults(run=_gate)
+
+
+def _add_history(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("history", help="the trend over all runs of a folder")
+    parser.add_argument("results", type=Path, metavar="DIR", help="folder of runs")
+    parser.set_defaults(run=_history)
+
+
+def _report(options: argparse.Namespace) -> int:
     required = [name for name in options.require.split(",") if name]
     single = options.runs[0] if len(options.runs) == 1 else Path("results") / "merged"
     output = options.output or single
-
     found = shards.read(options.runs)
     try:
         # Nothing is removed from a folder that is none of ours.
-        for stale in WRITTEN if found.plans or (output / "shards").is_dir() else ():
-            (output / stale).unlink(missing_ok=True)
+        if found.plans or (output / "shards").is_dir():
+            drawn = [
+                path for name in PICTURES for path in output.glob(f"figures/{name}-[0-9]*.svg")
+            ]
+            for stale in (*map(output.joinpath, WRITTEN), *drawn):
+                stale.unlink(missing_ok=True)
     except OSError as error:
         return _cannot_write(output, error)
     if not found.plans:
-        print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
-        return DATA
+        return _tell_problems(found.problems)
+    comparison = compare(found, required)
     try:
-        comparison = compare(found, required)
-    except NotComparableError as error:
-        print(f"error: not comparable: {error}", file=sys.stderr)
-        return DATA
-    models = comparison.summary["model"].unique()
-    errors = {model: published_error(found, model) for model in models}
-    published = {model: error for model, error in errors.items() if error is not None}
-    try:
-        write(comparison, published, output)
+        write(comparison, output)
     except OSError as error:
         return _cannot_write(output, error)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
-    terminal.show(comparison, published, console)
-    with contextlib.suppress(ValueError):
-        output = output.resolve().relative_to(Path.cwd())
-    console.print(f"\nreport: {output / 'report.md'}", soft_wrap=True)
+    console = _console()
+    terminal.show(comparison, console)
+    output = _shown(output)
+    console.print(f"\nreport: {output / 'report.html'}", soft_wrap=True)
     console.print(f"tables: {output / 'tables'}", soft_wrap=True)
     return exit_code(comparison, found)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    old, new = (changes.Side(shards.read([folder])) for folder in (options.old, options.new))
+    if problems := [*old.found.problems, *new.found.problems]:
+        return _tell_problems(problems)
+    terminal.show_changes(old, new, _console())
+    return OK
+
+
+def _gate(options: argparse.Namespace) -> int:
+    if options.max_slowdown is None and options.max_error_increase is None:
+        print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
+        return 2
+    new, old = (
+        changes.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
+    )
+    if problems := [*old.found.problems, *new.found.problems]:
+        return _tell_problems(problems)
+    checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
+    terminal.show_checks(checks, _console())
+    verdicts = {check.verdict for check in checks}
+    own = exit_code(new.comparison, new.found)
+    if own in {ENVIRONMENT, DATA} or gate.MISSING in verdicts:
+        return own if own in {ENVIRONMENT, DATA} else ENVIRONMENT
+    if own == FAIL or gate.FAIL in verdicts:
+        return FAIL
+    return INCONCLUSIVE if gate.INCONCLUSIVE in verdicts or not checks else OK
+
+
+def _history(options: argparse.Namespace) -> int:
+    found = history.read(options.results)
+    if found.table.empty:
+        return _tell_problems(found.problems or [f"{options.results}: no runs in it"])
+    page, table = (options.results / f"history.{form}" for form in ("html", "csv"))
+    try:
+        harmless(found.table).to_csv(table, index=False)
+        page.write_text(html.history(found), encoding="utf-8")
+    except OSError as error:
+        return _cannot_write(options.results, error)
+    console = _console()
+    terminal.show_lines((*found.problems, *history.step_lines(found.table)), console)
+    console.print(f"\nhistory: {_shown(page)}", soft_wrap=True)
+    return OK
+
+
+def _percent(text: str) -> float:
+    """A share, from a percentage between 0 and 100."""
+    share = float(text.removesuffix("%")) / 100
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text}: not from 0% to 100%")
+    return share
+
+
+def _points(text: str) -> float:
+    points = float(text)
+    if not 0 <= points <= 100:
+        raise argparse.ArgumentTypeError(f"{text}: not from 0 to 100 points")
+    return points
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+
+
+def _shown(path: Path) -> Path:
+    """From here, if it is below here."""
+    with contextlib.suppress(ValueError):
+        return path.resolve().relative_to(Path.cwd())
+    return path
+
+
+def _tell_problems(problems: Sequence[str]) -> int:
+    print("\n".join(f"error: {problem}" for problem in problems), file=sys.stderr)
+    return DATA
 
 
 def _cannot_write(output: Path, error: OSError) -> int:
@@ -76,14 +204,33 @@ def _cannot_write(output: Path, error: OSError) -> int:
     return ENVIRONMENT
 
 
-def write(comparison: Comparison, published: dict[str, float], folder: Path) -> None:
-    """Write `report.md` and `tables/*.{csv,parquet}` into `folder`."""
+def write(comparison: Comparison, folder: Path) -> None:
+    """Write `report.html`, `report.md`, `figures/*.svg` and `tables/*.{csv,parquet}`."""
     tables = folder / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     for name, frame in comparison.tables().items():
-        frame.to_csv(tables / f"{name}.csv", index=False)
+        harmless(frame).to_csv(tables / f"{name}.csv", index=False)
         frame.to_parquet(tables / f"{name}.parquet", index=False)
-    (folder / "report.md").write_text(markdown.render(comparison, published), encoding="utf-8")
+    (folder / "report.md").write_text(markdown.render(comparison), encoding="utf-8")
+    pictures = html.draw(comparison)
+    (folder / "figures").mkdir(exist_ok=True)
+    for picture in pictures:
+        for name, text in picture.files().items():
+            (folder / "figures" / name).write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(html.report(comparison, pictures), encoding="utf-8")
+
+
+def harmless(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame for a CSV file: no text in it is a formula to a spreadsheet, or moves a cursor.
+
+    Words of a shard may begin as a formula does; such a cell gets an apostrophe in front (OWASP,
+    CSV injection).
+    """
+    frame = frame.copy()
+    for name in map(str, frame.select_dtypes("str").columns):
+        shown = frame[name].str.replace(CONTROL, "?", regex=True)
+        frame[name] = shown.str.replace(r"^(?=[=+\-@])", "'", regex=True)
+    return frame
 
 
 def exit_code(comparison: Comparison, found: shards.Shards) -> int:

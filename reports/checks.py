@@ -1,10 +1,15 @@
 """What a good shard must fulfil beyond the types of its fields. All raise `ShardError`."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reports.envelopes import ShardError
-from reports.schema import Accuracy, Plan, Record, WorkerInfo, Workload
+from reports.schema import Accuracy, Images, Plan, Record, WorkerInfo, Workload
 from reports.speed_schema import LaneRecord, Round, Sample, Speed
 
 CLOCKS = 1.01
@@ -45,14 +50,38 @@ def accuracy(path: Path, record: Accuracy) -> None:
         raise ShardError(f"{path}: {training.steps} steps, where {steps} were planned")
 
 
-def speed(path: Path, record: Speed, planned: Plan, earlier: Sequence[Speed]) -> None:
+def images(path: Path, record: Images, arrays: Mapping[str, NDArray[Any]], planned: Plan) -> None:
+    """The test set of the plan's dataset: pixels of all of its examples."""
+    if record.dataset_sha256 != planned.protocol.dataset_sha256:
+        raise ShardError(f"{path}: images of another dataset than the plan's")
+    pixels = arrays.get("images")
+    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 4 or 0 in pixels.shape:
+        raise ShardError(f"{path}: no images")
+    if len(pixels) != planned.protocol.test_examples or pixels.shape[3] not in {1, 3}:
+        raise ShardError(f"{path}: images of shape {pixels.shape}")
+
+
+@dataclass
+class Launches:
+    """What is known of a run from its launches that were checked before.
+
+    Attributes:
+        numbers: Their numbers.
+        steps: Of the slots of each workload and lane.
+    """
+
+    numbers: set[int] = field(default_factory=set)
+    steps: dict[Hashable, int] = field(default_factory=dict)
+
+
+def speed(path: Path, record: Speed, planned: Plan, known: Launches) -> None:
     """A launch of this plan, whose indices, counts and times hold together.
 
     Args:
         path: For the message.
         record: The launch.
         planned: Plan of its run.
-        earlier: Launches of the same run, checked before.
+        known: Gathers what its other launches must agree with.
     """
     if planned.speed is None:
         raise ShardError(f"{path}: a launch, in a run that planned none")
@@ -64,7 +93,7 @@ def speed(path: Path, record: Speed, planned: Plan, earlier: Sequence[Speed]) ->
         # Fewer may be: what was selected, and lanes that were not given up.
         if not set(given) <= set(wanted):
             raise ShardError(f"{path}: a {what} that was not planned")
-    if record.launch in {other.launch for other in earlier}:
+    if record.launch in known.numbers:
         raise ShardError(f"{path}: launch {record.launch} stands in another shard too")
     for lane in record.lanes:
         _lane(path, lane, record.workloads)
@@ -72,9 +101,11 @@ def speed(path: Path, record: Speed, planned: Plan, earlier: Sequence[Speed]) ->
     _unique(path, "round", [(item.workload, item.number) for item in record.rounds])
     for item in record.rounds:
         _round(path, item, record)
-    steps: dict[Hashable, int] = {}
-    for other in (*earlier, record):
-        _equal_steps(path, other, steps)
+    steps = dict(known.steps)
+    _equal_steps(path, record, steps)
+    # Only now: what is rejected teaches nothing.
+    known.numbers.add(record.launch)
+    known.steps = steps
 
 
 def versions(path: Path, backend: str, worker: WorkerInfo | None) -> None:

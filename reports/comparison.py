@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reports import (
     accuracy,
@@ -11,9 +13,12 @@ from reports import (
     comparable,
     context,
     costs,
+    curves,
+    divergence,
     notes,
     outcome,
     parity,
+    predictions,
     published,
     ratios,
     samples,
@@ -39,7 +44,7 @@ class Comparison:
         agreement: `reports.outcome.pairs_table`.
         conclusions: `reports.outcome.models_table`.
         ladder: `reports.parity.summary`.
-        horizons: `reports.parity.horizons`.
+        horizons: `reports.divergence.horizons`.
         saturated: `reports.parity.saturated_losses`.
         summary: One row per model and backend; see `summarise`.
         main_speed: Rows of `speed` of training at the protocol's batch size, measured in turn.
@@ -50,6 +55,15 @@ class Comparison:
         notes: What a reader must know before believing a figure, gravest first.
         incomplete: Launches and lanes that are not there, as lines; they stand in `notes` too.
         ledger: One row per backend: versions and machine.
+        curves: `reports.curves.table`.
+        confusion: `reports.predictions.confusion`.
+        disagreements: `reports.predictions.disagreements`.
+        divergence: `reports.divergence.table`.
+        samples: Every slot; `reports.samples.Samples.samples`, without the latencies of calls.
+        published: Published error in percent by model, where it may be compared.
+        batch_sizes: Those of the protocols.
+        images: `reports.shards.Shards.images`.
+        noise: How noisy each run's machine was, as lines; they stand in `conditions` too.
     """
 
     accuracy: pd.DataFrame
@@ -73,6 +87,15 @@ class Comparison:
     notes: tuple[str, ...]
     incomplete: tuple[str, ...]
     ledger: pd.DataFrame
+    curves: pd.DataFrame
+    confusion: pd.DataFrame
+    disagreements: pd.DataFrame
+    divergence: pd.DataFrame
+    samples: pd.DataFrame
+    published: Mapping[str, float]
+    batch_sizes: frozenset[int]
+    images: Mapping[str, NDArray[np.uint8]]
+    noise: tuple[str, ...]
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """What is written to `tables/`, by name."""
@@ -89,6 +112,11 @@ TABLES = (
     "errors",
     "agreement",
     "conclusions",
+    "curves",
+    "confusion",
+    "disagreements",
+    "divergence",
+    "samples",
 )
 
 
@@ -126,7 +154,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         agreement=pairs,
         conclusions=outcome.models_table(shards),
         ladder=parity.summary(parity_table),
-        horizons=parity.horizons(shards),
+        horizons=divergence.horizons(shards),
         saturated=parity.saturated_losses(shards),
         summary=summarise(accuracy_table, main_rows(speed_table, shards)),
         main_speed=main_rows(speed_table, shards) if trusts else speed_table.iloc[:0],
@@ -149,6 +177,15 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         ),
         incomplete=owed,
         ledger=context.ledger(shards),
+        curves=curves.table(shards),
+        confusion=predictions.confusion(shards),
+        disagreements=predictions.disagreements(shards),
+        divergence=divergence.table(shards),
+        samples=measured.samples.drop(columns="latencies"),
+        published=_published(shards, accuracy_table),
+        batch_sizes=frozenset(plan.protocol.batch_size for plan in shards.plans.values()),
+        images=shards.images,
+        noise=tuple(_noise(trusts, shards)),
     )
 
 
@@ -186,9 +223,14 @@ def main_rows(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
     return table[(table["phase"] == "train") & table["batch_size"].isin(sizes)]
 
 
-def published_error(shards: Shards, model: str) -> float | None:
-    """The published error of `model` in percent, where these runs followed its protocol."""
-    return published.ERROR_PERCENT.get(model) if _is_reference(shards) else None
+def _published(shards: Shards, accuracy_table: pd.DataFrame) -> dict[str, float]:
+    """Published errors in percent, where these runs followed their protocol."""
+    trained = accuracy_table["model"].unique() if _is_reference(shards) else ()
+    return {
+        str(model): published.ERROR_PERCENT[model]
+        for model in trained
+        if model in published.ERROR_PERCENT
+    }
 
 
 def _is_reference(shards: Shards) -> bool:

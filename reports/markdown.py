@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from reports import readable, readable_parity
+from reports import readable, readable_parity, verdicts
 from reports.comparison import Comparison
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
@@ -14,28 +14,42 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")
 
 
-def render(comparison: Comparison, published: dict[str, float]) -> str:
-    """The report as Markdown.
+MAX_BYTES = 60_000
+"""Job summaries and comments on pull requests take no more."""
 
-    Args:
-        comparison: What to tell.
-        published: Published error in percent by model, where it may be compared.
-    """
+
+def render(comparison: Comparison) -> str:
+    """The report as Markdown, of at most `MAX_BYTES`: what does not fit is left out and told."""
+    blocks = [block for block in _blocks(comparison) if block]
+    room = MAX_BYTES - len(LEFT_OUT.encode()) - 2
+    kept: list[str] = []
+    for block in blocks:
+        room -= len(block.encode()) + 2
+        if room < 0:
+            kept.append(LEFT_OUT)
+            break
+        kept.append(block)
+    return "\n\n".join(kept) + "\n"
+
+
+LEFT_OUT = "*The rest would be too long for this page: report.html and tables/ have all of it.*"
+
+
+def _blocks(comparison: Comparison) -> list[str]:
     summary = comparison.summary.copy()
-    if published:
-        summary.insert(4, "published_error_percent", summary["model"].map(published))
-    blocks = [
+    if comparison.published:
+        published = summary["model"].map(comparison.published)
+        summary.insert(4, "published_error_percent", published)
+    return [
         "# Keras Backend Bench",
-        "\n\n".join(f"**{escape(line)}**" for line in comparison.untrusted),
-        _list(comparison.headings),
-        _list(
-            ()
-            if comparison.untrusted
-            else readable.fastest_lines(comparison.main_ratios, comparison.main_speed)
+        "\n\n".join(f"**{escape(line)}**" for line in verdicts.alerts(comparison)),
+        "\n".join(
+            f"- **{escape(verdict.text)}**" if verdict.grave else f"- {escape(verdict.text)}"
+            for verdict in verdicts.answers(comparison)
         ),
-        _list(readable_parity.verdict_lines(comparison.ladder, comparison.parity)),
+        _list((*comparison.headings, *comparison.noise)),
         "" if summary.empty else _table(summary),
-        _list(comparison.notes),
+        _list(verdicts.remarks(comparison)),
         *_section(
             "The same answers?",
             readable_parity.ladder(comparison.ladder, comparison.parity),
@@ -57,7 +71,6 @@ def render(comparison: Comparison, published: dict[str, float]) -> str:
         *_section("Versions", comparison.ledger),
         _list(comparison.conditions),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 LADDER = (

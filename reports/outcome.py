@@ -82,7 +82,7 @@ def errors_table(shards: Shards, reference_protocol: bool) -> pd.DataFrame:
     """
     rows = []
     for (model, variant, device, backend), by_seed in _trainings(shards).items():
-        errors = np.array([_error(shard) for shard in by_seed.values()])
+        errors = np.array([error_percent(shard) for shard in by_seed.values()])
         if len(errors) < MIN_SEEDS:
             continue
         mean, sd, n = errors.mean(), errors.std(ddof=1), len(errors)
@@ -102,7 +102,9 @@ def errors_table(shards: Shards, reference_protocol: bool) -> pd.DataFrame:
                 "predicted_high": mean + half,
                 "published": np.nan if known is None else known,
                 "published_inside": pd.NA if known is None else abs(known - mean) <= half,
-                "seed_disagreement_percent": np.mean([_disagreement(*pair) for pair in pairs]),
+                "seed_disagreement_percent": np.mean(
+                    [disagreement_percent(*pair) for pair in pairs]
+                ),
             }
         )
     return pd.DataFrame(rows, columns=list(ERROR_COLUMNS)).astype(ERROR_COLUMNS)
@@ -127,7 +129,9 @@ def pairs_table(shards: Shards) -> pd.DataFrame:
         seeds = sorted(first.keys() & second.keys())
         if one[:3] != other[:3] or len(seeds) < MIN_SEEDS:
             continue
-        differences = np.array([_error(first[seed]) - _error(second[seed]) for seed in seeds])
+        differences = np.array(
+            [error_percent(first[seed]) - error_percent(second[seed]) for seed in seeds]
+        )
         paired = Paired(differences, _one_image(first.values()))
         low, high = paired.interval(2 * CONFIDENCE - 1)
         p_value = paired.equivalence_p(MARGIN_POINTS)
@@ -146,7 +150,7 @@ def pairs_table(shards: Shards) -> pd.DataFrame:
                 "equivalence_p": p_value,
                 "equivalent": bool(p_value < 1 - CONFIDENCE),
                 "disagreement_percent": np.mean(
-                    [_disagreement(first[seed], second[seed]) for seed in seeds]
+                    [disagreement_percent(first[seed], second[seed]) for seed in seeds]
                 ),
             }
         )
@@ -178,7 +182,7 @@ def models_table(shards: Shards) -> pd.DataFrame:
         if one[0] == other[0] or one[1:] != other[1:]:
             continue
         differences = {
-            seed: _error(second[seed]) - _error(first[seed])
+            seed: error_percent(second[seed]) - error_percent(first[seed])
             for seed in sorted(first.keys() & second.keys())
         }
         by_models.setdefault((one[1], one[2], other[0], one[0]), {})[one[3]] = differences
@@ -257,11 +261,11 @@ def _answers(shard: AccuracyShard) -> NDArray[np.int64]:
     return np.asarray(shard.probabilities.argmax(axis=1))
 
 
-def _error(shard: AccuracyShard) -> float:
+def error_percent(shard: AccuracyShard) -> float:
     """Percent of the test set."""
     return float(100 * (~_right(shard)).mean())
 
 
-def _disagreement(one: AccuracyShard, other: AccuracyShard) -> float:
+def disagreement_percent(one: AccuracyShard, other: AccuracyShard) -> float:
     """Percent of the test set that two trainings answer differently."""
     return float(100 * (_answers(one) != _answers(other)).mean())

@@ -1,6 +1,5 @@
 """The parity table: every rung of every subject that was planned, against the oracle."""
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,8 +7,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import outcome, rungs, trajectories
-from reports.findings import Answers, Finding, count_of
+from reports import answered, outcome, rungs
+from reports.findings import Finding, count_of
 from reports.parity_schema import Asked
 from reports.schema import Subject
 from reports.shards import ParityShard, ReferenceShard, Shards
@@ -25,15 +24,6 @@ COLUMNS = {
     "fail": "float64",
     "status": "str",
     "floors": "float64",
-}
-HORIZON_COLUMNS = {
-    "model": "str",
-    "backend": "str",
-    "other": "str",
-    "horizon": "Int64",
-    "steps": "Int64",
-    "distance": "float64",
-    "clipped_since": "Int64",
 }
 SUBJECT = ["model", "backend", "device"]
 RUNGS = tuple(f"P{number}" for number in range(9))
@@ -109,42 +99,6 @@ def certified(parity_table: pd.DataFrame, model: str, backends: Sequence[str], d
     return "yes" if all(answers) else "partly"
 
 
-def horizons(shards: Shards) -> pd.DataFrame:
-    """One row per model and pair of backends that both trained along P5.
-
-    Returns:
-        model, backend, other, horizon (the first checkpoint at which the two are farther apart
-        than `findings.TOLERANCES` allows; NA if they never are), steps (looked at), distance
-        (there, or the largest, in widths of the envelope), clipped_since (where only one of the
-        two clips probabilities: the first step in which that matters; else NA).
-    """
-    rows = []
-    for reference, group in _groups(shards):
-        for one, other in itertools.combinations(group, 2):
-            if not all("trajectory" in _answers(each).facts for each in (one, other)):
-                continue
-            true = _answers(reference)
-            names = rungs.weight_names(true)
-            definitions = {
-                rungs.saturated_definition(_answers(each), true) for each in (one, other)
-            }
-            parting = trajectories.part(_answers(one), _answers(other), names)
-            rows.append(
-                {
-                    "model": one.payload.subject.model,
-                    "backend": one.payload.subject.backend,
-                    "other": other.payload.subject.backend,
-                    "horizon": parting.horizon,
-                    "steps": trajectories.checkpoints(true)[-1],
-                    "distance": parting.value,
-                    "clipped_since": true.facts["trajectory"]["clipped_since"]
-                    if len(definitions) > 1
-                    else None,
-                }
-            )
-    return pd.DataFrame(rows, columns=list(HORIZON_COLUMNS)).astype(HORIZON_COLUMNS)
-
-
 def saturated_losses(shards: Shards) -> pd.DataFrame:
     """One row per subject: its loss where outputs are saturated, beside both definitions'.
 
@@ -152,7 +106,7 @@ def saturated_losses(shards: Shards) -> pd.DataFrame:
         model, backend, loss, from_logits, from_clipped_probabilities (the oracle's).
     """
     rows = []
-    for reference, group in _groups(shards):
+    for reference, group in answered.groups(shards):
         exact = reference.payload.facts.gradients
         for shard in group:
             own = shard.payload.facts.gradients
@@ -168,21 +122,6 @@ def saturated_losses(shards: Shards) -> pd.DataFrame:
                 )
     columns = ["model", "backend", "loss", "from_logits", "from_clipped_probabilities"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]:
-    """The oracle's answers on each model of each run, and the subjects that went well."""
-    for reference in shards.references:
-        yield (
-            reference,
-            [
-                shard
-                for shard in shards.parity
-                if shard.run_id == reference.run_id
-                and shard.payload.subject.model == reference.payload.model
-                and shard.payload.status == "ok"
-            ],
-        )
 
 
 def _rows(shards: Shards, subjects: Sequence[tuple[str, Subject]]) -> Iterator[Row]:
@@ -214,7 +153,7 @@ def _judge(
         for name in Asked.__struct_fields__
     )
     findings.append(count_of("P0", "questions", not asked))
-    findings += rungs.judge(_answers(shard), _answers(reference))
+    findings += rungs.judge(answered.answers(shard), answered.answers(reference))
     findings += _portability(shard, [each for each in all_shards if each.run_id == shard.run_id])
     return sorted(findings, key=lambda finding: finding.rung)
 
@@ -232,9 +171,9 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
             yield from rungs.portability(
                 backend,
                 msgspec.to_builtins(theirs.saved),
-                _answers(source).facts["identity"],
+                answered.answers(source).facts["identity"],
                 msgspec.to_builtins(own.loaded[backend]),
-                _answers(shard).facts["identity"],
+                answered.answers(shard).facts["identity"],
             )
 
 
@@ -281,15 +220,6 @@ def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
                 "status": "fail" if beyond else "pass" if pair["equivalent"] else "warn",
                 "floors": np.nan,
             }
-
-
-def _answers(shard: ParityShard | ReferenceShard) -> Answers:
-    facts = {
-        probe: told
-        for probe, told in msgspec.to_builtins(shard.payload.facts).items()
-        if told is not None
-    }
-    return Answers(facts, shard.arrays)
 
 
 def _row(subject: Subject, finding: Finding) -> Row:

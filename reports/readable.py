@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports import wording
+from reports.comparison import Comparison
 
 
 def speed(table: pd.DataFrame) -> pd.DataFrame:
@@ -179,3 +180,57 @@ def start_lines(table: pd.DataFrame) -> list[str]:
 
 def _after(row: Mapping[Hashable, Any]) -> str:
     return f"after {row['epochs']:.1f} epochs ({row['steps']:,} steps)"
+
+
+def changes(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.changes.speed_changes` or `ratio_changes`, one string per cell."""
+    pair = table["backend"]
+    if "baseline" in table:
+        pair = pair + " / " + table["baseline"]
+    digits = 2 if "baseline" in table else 0
+    return pd.DataFrame(
+        {
+            "model": wording.models(table),
+            "phase": table["phase"] + " " + table["batch_size"].astype("str"),
+            "pair" if "baseline" in table else "backend": pair,
+            "old": wording.numbers(table["old"], digits),
+            "new": wording.numbers(table["new"], digits),
+            "new/old": wording.numbers(table["change"], 3),
+            "95 % interval": wording.interval(table, 3),
+            "verdict": table["verdict"],
+        }
+    )
+
+
+def error_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.changes.error_changes`, one string per cell."""
+    return pd.DataFrame(
+        {
+            "model": wording.models(table),
+            "backend": wording.backends(table),
+            "seeds": wording.numbers(table["seeds"], 0),
+            "old %": wording.numbers(table["old"], 2),
+            "new %": wording.numbers(table["new"], 2),
+            "points": wording.numbers(table["difference"], 3),
+            "95 % interval": wording.span(table, "low", "high", 3),
+            "verdict": table["verdict"],
+        }
+    )
+
+
+def change_headings(old: Comparison, new: Comparison) -> list[str]:
+    """What was run, and which versions differ."""
+    lines = [
+        f"{name} {line}" for name, side in (("old:", old), ("new:", new)) for line in side.headings
+    ]
+    names = ["version", "keras", "numpy", "python"]
+    before, after = (
+        side.ledger.drop_duplicates("backend").set_index("backend") for side in (old, new)
+    )
+    for backend in before.index.intersection(after.index):
+        lines += [
+            f"{backend}: {name} {before.loc[backend, name]} before, {after.loc[backend, name]} now"
+            for name in names
+            if before.loc[backend, name] != after.loc[backend, name]
+        ]
+    return lines

@@ -85,9 +85,26 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
             lines.append(f"{model}: {_answers(group, rungs, own['floors'].max())}.")
         if OUTCOME in here:
             lines.append(f"{model}: {_outcome(group)}.")
-        odd = group[group["first"] != ""].to_dict("records")
-        lines += [f"{model}, {row['backend']}: {row['first']}." for row in odd]
+        failed = (group[here] == "fail").any(axis=1)
+        lines += [
+            f"{model}, {row['backend']}: {row['first']}."
+            for row in group[failed].to_dict("records")
+        ]
+        others = [rung for rung in here if rung != OUTCOME]
+        lines += _warnings(str(model), group[~failed], others)
     return lines
+
+
+def _warnings(model: str, group: pd.DataFrame, rungs: Sequence[str]) -> list[str]:
+    """What is fine but for warnings, in one line."""
+    group = group[(group[list(rungs)] == "warn").any(axis=1)]
+    if group.empty:
+        return []
+    warned = [rung for rung in rungs if (group[rung] == "warn").any()]
+    return [
+        f"{model} warns at {' '.join(warned)} under {', '.join(wording.backends(group))}; "
+        f"{group['backend'].iloc[0]}: {group['first'].iloc[0]}."
+    ]
 
 
 def _answers(group: pd.DataFrame, rungs: Sequence[str], floors: float) -> str:
@@ -95,7 +112,8 @@ def _answers(group: pd.DataFrame, rungs: Sequence[str], floors: float) -> str:
     failing = group[(group[list(rungs)] == "fail").any(axis=1)]
     if not failing.empty:
         return f"NOT the oracle's answers under {', '.join(wording.backends(failing))}"
-    others = ", ".join(rung for rung in parity.RUNGS if rung not in rungs) or "nothing"
+    asked = {*rungs, OUTCOME} if OUTCOME in group else set(rungs)
+    others = ", ".join(rung for rung in parity.RUNGS if rung not in asked) or "nothing"
     return (
         f"{', '.join(wording.backends(group))} {'gives' if len(group) == 1 else 'give'} the "
         f"answers of the float64 oracle, to {floors:.0f} times the rounding of one float32 at most "

@@ -182,6 +182,14 @@ class Accuracy(Record, frozen=True):
     arrays_sha256: Sha256 | None = None
 
 
+class Images(Record, frozen=True):
+    """The test set of a run that trains, for looking at what backends disagree on."""
+
+    dataset: Id
+    dataset_sha256: Sha256
+    arrays_sha256: Sha256
+
+
 class Envelope(Record, frozen=True):
     """What every shard is wrapped in."""
 

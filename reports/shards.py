@@ -17,7 +17,7 @@ from reports.envelopes import (
     read_predictions,
 )
 from reports.parity_schema import Parity, Reference
-from reports.schema import Accuracy, Envelope, Plan
+from reports.schema import Accuracy, Envelope, Images, Plan
 from reports.speed_schema import Speed
 
 
@@ -93,6 +93,8 @@ class Shards:
         speed: The launches of each run, in their order.
         parity: The last attempt at each subject of each run.
         references: The oracle's last answers on each model of each run.
+        images: Pixels of the test set, 0 to 255, shape (examples, rows, columns, channels), by the
+            hash of the dataset.
         problems: One line for each file that was rejected, with the reason.
     """
 
@@ -101,6 +103,7 @@ class Shards:
     speed: list[SpeedShard] = field(default_factory=list)
     parity: list[ParityShard] = field(default_factory=list)
     references: list[ReferenceShard] = field(default_factory=list)
+    images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -142,6 +145,7 @@ def _read_plan(folder: Path) -> tuple[str, Plan]:
 def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     attempts: list[AccuracyShard] = []
     launches: list[SpeedShard] = []
+    known = checks.Launches()
     answers: list[ParityShard] = []
     references: list[ReferenceShard] = []
     for path in sorted(folder.glob("*.json")):
@@ -155,7 +159,7 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
                 attempts.append(_read_attempt(path, envelope))
             elif envelope.kind == "speed":
                 speed = payload(path, envelope, Speed)
-                checks.speed(path, speed, plan, [shard.payload for shard in launches])
+                checks.speed(path, speed, plan, known)
                 launches.append(SpeedShard(run_id, envelope.shard_id, speed))
             elif envelope.kind == "parity":
                 parity = payload(path, envelope, Parity)
@@ -167,6 +171,11 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
                 arrays = read_arrays(path.with_suffix(".npz"), reference.arrays_sha256)
                 parity_checks.reference(path, reference, arrays, plan)
                 references.append(ReferenceShard(run_id, envelope.shard_id, reference, arrays))
+            elif envelope.kind == "images":
+                images = payload(path, envelope, Images)
+                arrays = read_arrays(path.with_suffix(".npz"), images.arrays_sha256)
+                checks.images(path, images, arrays, plan)
+                shards.images[images.dataset_sha256] = arrays["images"]
             else:
                 raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")
         except ShardError as error:

@@ -1,6 +1,6 @@
 """The comparison on a terminal, readable without colour and in 80 columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from rich import box
@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports import readable, readable_parity
+from reports import readable, readable_parity, verdicts
+from reports.changes import Side, error_changes, ratio_changes, same_machine, speed_changes
 from reports.comparison import Comparison
+from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.markdown import CONTROL, DIGITS
 
 _HEADERS = {
@@ -24,49 +26,66 @@ _HEADERS = {
 _SPEED = ("model", "backend", "images/s", "95 % interval", "% of peak", "status")
 _RATIOS = ("model", "pair", "ratio", "95 % interval", "verdict")
 _LADDER = ("model", "backend", "passed", "warned", "failed")
-_WORDS = {"model", "backend", "pair", "status", "verdict", *_LADDER}
+_WORDS = {"model", "phase", "backend", "pair", "status", "verdict", *_LADDER}
 
 
-def show(comparison: Comparison, published: dict[str, float], console: Console) -> None:
-    """Print the comparison: of speeds those of training; `report.md` has all.
-
-    Args:
-        comparison: What to tell.
-        published: Published error in percent by model, where it may be compared.
-        console: Where to print.
-    """
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the comparison: of speeds those of training; the written reports have all."""
     console.print()
-    _lines(comparison.untrusted, console, style="bold red")
     for line in comparison.headings:
         console.print(_plain(line))
-    if not comparison.untrusted:
-        _lines(
-            readable.fastest_lines(comparison.main_ratios, comparison.main_speed),
-            console,
-            style="bold",
-        )
-    for line in readable_parity.verdict_lines(comparison.ladder, comparison.parity):
-        shouted = {"NOT", "DIFFER"} & set(line.split())
-        _lines([line], console, style="bold red" if shouted else "bold")
     if not comparison.summary.empty:
-        console.print(_summary(comparison, published))
+        console.print(_summary(comparison))
     if not comparison.ladder.empty:
         console.print(_table(readable_parity.rungs_by_status(comparison.ladder), _LADDER))
-    _lines(readable_parity.parity_lines(comparison.horizons, comparison.saturated), console)
-    _lines(readable_parity.conclusion_lines(comparison.conclusions), console)
+    show_lines(readable_parity.parity_lines(comparison.horizons, comparison.saturated), console)
+    show_lines(readable_parity.conclusion_lines(comparison.conclusions), console)
     # Slots in turn, where there are any, say it better than epochs one after another.
     if not comparison.main_speed.empty:
         console.print(_table(readable.speed(comparison.main_speed), _SPEED))
     if not comparison.main_ratios.empty:
         console.print(_table(readable.ratios(comparison.main_ratios), _RATIOS))
-    _lines(readable.start_lines(comparison.break_even), console)
-    _lines(comparison.conditions, console)
-    for note in comparison.notes:
-        grave = note.split(" ")[0].isupper()
-        _lines([note], console, style="bold red" if grave else None)
+    show_lines(readable.start_lines(comparison.break_even), console)
+    show_lines(comparison.conditions, console)
+    show_lines(verdicts.remarks(comparison), console)
+    # Last what matters most: it is what stands above the prompt.
+    for verdict in verdicts.answers(comparison):
+        show_lines([verdict.text], console, style="bold red" if verdict.grave else "bold")
+    show_lines(verdicts.alerts(comparison), console, style="bold red")
 
 
-def _summary(comparison: Comparison, published: dict[str, float]) -> Table:
+def show_changes(old: Side, new: Side, console: Console) -> None:
+    """Print what changed between two runs."""
+    show_lines(readable.change_headings(old.comparison, new.comparison), console)
+    same = same_machine(old, new)
+    if not same:
+        show_lines([OTHER_MACHINE], console, style="bold")
+    tables = (
+        ("speed", readable.changes(speed_changes(old, new)) if same else None),
+        ("ratios of speeds", readable.changes(ratio_changes(old, new))),
+        ("errors", readable.error_changes(error_changes(old, new))),
+    )
+    for title, table in tables:
+        if table is not None and not table.empty:
+            console.print(f"\n{title}", style="bold")
+            console.print(_table(table, tuple(table.columns)))
+
+
+OTHER_MACHINE = (
+    "These speeds are of two machines, or of none that is known: they are not compared, only the "
+    "ratios of backends within each run are."
+)
+
+
+def show_checks(checks: Sequence[Check], console: Console) -> None:
+    """Print what a gate found, the gravest last."""
+    order = [PASS, INCONCLUSIVE, MISSING, FAIL]
+    for check in sorted(checks, key=lambda check: order.index(check.verdict)):
+        style = {PASS: None, INCONCLUSIVE: "bold"}.get(check.verdict, "bold red")
+        show_lines([f"{check.verdict} {check.what}: {check.told}"], console, style)
+
+
+def _summary(comparison: Comparison) -> Table:
     headers = dict(_HEADERS)
     if not comparison.main_speed.empty:
         del headers["images_per_second"]
@@ -84,8 +103,8 @@ def _summary(comparison: Comparison, published: dict[str, float]) -> Table:
             if row["device"] != "cpu":
                 row["backend"] = f"{row['backend']} {row['device']}"
             table.add_row(*(_cell(name, row[name]) for name in headers), style=style)
-        if model in published:
-            error = published[str(model)]
+        if model in comparison.published:
+            error = comparison.published[str(model)]
             table.add_row(
                 str(model), "published", f"{error:.2f}", f"{100 - error:.2f}", style="dim"
             )
@@ -124,7 +143,8 @@ def _cell(name: str, value: object) -> Text:
     return _plain(f"{value:,.{DIGITS[name]}f}" if name in DIGITS else str(value))
 
 
-def _lines(lines: Iterable[str], console: Console, style: str | None = None) -> None:
+def show_lines(lines: Iterable[str], console: Console, style: str | None = None) -> None:
+    """Print plain text, a line each."""
     for line in lines:
         # Not on a terminal a line stays one line, for grep.
         console.print(_plain(line), style=style, soft_wrap=not console.is_terminal)

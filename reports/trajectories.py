@@ -1,7 +1,7 @@
 """P5: how far two trainings from the same weights go apart, in widths of what rounding may do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,16 @@ def part(one: Answers, other: Answers, names: Sequence[str], definition: str = "
         if found > TOLERANCES["P5 distance"][1]:
             return Parting(value, step, where)
     return Parting(value, None, where)
+
+
+def distances(one: Answers, oracle: Answers, definition: str) -> Iterator[tuple[int, float, float]]:
+    """Each checkpoint, how far a backend is from the oracle there, and its envelope's width."""
+    widths = one.arrays["trajectory.distances"].max(axis=0)
+    for number, step in enumerate(checkpoints(oracle)):
+        here = one.numbered(f"trajectory.step{step}.weight")
+        there = oracle.numbered(f"trajectory.step{step}{definition}.weight")
+        apart = [norm(a - b) for a, b in zip(here, there, strict=True)]
+        yield step, norm(np.array(apart)), norm(widths[number])
 
 
 def checkpoints(answers: Answers) -> list[int]:

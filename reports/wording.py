@@ -1,5 +1,7 @@
 """Columns of tables as text that a person reads."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 
@@ -13,6 +15,13 @@ def backends(table: pd.DataFrame) -> "pd.Series[str]":
     """Names of backends, with the device where that is not the CPU."""
     cpu = table["device"] == "cpu"
     return table["backend"].where(cpu, table["backend"] + " " + table["device"])
+
+
+def by_model(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each model, under the names that people read."""
+    named = table.assign(model=models(table), backend=backends(table))
+    for model, rows in named.groupby("model", sort=False):
+        yield str(model), rows
 
 
 def numbers(column: "pd.Series[float]", digits: int) -> "pd.Series[str]":

@@ -1,13 +1,13 @@
+import contextlib
+import io
 import re
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from bench.plan import ROOT
 from reports import __main__ as command
 from reports import accuracy, costs, ratios, speed
 from reports.markdown import escape
@@ -15,14 +15,21 @@ from tests.stored_launches import TRUTH, Machine, launch_payload, mutate, store_
 from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, failed_payload, store_run
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "reports", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Told:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: object) -> Told:
+    """`python -m reports`, in this process: starting another takes seconds."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command.main(list(map(str, arguments)))
+    return Told(code, out.getvalue(), err.getvalue())
 
 
 def test_a_good_run_is_told_and_written(tmp_path: Path) -> None:
@@ -177,8 +184,7 @@ def test_ratios_are_told_and_written(tmp_path: Path) -> None:
         r"single_layer +tensorflow +\d\d,\d+ +\d\d,\d+ - \d\d,\d+ +1\d\.\d +ok", told.stdout
     )
     tables = told.stdout[: told.stdout.index("single_layer, start and first step")]
-    assert "Training single_layer, tensorflow is fastest: " in tables
-    tables = "\n".join(line for line in tables.splitlines() if "is fastest" not in line)
+    assert "Training single_layer, tensorflow is fastest: " in told.stdout
     assert max(map(len, tables.splitlines())) <= 80
     assert re.search(
         r"the machine was (quiet|fair) \(its speed .* spread by [123]\.\d %\)", told.stdout
@@ -208,14 +214,16 @@ def test_two_launches_claim_nothing(tmp_path: Path) -> None:
     assert not re.search("faster|slower|equivalent", told.stdout)
 
 
-def test_an_untrusted_run_says_so_first_and_is_inconclusive(tmp_path: Path) -> None:
+def test_an_untrusted_run_says_so_at_the_prompt_and_is_inconclusive(tmp_path: Path) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     mutate(launches, "torch", lambda _: {"compilations": 1})
     folder = store_launches(tmp_path, launches, trained()).folder
     told = run(folder)
     assert told.returncode == 3
     words = "UNTRUSTED: 18 of 18 samples of torch in single_layer stock train batch 200 are invalid"
-    assert told.stdout.lstrip().startswith(words)
+    *_, last, _, _, _ = told.stdout.splitlines()  # then where the report and the tables are
+    assert last.startswith(words)
+    assert "is fastest" not in told.stdout
     assert re.search(r"single_layer +torch +- +- +- +invalid", told.stdout)
     assert re.search(r"single_layer +jax / torch +- +- +missing", told.stdout)
     report = (folder / "report.md").read_text()
@@ -227,7 +235,7 @@ def test_a_run_that_claims_nothing_has_nothing_to_take_back(tmp_path: Path) -> N
     mutate(launches, "torch", lambda _: {"compilations": 1})
     told = run(store_launches(tmp_path, launches, trained()).folder)
     assert told.returncode == 0
-    assert told.stdout.lstrip().startswith("UNTRUSTED")
+    assert "\nUNTRUSTED" in told.stdout
 
 
 def lose(launch: dict[str, Any], lane: int) -> None:

@@ -173,4 +173,4 @@ def test_whatever_a_field_claims_nothing_is_raised(tmp_path: Path, data: st.Data
     found = shards.read([journal.folder])
     assert len(found.speed) + len(found.problems) == 2
     with contextlib.suppress(comparable.NotComparableError):
-        markdown.render(compare(found), {})
+        markdown.render(compare(found))

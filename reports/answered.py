@@ -1,0 +1,33 @@
+"""What was answered on the parity ladder, by subject, beside the oracle's."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from reports.findings import Answers
+from reports.shards import ParityShard, ReferenceShard, Shards
+
+
+def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]:
+    """The oracle's answers on each model of each run, and the subjects that went well."""
+    for reference in shards.references:
+        yield (
+            reference,
+            [
+                shard
+                for shard in shards.parity
+                if shard.run_id == reference.run_id
+                and shard.payload.subject.model == reference.payload.model
+                and shard.payload.status == "ok"
+            ],
+        )
+
+
+def answers(shard: ParityShard | ReferenceShard) -> Answers:
+    """Facts and arrays of those probes that were answered."""
+    facts = {
+        probe: told
+        for probe, told in msgspec.to_builtins(shard.payload.facts).items()
+        if told is not None
+    }
+    return Answers(facts, shard.arrays)

@@ -1,0 +1,265 @@
+"""What has changed from one run to another: speeds, ratios and errors, each with its interval.
+
+Two runs were made at two times, and a machine is not equally fast at all times. So a change of
+speed is looked at twice: as it was measured, and in units of the anchor, a matrix product that is
+timed in every round. Neither is the truth: what a slow hour costs a product is not what it costs a
+training. A change has the interval that holds both, and what the two do not agree on is unresolved.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from reports import comparison, outcome, ratios, samples, speed, statistics, steady
+from reports.cells import KEYS
+from reports.comparison import Comparison
+from reports.paired import Paired
+from reports.samples import LANE, WORKLOAD, Samples, only
+from reports.schema import Lane, Workload
+from reports.shards import AccuracyShard, Shards
+from reports.statistics import CONFIDENCE, MIN_LAUNCHES, LaunchValues
+
+SPEED_COLUMNS = {
+    **dict.fromkeys([*WORKLOAD[:3], "backend", "device"], "str"),
+    "batch_size": "Int64",
+    **dict.fromkeys(["old", "new", "change", "low", "high"], "float64"),
+    "verdict": "str",
+}
+RATIO_COLUMNS = {
+    **dict.fromkeys([*WORKLOAD[:3], "device", "backend", "baseline"], "str"),
+    "batch_size": "Int64",
+    **dict.fromkeys(["old", "new", "change", "low", "high"], "float64"),
+    "verdict": "str",
+}
+ERROR_COLUMNS = {
+    **dict.fromkeys([*KEYS], "str"),
+    "seeds": "Int64",
+    **dict.fromkeys(["old", "new", "difference", "low", "high"], "float64"),
+    "verdict": "str",
+}
+SPEED_KEYS = [*WORKLOAD, "backend", "device"]
+RATIO_KEYS = [*WORKLOAD, "device", "backend", "baseline"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two runs (or a merged set of runs)."""
+
+    found: Shards
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Its report."""
+        return comparison.compare(self.found)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Its launches."""
+        return samples.collect(self.found)
+
+    @property
+    def machines(self) -> set[str]:
+        """Ids of the machines that its speeds were measured on."""
+        return {shard.payload.machine.id for shard in self.found.speed}
+
+    def values(self, key: Sequence[object]) -> tuple[LaunchValues, LaunchValues] | None:
+        """Logs of steps per second by launch, and the same in units of the anchor.
+
+        None where the lane is not `ok`, or has fewer launches than an interval takes. On another
+        device than the CPU the anchor says nothing, and both are the first.
+        """
+        workload, lane = Workload(*key[:4]), Lane(key[4], key[5], twin=False)  # type: ignore[arg-type]
+        for run, plan in speed.planned(self.found):
+            if workload not in plan.workloads or lane not in plan.lanes:
+                continue
+            if speed.lane_status(self.found, self.samples, run, workload, lane) != "ok":
+                return None
+            own = only(
+                self.samples.usable,
+                ["run", *WORKLOAD, *LANE],
+                [run, *key, False],
+            )
+            values, _ = steady.launch_values(own)
+            if len(values) < MIN_LAUNCHES:
+                return None
+            if lane.device != "cpu":
+                return values, values
+            anchors = only(self.samples.anchors, ["run"], [run])
+            medians = np.log(anchors["gflops"]).groupby(anchors["launch"]).median()
+            return values, values - medians.loc[np.unique(own["launch"])].to_numpy()
+        return None
+
+    def ratio_values(self, key: Sequence[object]) -> LaunchValues | None:
+        """Logs of the ratio of two backends by launch; None as for `values`."""
+        workload = Workload(*key[:4])  # type: ignore[arg-type]
+        pair = tuple(Lane(name, key[4], twin=False) for name in key[5:7])  # type: ignore[arg-type]
+        for run, plan in speed.planned(self.found):
+            if workload not in plan.workloads or not set(pair) <= set(plan.lanes):
+                continue
+            ends = (
+                speed.lane_status(self.found, self.samples, run, workload, lane) for lane in pair
+            )
+            if set(ends) != {"ok"}:
+                return None
+            values, _ = ratios.launch_values(self.samples, run, workload, (pair[0], pair[1]))
+            return values if len(values) >= MIN_LAUNCHES else None
+        return None
+
+
+@dataclass(frozen=True)
+class LogChange:
+    """A change of logs between two sets of launches, seen in one or several units."""
+
+    views: tuple[tuple[LaunchValues, LaunchValues], ...]
+    """Old and new values, in each unit."""
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Welch's interval of new over old, such that it holds those of all units."""
+        ends = np.array([_welch(old, new, confidence) for old, new in self.views])
+        return float(np.exp(ends.min())), float(np.exp(ends.max()))
+
+    def verdict(self, family: int) -> str:
+        """`faster`, `slower`, `equivalent` or `unresolved`, as of a ratio of backends.
+
+        Args:
+            family: How many changes are judged together (Bonferroni).
+        """
+        margin = 1 + statistics.MARGIN
+        low, high = self.interval(1 - (1 - CONFIDENCE) / family)
+        if low > margin or high < 1 / margin:
+            return "faster" if low > margin else "slower"
+        low, high = self.interval(2 * CONFIDENCE - 1)
+        return "equivalent" if 1 / margin < low and high < margin else "unresolved"
+
+
+def _welch(old: LaunchValues, new: LaunchValues, confidence: float) -> tuple[float, float]:
+    if np.ptp(old) == 0 == np.ptp(new):  # SciPy knows no freedom then
+        return (new[0] - old[0],) * 2
+    return stats.ttest_ind(new, old, equal_var=False).confidence_interval(confidence)  # type: ignore[no-any-return]
+
+
+def same_machine(old: Side, new: Side) -> bool:
+    """Whether speeds may stand side by side as they are."""
+    return len(old.machines | new.machines) == 1
+
+
+def speed_changes(old: Side, new: Side) -> pd.DataFrame:
+    """One row per workload and backend that both have measured, on one machine.
+
+    Returns:
+        `SPEED_COLUMNS`. `old` and `new` in images per second, `change` is new over old with its
+        95 % interval `low` to `high`; `verdict` is `indicative`, without an interval, where one of
+        the two has too few launches.
+    """
+    tables = [_slots(side.comparison.speed, SPEED_KEYS, "images_per_second") for side in (old, new)]
+    both = tables[0].merge(tables[1], on=SPEED_KEYS, suffixes=("_old", "_new"))
+    changes = []
+    for key in both[SPEED_KEYS].itertuples(index=False, name=None):
+        values = old.values(key), new.values(key)
+        changes.append(LogChange(tuple(zip(*values, strict=True))) if all(values) else None)  # type: ignore[arg-type]
+    return _changed(both, "images_per_second", changes, SPEED_COLUMNS)
+
+
+def ratio_changes(old: Side, new: Side) -> pd.DataFrame:
+    """One row per workload and pair of backends that both have measured, on whatever machines.
+
+    Returns:
+        `RATIO_COLUMNS`. `old` and `new` are ratios of speeds, `change` is the ratio of the two.
+    """
+    tables = [_slots(side.comparison.ratios, RATIO_KEYS, "ratio") for side in (old, new)]
+    both = tables[0].merge(tables[1], on=RATIO_KEYS, suffixes=("_old", "_new"))
+    both = both[both["backend"] != both["baseline"]]
+    changes = []
+    for key in both[RATIO_KEYS].itertuples(index=False, name=None):
+        before, after = old.ratio_values(key), new.ratio_values(key)
+        known = before is not None and after is not None
+        changes.append(LogChange(((before, after),)) if known else None)  # type: ignore[arg-type]
+    return _changed(both, "ratio", changes, RATIO_COLUMNS)
+
+
+def error_changes(old: Side, new: Side) -> pd.DataFrame:
+    """One row per model and backend that both have trained, over the seeds that both have.
+
+    Returns:
+        `ERROR_COLUMNS`. `old` and `new` in percent, `difference` is new less old in points with its
+        95 % interval over paired seeds. `verdict` is `identical` (every answer is the same),
+        `better`, `worse`, `unresolved`, or `indicative` (too few seeds for an interval).
+    """
+    rows = []
+    known = [_trainings(side.found) for side in (old, new)]
+    for key in known[0]:
+        pairs = [
+            (shard, known[1][key][seed])
+            for seed, shard in known[0][key].items()
+            if seed in known[1].get(key, {})
+        ]
+        if pairs:
+            rows.append(dict(zip(KEYS, key, strict=True)) | _error_change(pairs))
+    return pd.DataFrame(rows, columns=list(ERROR_COLUMNS)).astype(ERROR_COLUMNS)
+
+
+def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
+    """Differences of errors over paired seeds; None where there are too few."""
+    before, after = (_trainings(side.found).get(key, {}) for side in (old, new))
+    pairs = [(shard, after[seed]) for seed, shard in before.items() if seed in after]
+    return _paired(pairs) if len(pairs) >= outcome.MIN_SEEDS else None
+
+
+def _slots(table: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    """Rows that were measured in turn."""
+    column = "launches"
+    return table.loc[table[value].notna() & (table[column] > 0), [*keys, value]]
+
+
+def _changed(
+    both: pd.DataFrame,
+    value: str,
+    changes: Sequence[LogChange | None],
+    columns: dict[str, str],
+) -> pd.DataFrame:
+    old, new = both[f"{value}_old"], both[f"{value}_new"]
+    family = max(1, sum(change is not None for change in changes))
+    intervals = [change.interval(CONFIDENCE) if change else (np.nan,) * 2 for change in changes]
+    frame = both.assign(
+        old=old,
+        new=new,
+        change=new / old,
+        low=[low for low, _ in intervals],
+        high=[high for _, high in intervals],
+        verdict=[change.verdict(family) if change else "indicative" for change in changes],
+    )
+    return frame[list(columns)].astype(columns).reset_index(drop=True)
+
+
+def _error_change(pairs: Sequence[tuple[AccuracyShard, AccuracyShard]]) -> dict[str, object]:
+    errors = [[outcome.error_percent(shard) for shard in side] for side in zip(*pairs, strict=True)]
+    old, new = (float(np.mean(each)) for each in errors)
+    row: dict[str, object] = {"seeds": len(pairs), "old": old, "new": new, "difference": new - old}
+    if all(outcome.disagreement_percent(*pair) == 0 for pair in pairs):
+        return row | {"verdict": "identical"}
+    if len(pairs) < outcome.MIN_SEEDS:
+        return row | {"verdict": "indicative"}
+    low, high = _paired(pairs).interval(CONFIDENCE)
+    verdict = "worse" if low > 0 else "better" if high < 0 else "unresolved"
+    return row | {"low": low, "high": high, "verdict": verdict}
+
+
+def _paired(pairs: Sequence[tuple[AccuracyShard, AccuracyShard]]) -> Paired:
+    differences = [outcome.error_percent(new) - outcome.error_percent(old) for old, new in pairs]
+    return Paired(
+        np.array(differences), max(100 / old.payload.protocol.test_examples for old, _ in pairs)
+    )
+
+
+def _trainings(found: Shards) -> dict[tuple[str, ...], dict[int, AccuracyShard]]:
+    by_key: dict[tuple[str, ...], dict[int, AccuracyShard]] = {}
+    for shard in found.accuracy:
+        if shard.probabilities is not None:
+            cell = shard.payload.cell
+            key = tuple(getattr(cell, name) for name in KEYS)
+            by_key.setdefault(key, {})[cell.seed] = shard
+    return by_key

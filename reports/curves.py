@@ -1,0 +1,68 @@
+"""What each training learned, epoch by epoch, and when it first erred as little as published."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from reports.cells import KEYS
+from reports.shards import AccuracyShard, Shards
+
+COLUMNS = {
+    **dict.fromkeys(KEYS, "str"),
+    "seed": "Int64",
+    "epoch": "Int64",
+    "train_loss": "float64",
+    "train_accuracy": "float64",
+    "test_loss": "float64",
+    "test_accuracy": "float64",
+    "error_percent": "float64",
+    "trained_seconds": "float64",
+}
+
+
+def table(shards: Shards) -> pd.DataFrame:
+    """One row per epoch of each training that went well.
+
+    Returns:
+        `COLUMNS`. Losses are in nats, accuracies shares of 1. Those of training are Keras's running
+        means over the epoch, in which the model still learns; those of the test set are of the
+        model after it. `error_percent` is of the test set. `trained_seconds` are of all epochs so
+        far, training alone: without start, feeding and evaluation.
+    """
+    rows = [row for shard in shards.accuracy for row in _rows(shard)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def seconds_until(curves: pd.DataFrame, error_percent: float) -> pd.DataFrame:
+    """When each training first erred no more than this.
+
+    Args:
+        curves: `table`, of one model.
+        error_percent: The error to reach.
+
+    Returns:
+        `KEYS`, seed, seconds (of training, at the end of that epoch; NaN if it never did).
+    """
+    reached = curves["trained_seconds"].where(curves["error_percent"] <= error_percent)
+    named = curves.assign(seconds=reached).groupby([*KEYS, "seed"])
+    return named[["seconds"]].min().reset_index()
+
+
+def _rows(shard: AccuracyShard) -> Iterator[dict[str, object]]:
+    payload = shard.payload
+    if payload.training is None:
+        return
+    cell, seconds = payload.cell, 0.0
+    for epoch in payload.training.epochs:
+        seconds += epoch.train_seconds
+        yield {
+            **{name: getattr(cell, name) for name in [*KEYS, "seed"]},
+            "epoch": epoch.epoch,
+            "train_loss": np.nan if epoch.train_loss is None else epoch.train_loss,
+            "train_accuracy": epoch.train_accuracy,
+            "test_loss": np.nan if epoch.test_loss is None else epoch.test_loss,
+            "test_accuracy": epoch.test_accuracy,
+            "error_percent": 100 * (1 - epoch.test_accuracy),
+            "trained_seconds": seconds,
+        }

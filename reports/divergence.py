@@ -1,0 +1,89 @@
+"""P5 as tables: how far each training goes from the oracle's, and when two of them part."""
+
+import itertools
+
+import pandas as pd
+
+from reports import rungs, trajectories
+from reports.answered import answers, groups
+from reports.shards import Shards
+
+COLUMNS = {
+    "model": "str",
+    "backend": "str",
+    "device": "str",
+    "step": "Int64",
+    "distance": "float64",
+    "envelope": "float64",
+}
+HORIZON_COLUMNS = {
+    "model": "str",
+    "backend": "str",
+    "other": "str",
+    "horizon": "Int64",
+    "steps": "Int64",
+    "distance": "float64",
+    "clipped_since": "Int64",
+}
+
+
+def table(shards: Shards) -> pd.DataFrame:
+    """One row per subject and checkpoint of P5.
+
+    Returns:
+        `COLUMNS`. `distance` is from the oracle's training by the same definition of the loss,
+        Euclidean over all weights; `envelope` is how far rounding alone may have moved them.
+    """
+    rows = [
+        {
+            "model": shard.payload.subject.model,
+            "backend": shard.payload.subject.backend,
+            "device": shard.payload.subject.device,
+            "step": step,
+            "distance": distance,
+            "envelope": envelope,
+        }
+        for reference, group in groups(shards)
+        for shard in group
+        if shard.payload.facts.trajectory is not None
+        for step, distance, envelope in trajectories.distances(
+            answers(shard),
+            answers(reference),
+            rungs.saturated_definition(answers(shard), answers(reference)),
+        )
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def horizons(shards: Shards) -> pd.DataFrame:
+    """One row per model and pair of backends that both trained along P5.
+
+    Returns:
+        model, backend, other, horizon (the first checkpoint at which the two are farther apart
+        than `findings.TOLERANCES` allows; NA if they never are), steps (looked at), distance
+        (there, or the largest, in widths of the envelope), clipped_since (where only one of the
+        two clips probabilities: the first step in which that matters; else NA).
+    """
+    rows = []
+    for reference, group in groups(shards):
+        for one, other in itertools.combinations(group, 2):
+            if not all("trajectory" in answers(each).facts for each in (one, other)):
+                continue
+            true = answers(reference)
+            names = rungs.weight_names(true)
+            definitions = {rungs.saturated_definition(answers(each), true) for each in (one, other)}
+            parting = trajectories.part(answers(one), answers(other), names)
+            rows.append(
+                {
+                    "model": one.payload.subject.model,
+                    "backend": one.payload.subject.backend,
+                    "other": other.payload.subject.backend,
+                    "horizon": parting.horizon,
+                    "steps": trajectories.checkpoints(true)[-1],
+                    "distance": parting.value,
+                    "clipped_since": true.facts["trajectory"]["clipped_since"]
+                    if len(definitions) > 1
+                    else None,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(HORIZON_COLUMNS)).astype(HORIZON_COLUMNS)

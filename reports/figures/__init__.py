@@ -1,0 +1,30 @@
+"""The figures of the report: frames in, matplotlib out. Which are drawn depends on what was run."""
+
+from collections.abc import Callable, Mapping
+
+from reports.comparison import Comparison
+from reports.figures import agreement, learning, timing
+from reports.figures.style import Picture
+
+PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
+    "throughput": timing.throughput,
+    "ratios": timing.forest,
+    "parity": agreement.ladder,
+    "divergence": agreement.divergence,
+    "curves": learning.curves,
+    "time-to-error": learning.time_to_error,
+    "seeds": learning.seeds,
+    "confusion": learning.confusion,
+    "disagreements": learning.disagreements,
+    "costs": timing.costs,
+    "latency": timing.latency,
+    "batch-sizes": timing.sweep,
+    "samples": timing.wander,
+}
+"""By their name in the page and as files, in the order in which a reader wants them."""
+
+
+def draw(comparison: Comparison) -> dict[str, Picture]:
+    """All pictures for which there is anything to show; to be called in `style.applied()`."""
+    drawn = {name: make(comparison) for name, make in PICTURES.items()}
+    return {name: picture for name, picture in drawn.items() if picture.panels}

@@ -1,0 +1,295 @@
+"""Figures of what was learned: curves, errors, confusions and disagreements."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from reports import published, wording
+from reports.comparison import Comparison
+from reports.curves import seconds_until
+from reports.figures import style
+from reports.figures.style import INK, MUTED, Panel, Picture
+
+MOST_CLASSES = 20
+"""More cannot be read in a heat map of this width."""
+
+SHOWN, COLUMNS = 12, 4
+"""Images that are shown for each model, and how many stand beside each other."""
+
+
+def curves(comparison: Comparison) -> Picture:
+    """Loss and accuracy over the epochs."""
+    panels = []
+    for model, epochs in wording.by_model(comparison.curves):
+        figure, (loss, accuracy) = style.panel(5.2, model, rows=2)
+        for width, (backend, own) in _narrowing(epochs):
+            means = own.groupby("epoch").mean(numeric_only=True)
+            for axes, name, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+                train, test = (scale * means[f"{part}_{name}"] for part in ("train", "test"))
+                colour, _ = style.look(backend)
+                axes.plot(train.index, train, color=colour, linestyle="--", linewidth=width)
+                axes.plot(test.index, test, color=colour, linewidth=width)
+        known = published.EPOCH_ACCURACY_PERCENT.get(model)
+        if model in comparison.published and known:
+            accuracy.plot(range(1, len(known) + 1), known, color=INK, linestyle=":", linewidth=2)
+        loss.set(ylabel="loss", yscale="log")
+        style.plain_numbers(loss.yaxis)
+        accuracy.set(ylabel="accuracy %", xlabel="epoch")
+        for width, (backend, _) in _narrowing(epochs):
+            accuracy.plot([], [], color=style.look(backend)[0], linewidth=width, label=backend)
+        for name, line in (("test", "-"), ("training", "--"), ("published", ":")):
+            accuracy.plot([], [], color=INK, linestyle=line, label=name)
+        accuracy.legend(ncols=2)
+        last = epochs[epochs["epoch"] == epochs["epoch"].max()]
+        panels.append(
+            Panel(
+                figure,
+                f"{model}: loss and accuracy over {epochs['epoch'].max()} epochs; test accuracy "
+                f"in the end: {_by_backend(100 * last['test_accuracy'], last, '.2f', ' %')}",
+            )
+        )
+    return Picture(
+        "How they learn",
+        "Mean over seeds. Solid: the test set after each epoch; dashed: training, a mean over the "
+        "epoch; dotted: the test accuracy that the reference published.",
+        tuple(panels),
+    )
+
+
+def time_to_error(comparison: Comparison) -> Picture:
+    """Error over the seconds of training."""
+    panels, lines = [], []
+    for model, epochs in wording.by_model(comparison.curves):
+        figure, (axes,) = style.panel(3.2, model)
+        several = len(set(epochs["seed"])) > 1
+        for backend, own in epochs.groupby("backend", sort=False):
+            colour, marker = style.look(str(backend))
+            for _, one in own.groupby("seed") if several else ():
+                axes.plot(
+                    one["trained_seconds"],
+                    one["error_percent"],
+                    color=colour,
+                    linewidth=0.8,
+                    alpha=0.35,
+                )
+            middle = own.groupby("epoch")[["trained_seconds", "error_percent"]].median()
+            axes.plot(
+                middle["trained_seconds"],
+                middle["error_percent"],
+                color=colour,
+                marker=marker,
+                markersize=4,
+            )
+        axes.set(xlabel="seconds of training", ylabel="error %", xscale="log", yscale="log")
+        style.plain_numbers(axes.xaxis)
+        style.plain_numbers(axes.yaxis)
+        _legend(axes, epochs)
+        told = ""
+        if model in comparison.published:
+            error = comparison.published[model]
+            axes.axhline(error, color=INK, linestyle=":", linewidth=1)
+            told = _time_to(epochs, error)
+            lines.append(f"{model}, seconds of training until the error is {error:.2f} %: {told}.")
+        panels.append(Panel(figure, f"{model}: error over seconds of training. {told}".strip()))
+    return Picture(
+        "How soon they learn",
+        "Each point is an epoch, in the median over seeds; thin lines are the trainings. Seconds "
+        "of training alone, as epochs took them, one training after another. Dotted: the error "
+        "that was published.",
+        tuple(panels),
+        tuple(lines),
+    )
+
+
+def seeds(comparison: Comparison) -> Picture:
+    """The error of each training."""
+    panels = []
+    errors = comparison.accuracy[comparison.accuracy["error_percent"].notna()]
+    for model, cells in wording.by_model(errors):
+        figure, (axes,) = style.panel(2.6, model)
+        for place, (backend, own) in enumerate(cells.groupby("backend", sort=False)):
+            colour, marker = style.look(str(backend))
+            spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else np.zeros(1)
+            axes.plot(place + spread, own["error_percent"], marker, color=colour, markersize=5)
+            axes.hlines(own["error_percent"].mean(), place - 0.3, place + 0.3, color=colour)
+        names = list(dict.fromkeys(cells["backend"]))
+        axes.set(ylabel="error %", xticks=range(len(names)), xticklabels=names)
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        axes.margins(y=0.25)
+        if model in comparison.published:
+            error = comparison.published[model]
+            axes.axhline(error, color=INK, linestyle=":", linewidth=1.5)
+            axes.annotate(
+                f"published {error:.2f}",
+                (1, error),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize="small",
+            )
+        panels.append(
+            Panel(
+                figure,
+                f"{model}: error of {len(cells)} trainings; mean by backend: "
+                f"{_by_backend(cells['error_percent'], cells, '.2f', ' %')}",
+            )
+        )
+    return Picture(
+        "Errors over seeds",
+        "Each point is a training from other initial weights and batches, the bar their mean. "
+        "Compare spreads, never two single points.",
+        tuple(panels),
+    )
+
+
+def confusion(comparison: Comparison) -> Picture:
+    """Which class is taken for which."""
+    panels = []
+    for (model, backend), counts in comparison.confusion.groupby(["model", "backend"], sort=False):
+        matrix = counts.pivot_table(index="label", columns="answer", values="count", aggfunc="sum")
+        if len(matrix) > MOST_CLASSES:
+            continue
+        values = matrix.to_numpy(dtype=np.int64)
+        wrong = values * (1 - np.eye(len(values), dtype=np.int64))
+        figure = Figure(figsize=(style.WIDTH, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(f"{model}, {backend}")
+        sns.heatmap(
+            matrix.astype("int64"),
+            ax=axes,
+            mask=wrong == 0,
+            annot=True,
+            fmt="d",
+            cmap="YlOrBr",
+            norm=LogNorm(1, max(2, wrong.max())),
+            cbar=False,
+            square=True,
+            linewidths=0.5,
+            linecolor=style.GRID,
+            annot_kws={"fontsize": "small"},
+        )
+        for place, right in enumerate(np.diag(values)):
+            axes.text(
+                place + 0.5,
+                place + 0.5,
+                str(right),
+                ha="center",
+                va="center",
+                fontsize="x-small",
+                color=MUTED,
+            )
+        axes.grid(visible=False)
+        axes.set(xlabel="answer", ylabel="label")
+        axes.tick_params(length=0, labelrotation=0)
+        panels.append(Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}"))
+    return Picture(
+        "What is taken for what",
+        "How many test images of each label (rows) got which answer (columns), summed over seeds; "
+        "right answers on the diagonal, without colour.",
+        tuple(panels),
+    )
+
+
+def disagreements(comparison: Comparison) -> Picture:
+    """Images that backends answer differently."""
+    panels, lines = [], []
+    for model, found in wording.by_model(comparison.disagreements):
+        images = list(dict.fromkeys(found["image"]))
+        lines.append(
+            f"{model}: {len(images)} images are answered differently at seed "
+            f"{found['seed'].iloc[0]}."
+        )
+        pixels = comparison.images.get(str(found["dataset_sha256"].iloc[0]))
+        if pixels is not None and max(images) < len(pixels):
+            figure = _grid(model, found, images[:SHOWN], pixels)
+            panels.append(Panel(figure, f"{lines[-1]} {_answers_in_words(found, images[:SHOWN])}"))
+    return Picture(
+        "Where they disagree",
+        f"The {SHOWN} test images of which the backends are surest and yet not of one mind: the "
+        "label, and what each answers with its probability.",
+        tuple(panels),
+        tuple(lines) if panels else (),
+    )
+
+
+def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: np.ndarray) -> Figure:
+    backends = list(dict.fromkeys(found["backend"]))
+    rows = -(-len(images) // COLUMNS)
+    figure = Figure(
+        figsize=(style.WIDTH, rows * (1.15 + 0.17 * len(backends)) + 0.3), layout="constrained"
+    )
+    figure.suptitle(model, x=0.01, ha="left", fontsize="medium", fontweight="bold")
+    all_axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    for axes in all_axes:
+        axes.set_axis_off()
+    for axes, image in zip(all_axes, images, strict=False):
+        own = found[found["image"] == image]
+        axes.imshow(pixels[image].squeeze(), cmap="gray_r", interpolation="none")
+        axes.set_title(f"label {own['label'].iloc[0]}", fontsize="small", loc="center")
+        for line, row in enumerate(own.to_dict("records")):
+            wrong = "" if row["answer"] == row["label"] else " ✗"
+            axes.text(
+                0.5,
+                -0.08 - 0.17 * line,
+                f"{row['backend'][:10]} {row['answer']} ({row['probability']:.0%}){wrong}",
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                fontsize=7,
+                color=style.look(row["backend"])[0],
+            )
+    return figure
+
+
+def _legend(axes: Axes, rows: pd.DataFrame) -> None:
+    for backend in dict.fromkeys(rows["backend"]):
+        colour, marker = style.look(str(backend))
+        axes.plot([], [], color=colour, marker=marker, label=str(backend))
+    axes.legend()
+
+
+def _narrowing(rows: pd.DataFrame) -> Iterator[tuple[float, tuple[str, pd.DataFrame]]]:
+    """Rows of each backend with the width of its line: equal lines stay visible below another."""
+    backends = list(dict.fromkeys(rows["backend"]))
+    for place, backend in enumerate(backends):
+        yield 1.3 + 1.7 * (len(backends) - 1 - place), (backend, rows[rows["backend"] == backend])
+
+
+def _by_backend(values: "pd.Series[float]", rows: pd.DataFrame, form: str, unit: str) -> str:
+    means = values.groupby(rows["backend"], sort=False).mean()
+    return ", ".join(f"{backend} {mean:{form}}{unit}" for backend, mean in means.items())
+
+
+def _time_to(epochs: pd.DataFrame, error: float) -> str:
+    """Median over seeds; one that never got there counts as later than all others."""
+    told = []
+    for backend, own in seconds_until(epochs, error).groupby("backend", sort=False):
+        median = own["seconds"].fillna(np.inf).median()
+        never = int(own["seconds"].isna().sum())
+        late = f" ({never} of {len(own)} never)" if never else ""
+        told.append(
+            f"{backend} {median:.0f}{late}"
+            if np.isfinite(median)
+            else f"{backend} not in time{late}"
+        )
+    return ", ".join(told)
+
+
+def _worst_confusions(wrong: np.ndarray) -> str:
+    order = np.argsort(-wrong, axis=None)[:3]
+    told = [f"{i // len(wrong)} as {i % len(wrong)} {wrong.flat[i]} times" for i in order]
+    return f"{wrong.sum()} wrong answers; most often {', '.join(told)}"
+
+
+def _answers_in_words(found: pd.DataFrame, images: list[int]) -> str:
+    told = []
+    for image in images:
+        own = found[found["image"] == image]
+        answers = ", ".join(f"{r['backend']} {r['answer']}" for r in own.to_dict("records"))
+        told.append(f"label {own['label'].iloc[0]}: {answers}")
+    return "; ".join(told)

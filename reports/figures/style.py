@@ -1,0 +1,155 @@
+"""How all figures look: one colour and one marker for each backend, SVG that follows the page."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+WIDTH = 5.2
+"""Inches: at this width text is as large as the page's, and still readable on a phone."""
+
+INK, MUTED, GRID, GROUND = "#1a1a1b", "#65656b", "#d4d4d9", "#fefeff"
+BACKENDS = {
+    "tensorflow": ("#d55e00", "o"),
+    "jax": ("#0072b2", "s"),
+    "torch": ("#009e73", "^"),
+}
+"""Colour and marker; of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+
+OTHERS = (("#cc79a7", "D"), ("#8a6d00", "v"), ("#7a51a8", "P"))
+
+VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    GROUND: "--ground",
+    **{colour: f"--{backend}" for backend, (colour, _) in BACKENDS.items()},
+}
+"""Colours that the page changes in the dark, by the names they have there."""
+
+RC: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "axes.titleweight": "bold",
+    "figure.facecolor": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": "small",
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,  # names come from shards
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing of a picture.
+
+    Attributes:
+        figure: What is drawn.
+        alt: The same in words, for those who do not see it.
+    """
+
+    figure: Figure
+    alt: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One subject of the report.
+
+    Attributes:
+        title: A heading.
+        text: How to read it.
+        panels: Usually one for each model; none where there is nothing to show.
+        lines: What it says in numbers.
+    """
+
+    title: str
+    text: str
+    panels: tuple[Panel, ...]
+    lines: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def applied() -> Iterator[None]:
+    """Draw and save figures in our style, and leave that of others as it was."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def panel(height: float, title: str, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of the usual width with one column of axes.
+
+    Args:
+        height: Inches.
+        title: Stands over the first axes.
+        rows: How many axes.
+    """
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = list(figure.subplots(rows, 1, squeeze=False)[:, 0])
+    axes[0].set_title(title)
+    return figure, axes
+
+
+def look(backend: str) -> tuple[str, str]:
+    """Colour and marker of a backend, the same in all figures."""
+    return BACKENDS.get(backend) or OTHERS[sum(map(ord, backend)) % len(OTHERS)]
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Label a logarithmic axis with numbers as they are read, at 1, 2 and 5 and nowhere else."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=99))
+    low, high = axis.get_view_interval()
+    if high > 300 * low:
+        axis.set_major_locator(LogLocator(numticks=7))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
+def svg(drawn: Panel, name: str) -> str:
+    """A panel as an SVG element.
+
+    Args:
+        drawn: The panel.
+        name: Goes before all ids, which must be unique in the page.
+    """
+    file = io.StringIO()
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with mpl.rc_context({"svg.hashsalt": name, "svg.id": None}):
+        drawn.figure.savefig(file, format="svg", metadata=metadata)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    text = text.replace("'DejaVu Sans'", "var(--font)")
+    width = drawn.figure.get_size_inches()[0] * 72
+    head = f'<svg role="img" aria-label={quoteattr(drawn.alt)} style="max-width: {width:.0f}pt"'
+    # Without a size of its own it is as wide as there is room.
+    text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
+    return text.replace("<svg", head, 1)

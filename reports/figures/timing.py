@@ -1,0 +1,252 @@
+"""Figures of speed: throughput, ratios, costs, latency, and how the machine wandered."""
+
+import numpy as np
+import pandas as pd
+
+from reports import readable, statistics, wording
+from reports.comparison import Comparison
+from reports.figures import style
+from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
+
+COSTS = {
+    "process and import": ["start_seconds", "import_seconds"],
+    "data and model": ["load_seconds", "build_seconds"],
+    "first two steps": ["first_step_seconds", "second_step_seconds"],
+    "training": ["feed_seconds", "train_seconds"],
+    "evaluation": ["evaluation_seconds"],
+    "other": ["other_seconds"],
+}
+COST_COLOURS = ("#332288", "#88ccee", "#cc6677", "#ddcc77", "#117733", "#aaaab0")
+"""Of Paul Tol's muted palette, which colour-blind readers can tell apart."""
+
+MANY_POINTS = 4000
+"""More are drawn as pixels: the page must stay small."""
+
+
+def throughput(comparison: Comparison) -> Picture:
+    """Images per second of each workload, with intervals."""
+    panels = []
+    table = comparison.speed[comparison.speed["images_per_second"].notna()]
+    for model, rows in wording.by_model(table[table["batch_size"].isin(comparison.batch_sizes)]):
+        names = [f"{row['phase']} {row['batch_size']}" for row in rows.to_dict("records")]
+        rows = rows.assign(workload=names)
+        figure, (axes,) = style.panel(1.0 + 0.3 * len(rows), model)
+        places = _places(rows)
+        for place, row in zip(places, rows.to_dict("records"), strict=True):
+            colour, _ = style.look(row["backend"])
+            axes.barh(place, row["images_per_second"], color=colour, height=0.8)
+            if pd.notna(row["low"]):
+                axes.hlines(place, row["low"], row["high"], color=INK, linewidth=2)
+        axes.set_yticks(places, rows["workload"] + ", " + rows["backend"])
+        axes.invert_yaxis()
+        axes.set(xlabel="images per second")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.grid(visible=False, axis="y")
+        told = ", ".join(
+            f"{row['workload']} {row['backend']} {row['images_per_second']:,.0f}"
+            for row in rows.to_dict("records")
+        )
+        panels.append(Panel(figure, f"{model}, images per second: {told}"))
+    return Picture(
+        "How fast",
+        "Images per second in the steady state, longer is faster; the dark line is the 95 % "
+        "interval over launches. Without one they are epochs of one backend after another, or too "
+        "few launches: compare nothing.",
+        tuple(panels),
+    )
+
+
+def forest(comparison: Comparison) -> Picture:
+    """Ratios with their intervals."""
+    panels = []
+    table = comparison.ratios[comparison.ratios["ratio"].notna()]
+    shown = table["batch_size"].isin(comparison.batch_sizes) | _latency(table)
+    for model, rows in wording.by_model(table[shown]):
+        rows = rows.sort_values(["phase", "batch_size"], ascending=False, kind="stable")
+        pair = readable.ratios(rows)["pair"].reset_index(drop=True)
+        figure, (axes,) = style.panel(1.1 + 0.3 * len(rows), model)
+        margin = 1 + statistics.MARGIN
+        axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.18, linewidth=0)
+        axes.axvline(1, color=INK, linewidth=1)
+        labels = []
+        for place, row in enumerate(rows.to_dict("records")):
+            decided = row["verdict"] in {"faster", "slower", "equivalent"}
+            colour = MUTED if row["backend"] == row["baseline"] else INK
+            if pd.notna(row["low"]):
+                axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
+            fill = colour if decided else GROUND
+            axes.plot(row["ratio"], place, "D", color=colour, markerfacecolor=fill, markersize=5)
+            labels.append(f"{row['phase']} {row['batch_size']}: {pair[place]}")
+        axes.set_yticks(range(len(rows)), labels)
+        axes.invert_yaxis()
+        axes.set(xlabel="times as fast as the second of the pair", xscale="log")
+        style.plain_numbers(axes.xaxis)
+        axes.grid(visible=False, axis="y")
+        told = "; ".join(
+            f"{label} {row['ratio']:.2f} ({row['verdict']})"
+            for label, row in zip(labels, rows.to_dict("records"), strict=True)
+        )
+        panels.append(Panel(figure, f"{model}, ratios: {told}"))
+    return Picture(
+        "Which is faster, and by how much",
+        "Ratios of speeds from slots of the same rounds with 95 % intervals over launches. Filled: "
+        "decided; hollow: unresolved, or too few launches. The band is 5 % either way, which does "
+        "not count. A twin is the same backend once more: it shows what noise alone does.",
+        tuple(panels),
+    )
+
+
+def costs(comparison: Comparison) -> Picture:
+    """What a whole training costs, part by part."""
+    panels = []
+    for model, rows in wording.by_model(comparison.costs):
+        figure, (axes,) = style.panel(1.7 + 0.4 * len(rows), model)
+        left = np.zeros(len(rows))
+        for (name, parts), colour in zip(COSTS.items(), COST_COLOURS, strict=True):
+            seconds = rows[parts].sum(axis=1).clip(lower=0).to_numpy()
+            axes.barh(rows["backend"], seconds, left=left, color=colour, label=name, height=0.7)
+            left += seconds
+        axes.invert_yaxis()
+        axes.set(xlabel="seconds")
+        axes.grid(visible=False, axis="y")
+        figure.legend(loc="outside lower left", ncols=3)
+        told = ", ".join(
+            f"{row['backend']} {row['wall_seconds']:.0f} s, of which {row['train_seconds']:.0f} s "
+            "are training"
+            for row in rows.to_dict("records")
+        )
+        panels.append(Panel(figure, f"{model}, seconds of a whole training: {told}"))
+    return Picture(
+        "Where the time goes",
+        "A whole training, from the start of the process to its last prediction: the median over "
+        "seeds.",
+        tuple(panels),
+        tuple(readable.start_lines(comparison.break_even)) if panels else (),
+    )
+
+
+def latency(comparison: Comparison) -> Picture:
+    """Percentiles of a prediction of one image."""
+    panels = []
+    for model, rows in wording.by_model(
+        comparison.speed[comparison.speed["latency_p50_ms"].notna()]
+    ):
+        figure, (axes,) = style.panel(1.2 + 0.35 * len(rows), model)
+        for place, row in enumerate(rows.to_dict("records")):
+            colour, _ = style.look(row["backend"])
+            values = [row[f"latency_{name}_ms"] for name in ("p50", "p90", "p99")]
+            axes.plot(values, [place] * 3, color=colour, linewidth=2)
+            for value, marker in zip(values, "o|x", strict=True):
+                axes.plot(value, place, marker, color=colour, markersize=8)
+        axes.set_yticks(range(len(rows)), rows["backend"])
+        axes.invert_yaxis()
+        axes.margins(y=0.3)
+        axes.set(xlabel="milliseconds", xscale="log")
+        style.plain_numbers(axes.xaxis)
+        told = ", ".join(
+            f"{row['backend']} {row['latency_p50_ms']:.2f}, {row['latency_p90_ms']:.2f} and "
+            f"{row['latency_p99_ms']:.2f} ms"
+            for row in rows.to_dict("records")
+        )
+        panels.append(Panel(figure, f"{model}, median, 90th and 99th percentile: {told}"))
+    return Picture(
+        "How long one image takes",
+        "Calls of predict with a single image: the median (dot), 90th (bar) and 99th percentile "
+        "(cross) of all calls.",
+        tuple(panels),
+    )
+
+
+def sweep(comparison: Comparison) -> Picture:
+    """Throughput over batch sizes."""
+    panels = []
+    table = comparison.speed[comparison.speed["images_per_second"].notna()]
+    for model, of_model in wording.by_model(table[~_latency(table)]):
+        for phase, rows in of_model.groupby("phase", sort=False):
+            if rows["batch_size"].nunique() < 2:
+                continue
+            figure, (axes,) = style.panel(3.0, f"{model}, {phase}")
+            for backend, own in rows.sort_values("batch_size").groupby("backend", sort=False):
+                colour, marker = style.look(str(backend))
+                sizes = own["batch_size"].to_numpy(np.float64)
+                axes.plot(
+                    sizes, own["images_per_second"], color=colour, marker=marker, label=str(backend)
+                )
+                axes.fill_between(sizes, own["low"], own["high"], color=colour, alpha=0.2)
+            axes.set(xlabel="batch size", ylabel="images per second", xscale="log", yscale="log")
+            style.plain_numbers(axes.xaxis)
+            style.plain_numbers(axes.yaxis)
+            axes.legend()
+            best = rows.loc[rows.groupby("backend")["images_per_second"].idxmax()]
+            told = ", ".join(
+                f"{row['backend']} {row['images_per_second']:,.0f} at {row['batch_size']}"
+                for row in best.to_dict("records")
+            )
+            panels.append(Panel(figure, f"{model}, {phase}: most images per second: {told}"))
+    return Picture(
+        "What the batch size does",
+        "Images per second in the steady state; the shade is the 95 % interval.",
+        tuple(panels),
+    )
+
+
+def wander(comparison: Comparison) -> Picture:
+    """Every sample, in the order of measuring."""
+    panels = []
+    turns = comparison.samples
+    main = (turns["phase"] == "train") & turns["batch_size"].isin(comparison.batch_sizes)
+    turns = turns[main & ~turns["twin"] & turns["seconds_per_step"].notna()]
+    for model, rows in wording.by_model(turns):
+        figure, (axes,) = style.panel(3.0, model)
+        order = rows[["run", "launch", "round"]].drop_duplicates().reset_index(drop=True)
+        place = rows[["run", "launch", "round"]].merge(
+            order.assign(place=order.index), on=["run", "launch", "round"]
+        )["place"]
+        rows = rows.assign(place=place.to_numpy())
+        for backend, own in rows.groupby("backend", sort=False):
+            colour, marker = style.look(str(backend))
+            counts = (own["void"] == "") & (own["invalid"] == "")
+            slower = own["seconds_per_step"] / own.loc[counts, "seconds_per_step"].median()
+            for chosen, fill in ((counts, colour), (~counts, "none")):
+                axes.plot(
+                    own["place"][chosen],
+                    slower[chosen],
+                    marker,
+                    color=colour,
+                    markerfacecolor=fill,
+                    markersize=3.5,
+                    label=str(backend) if fill == colour else None,
+                    rasterized=len(rows) > MANY_POINTS,
+                )
+        begins = order.drop_duplicates(["run", "launch"]).index
+        for begin in begins[1:]:
+            axes.axvline(begin - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="round, in the order of measuring", ylabel="time of a step over its median")
+        axes.legend(ncols=3)
+        times = rows.groupby("backend", sort=False)["seconds_per_step"]
+        spread = times.quantile(0.9) / times.quantile(0.1)
+        told = ", ".join(f"{backend} {ratio:.2f}" for backend, ratio in spread.items())
+        panels.append(
+            Panel(
+                figure,
+                f"{model}: {len(order)} rounds in {len(begins)} launches; the ninth decile of the "
+                f"times of a step over the first: {told}",
+            )
+        )
+    return Picture(
+        "How the machine wandered",
+        "Every slot of training, in the order of measuring, over the median of its backend. Dotted "
+        "lines part launches. Where all go up together the machine was slow, which a ratio does "
+        "not notice. Hollow: not counted.",
+        tuple(panels),
+    )
+
+
+def _places(rows: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Where bars stand: a gap between workloads."""
+    starts = rows["workload"] != rows["workload"].shift()
+    return np.arange(len(rows)) + 0.6 * (starts.cumsum().to_numpy() - 1)
+
+
+def _latency(table: pd.DataFrame) -> "pd.Series[bool]":
+    return (table["phase"] == "predict") & (table["batch_size"] == 1)

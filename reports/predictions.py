@@ -1,0 +1,101 @@
+"""What trained models answer: who takes which class for which, and where backends disagree."""
+
+import numpy as np
+import pandas as pd
+
+from reports.cells import KEYS
+from reports.shards import AccuracyShard, Shards
+
+CONFUSION_COLUMNS = {
+    **dict.fromkeys(KEYS, "str"),
+    **dict.fromkeys(["label", "answer", "count"], "Int64"),
+}
+DISAGREEMENT_COLUMNS = {
+    **dict.fromkeys(["model", "variant", "device"], "str"),
+    **dict.fromkeys(["seed", "image", "label"], "Int64"),
+    "backend": "str",
+    "answer": "Int64",
+    "probability": "float64",
+    "dataset_sha256": "str",
+}
+
+
+def confusion(shards: Shards) -> pd.DataFrame:
+    """How often each class was answered for each label.
+
+    Returns:
+        `CONFUSION_COLUMNS`, a row for each pair of classes of each model and backend; `count` is
+        over the test set, summed over seeds.
+    """
+    frames = [_confusion(shard) for shard in shards.accuracy if shard.probabilities is not None]
+    if not frames:
+        return pd.DataFrame(columns=list(CONFUSION_COLUMNS)).astype(CONFUSION_COLUMNS)
+    names = [*KEYS, "label", "answer"]
+    summed = pd.concat(frames).groupby(names)[["count"]].sum().reset_index()
+    return summed[list(CONFUSION_COLUMNS)].astype(CONFUSION_COLUMNS)
+
+
+def disagreements(shards: Shards) -> pd.DataFrame:
+    """Images that backends answer differently, after trainings from one seed.
+
+    Returns:
+        `DISAGREEMENT_COLUMNS`, one row per image and backend, for the smallest seed that all
+        backends of a model have; `image` is its place in the test set, `probability` what the
+        backend gives its answer. First come the images of which backends are surest.
+    """
+    rows = []
+    groups: dict[tuple[str, str, str], dict[int, list[AccuracyShard]]] = {}
+    for shard in shards.accuracy:
+        if shard.probabilities is not None:
+            cell = shard.payload.cell
+            by_seed = groups.setdefault((cell.model, cell.variant, cell.device), {})
+            by_seed.setdefault(cell.seed, []).append(shard)
+    for (model, variant, device), by_seed in groups.items():
+        most = max(len(trained) for trained in by_seed.values())
+        seed = min(seed for seed, trained in by_seed.items() if len(trained) == most)
+        for image, label, shard, answer, probability in _differing(by_seed[seed]):
+            rows.append(
+                {
+                    "model": model,
+                    "variant": variant,
+                    "device": device,
+                    "seed": seed,
+                    "image": image,
+                    "label": label,
+                    "backend": shard.payload.cell.backend,
+                    "answer": answer,
+                    "probability": probability,
+                    "dataset_sha256": shard.payload.protocol.dataset_sha256,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(DISAGREEMENT_COLUMNS)).astype(DISAGREEMENT_COLUMNS)
+
+
+def _confusion(shard: AccuracyShard) -> pd.DataFrame:
+    assert shard.probabilities is not None  # noqa: S101 - the caller lets no others through
+    assert shard.labels is not None  # noqa: S101 - they come together
+    classes = shard.probabilities.shape[1]
+    pairs = shard.labels.astype(np.int64) * classes + shard.probabilities.argmax(axis=1)
+    counts = np.bincount(pairs, minlength=classes**2)
+    label, answer = np.divmod(np.arange(classes**2), classes)
+    cell = {name: getattr(shard.payload.cell, name) for name in KEYS}
+    return pd.DataFrame({"label": label, "answer": answer, "count": counts}).assign(**cell)
+
+
+def _differing(
+    trained: list[AccuracyShard],
+) -> list[tuple[int, int, AccuracyShard, int, float]]:
+    """Image, label, and each backend's answer with its probability; the surest come first."""
+    known = [shard.probabilities for shard in trained if shard.probabilities is not None]
+    labels = trained[0].labels
+    if len(known) < 2 or labels is None or len({each.shape for each in known}) > 1:
+        return []
+    probabilities = np.stack(known)
+    answers, sureness = probabilities.argmax(axis=2), probabilities.max(axis=2)
+    images = np.flatnonzero((answers != answers[0]).any(axis=0))
+    images = images[np.argsort(-sureness[:, images].min(axis=0), kind="stable")]
+    return [
+        (int(i), int(labels[i]), shard, int(answers[n, i]), float(sureness[n, i]))
+        for i in images
+        for n, shard in enumerate(trained)
+    ]

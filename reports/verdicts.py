@@ -1,0 +1,74 @@
+"""The first thing that every report says: what is wrong, and the answers in sentences."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports import readable, readable_parity, wording
+from reports.comparison import Comparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence with its numbers; a grave one says that something is not as it should be."""
+
+    text: str
+    grave: bool = False
+
+
+def alerts(comparison: Comparison) -> list[str]:
+    """What is UNTRUSTED, failed or missing: to be read before everything else."""
+    return [*comparison.untrusted, *(note for note in comparison.notes if _is_grave(note))]
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """The other notes."""
+    return [note for note in comparison.notes if not _is_grave(note)]
+
+
+def answers(comparison: Comparison) -> list[Verdict]:
+    """Which is fastest, whether they give the same answers, and how well they do."""
+    tables = (comparison.main_ratios, comparison.ladder, comparison.summary)
+    models = dict.fromkeys(str(model) for table in tables for model in table["model"])
+    return [verdict for model in models for verdict in _of_model(comparison, model)]
+
+
+def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
+    ratios, speeds, rungs, parity, summary = (
+        table[table["model"] == model]
+        for table in (
+            comparison.main_ratios,
+            comparison.main_speed,
+            comparison.ladder,
+            comparison.parity,
+            comparison.summary,
+        )
+    )
+    fastest = [] if comparison.untrusted else readable.fastest_lines(ratios, speeds)
+    same = readable_parity.verdict_lines(rungs, parity)
+    return [
+        *(Verdict(line) for line in fastest),
+        *(Verdict(line, bool({"NOT", "DIFFER"} & set(line.split()))) for line in same),
+        *(Verdict(line) for line in _errors(comparison, summary)),
+    ]
+
+
+def _errors(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
+    """How much each backend's model errs, a line for each model."""
+    lines = []
+    epochs = comparison.accuracy["epochs"].max()
+    known = summary[summary["error_percent"].notna()]
+    for model, rows in wording.by_model(known):
+        told = [f"{row['backend']} {row['error_percent']:.2f} %" for row in rows.to_dict("records")]
+        beside = (
+            f"; the reference published {comparison.published[model]:.2f} %"
+            if model in comparison.published
+            else ""
+        )
+        after = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+        lines.append(f"{model} errs after {after}: {', '.join(told)}{beside}.")
+    return lines
+
+
+def _is_grave(note: str) -> bool:
+    return note.split(" ")[0].rstrip(":").isupper()

@@ -1,0 +1,195 @@
+"""`python -m tests.golden`: write anew the run in tests/data and what its figures are made of.
+
+A small run with everything that a report can show: three backends, two models, three seeds, three
+launches with a twin, and the parity ladder with P5. What it says is made up, and always the same.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import reports
+from bench.journal import Journal
+from reports import figures
+from reports.figures import style
+from reports.figures.style import Picture
+from reports.findings import Answers
+from tests.stored_answers import oracle_answers, rounded, subject_payload
+from tests.stored_launches import (
+    LATENCY,
+    PREDICT,
+    TRAIN,
+    Machine,
+    launch_payload,
+    speed_plan,
+)
+from tests.stored_runs import BACKENDS, LABELS, PROTOCOL, accuracy_payload, predictions, run_plan
+
+RUN = Path(__file__).parent / "data" / "golden"
+FIGURES = Path(__file__).parent / "data" / "golden-figures.json"
+MODELS = ("single_layer", "two_layer")
+EPOCHS, SEEDS = 10, 3
+PROBES = ["identity", "forward", "gradients", "update", "trajectory", "predictions"]
+STEPS = (1, 2, 5)
+
+Payload = dict[str, Any]
+
+
+def write(folder: Path) -> None:
+    """Write the run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "shards").mkdir(parents=True)
+    journal = Journal(folder)
+    trainings = [_training(m, b, s) for m in MODELS for b in BACKENDS for s in range(SEEDS)]
+    workloads = [w | {"model": model} for model in MODELS for w in (TRAIN, PREDICT, LATENCY)]
+    workloads += [PREDICT | {"batch_size": size} for size in (32, 1000)]
+    noisy = Machine(round_sd=0.05, launch_sd=0.02, turn_sd=0.01)
+    launches = [
+        launch_payload(number, twin="torch", workloads=workloads, machine=noisy, seed=1)
+        for number in (1, 2, 3)
+    ]
+    subjects = [_subject(model, backend) for model in MODELS for backend in BACKENDS]
+    protocol = PROTOCOL | {"epochs": EPOCHS}
+    journal.write(
+        "plan",
+        "plan",
+        run_plan(
+            [payload["cell"] for payload in trainings],
+            protocol=protocol,
+            speed=speed_plan(launches),
+            parity={"subjects": subjects, "probes": PROBES},
+        ),
+    )
+    images = np.random.default_rng(0).integers(0, 256, (len(LABELS), 8, 8, 1), np.uint8)
+    journal.write("images", "images", _dataset(), {"images": images})
+    for payload in trainings:
+        cell = payload["cell"]
+        name = "{model}-{variant}-{backend}-{device}-seed{seed}.try1".format(**cell)
+        place = BACKENDS.index(cell["backend"])
+        arrays: Payload = {"probabilities": predictions(2 + place + cell["seed"]), "labels": LABELS}
+        journal.write("accuracy", name, payload, arrays)
+    for payload in launches:
+        journal.write("speed", f"speed-launch{payload['launch']:02}", payload)
+    _write_answers(journal, subjects)
+
+
+def data(picture: Picture) -> Payload:
+    """What a picture shows, as numbers and words: it may be drawn otherwise, but not say else."""
+    return {
+        "title": picture.title,
+        "lines": list(picture.lines),
+        "panels": [
+            {
+                "alt": panel.alt,
+                "axes": [
+                    {
+                        "labels": [axes.get_xlabel(), axes.get_ylabel()],
+                        "lines": [_rounded(line.get_xydata()) for line in axes.get_lines()],
+                        "bars": [
+                            _rounded(patch.get_bbox().get_points())
+                            for patch in axes.patches
+                            if hasattr(patch, "get_bbox")
+                        ],
+                        "texts": [text.get_text() for text in axes.texts],
+                    }
+                    for axes in panel.figure.axes
+                ],
+            }
+            for panel in picture.panels
+        ],
+    }
+
+
+def drawn(folder: Path) -> dict[str, Payload]:
+    """What all pictures of a run show, by name."""
+    with style.applied():
+        pictures = figures.draw(reports.load(folder))
+        return {name: data(picture) for name, picture in pictures.items()}
+
+
+def _rounded(values: Any) -> list[list[float | None]]:
+    return [
+        [float(f"{value:.6g}") if np.isfinite(value) else None for value in row]
+        for row in np.asarray(values, np.float64)
+    ]
+
+
+def _training(model: str, backend: str, seed: int) -> Payload:
+    payload = accuracy_payload(backend, model, seed)
+    place = BACKENDS.index(backend)
+    first = payload["training"]["epochs"][0]
+    payload["training"] |= {
+        "steps": 300 * EPOCHS,
+        "epochs": [
+            first
+            | {
+                "epoch": epoch,
+                "train_seconds": 5.0 * (1 + place),
+                "train_loss": 0.5 / epoch,
+                "train_accuracy": 1 - 0.1 / epoch,
+                "test_loss": 0.2 / epoch + 0.01 * place,
+                "test_accuracy": 1 - (4 - 0.3 * epoch + 0.1 * seed + 0.05 * place) / 100,
+            }
+            for epoch in range(1, EPOCHS + 1)
+        ],
+    }
+    payload["wall_seconds"] = 20.0 + 5.0 * (1 + place) * EPOCHS
+    return payload | {"protocol": PROTOCOL | {"epochs": EPOCHS}}
+
+
+def _subject(model: str, backend: str) -> Payload:
+    return {"model": model, "variant": "stock", "backend": backend, "device": "cpu"}
+
+
+def _dataset() -> Payload:
+    return {name: PROTOCOL[name] for name in ("dataset", "dataset_sha256")}
+
+
+def _write_answers(journal: Journal, subjects: list[Payload]) -> None:
+    asked = {**_dataset(), "batch_size": 200, "seed": 0, "probes": PROBES}
+    true = _with_trajectory(oracle_answers())
+    for model in MODELS:
+        payload = {"model": model, **asked, "facts": dict(true.facts)}
+        journal.write("reference", f"reference-{model}.try1", payload, dict(true.arrays))
+    for subject in subjects:
+        payload = subject_payload(subject, asked, true, BACKENDS) | {"portability": None}
+        del payload["facts"]["trajectory"]["clipped_since"]
+        own = dict(rounded(true).arrays)
+        offset = 1e-6 * (1 + BACKENDS.index(subject["backend"]))
+        for number, step in enumerate(STEPS):
+            for place in (0, 1):
+                own[f"trajectory.step{step}.weight{place}"] += np.float32(offset * 10**number)
+        widths = [[4e-6 * 10**number] * 2 for number in range(len(STEPS))]
+        own["trajectory.distances"] = np.array([widths, widths])
+        arrays = {
+            name: array
+            for name, array in own.items()
+            if "_clipped" not in name and not name.endswith(("start0", "start1"))
+        }
+        del arrays["predictions.logits"]
+        name = "parity-{model}-{backend}-{device}.try1".format(**subject)
+        journal.write("parity", name, payload, arrays)
+
+
+def _with_trajectory(true: Answers) -> Answers:
+    """The same answers and a training of five steps, which clipping does not change."""
+    weights = true.numbered("identity.weight")
+    arrays = dict(true.arrays)
+    for form in ("", "_clipped"):
+        for place, weight in enumerate(weights):
+            for step in STEPS:
+                arrays[f"trajectory.step{step}{form}.weight{place}"] = weight + 0.001 * step
+            arrays[f"trajectory.restart2{form}.weight{place}"] = weight + 0.004
+    for place, weight in enumerate(weights):
+        start = (weight + 0.002).astype(np.float32)
+        arrays[f"trajectory.restart2.start{place}"] = start
+    facts = {**true.facts, "trajectory": {"steps": STEPS[-1], "clipped_since": None}}
+    return Answers(facts, arrays)
+
+
+if __name__ == "__main__":
+    write(RUN)
+    FIGURES.write_text(json.dumps(drawn(RUN), indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,74 @@
+"""`python -m tests.scale`: what it takes to read a folder of 1,000 to 10,000 shards, on one core.
+
+Half of them are trainings with predictions of 200 images, a tenth launches, the rest trainings that
+failed. Each size is read in a process of its own, so that the peak of its memory is its own.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.journal import Journal
+from reports import shards
+from tests.stored_launches import launch_payload, speed_plan
+from tests.stored_runs import LABELS, accuracy_payload, failed_payload, predictions, run_plan
+
+SIZES = (1000, 2000, 5000, 10_000)
+
+
+def store(folder: Path, size: int) -> None:
+    """Write a run of so many shards, the plan among them."""
+    (folder / "shards").mkdir(parents=True)
+    journal = Journal(folder)
+    trained = [accuracy_payload("jax", seed=seed) for seed in range(size // 2)]
+    launches = [launch_payload(number) for number in range(1, size // 10 + 1)]
+    failed = size - 1 - len(trained) - len(launches)
+    cells = [payload["cell"] for payload in trained]
+    journal.write("plan", "plan", run_plan(cells, speed=speed_plan(launches)))
+    arrays = {"probabilities": predictions(3), "labels": LABELS}
+    for seed, payload in enumerate(trained):
+        journal.write("accuracy", f"cell-{seed}.try2", payload, arrays)  # type: ignore[arg-type]
+    for payload in launches:
+        journal.write("speed", f"speed-launch{payload['launch']}", payload)
+    for number in range(failed):
+        cell = accuracy_payload("jax", seed=number)["cell"]
+        journal.write("accuracy", f"cell-{number}.try1", failed_payload("jax") | {"cell": cell})
+
+
+def read(folder: Path) -> None:
+    """Read it and say what that took."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    found = shards.read([folder])
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if found.problems:
+        raise SystemExit(found.problems[0])
+    number = len(list((folder / "shards").glob("*.json")))
+    print(
+        f"{number:6} shards  {seconds:6.2f} s  {1000 * seconds / number:5.2f} ms each  "
+        f"{peak / 1024:5.0f} MiB, of which {before / 1024:.0f} before",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Store and read all sizes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for size in SIZES:
+            folder = Path(scratch) / f"run{size}"
+            store(folder, size)
+            subprocess.run([sys.executable, "-m", "tests.scale", str(folder)], check=True)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if len(sys.argv) > 1:
+        read(Path(sys.argv[1]))
+    else:
+        main()

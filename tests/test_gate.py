@@ -1,0 +1,132 @@
+"""The gate: red and green only where an interval says so."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports import __main__ as command
+from reports import gate
+from reports.changes import LogChange, Side
+from tests.stored_launches import TRUTH, Machine, in_memory, launch_payload, store_launches
+from tests.stored_runs import accuracy_payload, failed_payload, store_run
+
+CALM = Machine(round_sd=0.02, launch_sd=0.01, turn_sd=0.005)
+NOISY = Machine(round_sd=0.05, launch_sd=0.05, turn_sd=0.05)
+
+
+def launches(slowdown: float = 1.0, machine: Machine = CALM, seed: int = 0) -> list[Any]:
+    torch = TRUTH["torch"]
+    truth = TRUTH | {"torch": replace(torch, step_seconds=slowdown * torch.step_seconds)}
+    return [launch_payload(n, truth=truth, machine=machine, seed=seed) for n in range(1, 9)]
+
+
+def verdict_of_torch(old: list[Any], new: list[Any]) -> str:
+    before, after = (Side(in_memory(payloads)[0]) for payloads in (old, new))
+    checks = gate.check(before, after, 0.05, None)
+    (verdict,) = (check.verdict for check in checks if check.what.endswith("torch"))
+    return verdict
+
+
+def test_what_is_slower_is_stopped_and_what_is_not_goes_through() -> None:
+    assert verdict_of_torch(launches(), launches(seed=1)) == gate.PASS
+    assert verdict_of_torch(launches(), launches(1.2, seed=1)) == gate.FAIL
+    assert verdict_of_torch(launches(), launches(0.8, seed=1)) == gate.PASS  # faster
+
+
+def test_what_lies_at_the_limit_or_in_noise_is_neither() -> None:
+    assert verdict_of_torch(launches(), launches(1.053, seed=1)) == gate.INCONCLUSIVE
+    noisy = [launches(machine=NOISY, seed=seed)[:3] for seed in (0, 1)]
+    assert verdict_of_torch(*noisy) == gate.INCONCLUSIVE
+
+
+def test_a_gate_is_rarely_red_without_a_cause_or_green_with_one() -> None:
+    """At the limit itself, where luck would decide: 5 % may be green, and less be red."""
+    generator = np.random.default_rng(0)
+    limit = -np.log1p(-0.05)
+    verdicts: Counter[str] = Counter()
+    for _ in range(2000):
+        old, new = generator.normal(0, 0.05, (2, 6))
+        interval = gate._slowdown(LogChange(((old, new - limit),)))
+        figure = gate._Figure("speed", "", limit=limit, interval=interval)
+        verdicts[gate._judged(figure, family=6).verdict] += 1
+    assert verdicts[gate.PASS] <= 130
+    assert verdicts[gate.FAIL] <= 30
+
+
+def gated(old: Path, new: Path, *options: str) -> int:
+    return command.main(["gate", str(new), "--against", str(old), *options])
+
+
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seeds = range(3)
+    payloads = [accuracy_payload("jax", seed=seed) for seed in seeds]
+    good, bad, same = (
+        store_run(tmp_path, payloads, wrong=lambda cell, w=w: w + cell["seed"]).folder  # type: ignore[misc]
+        for w in (2, 9, 2)
+    )
+    single = store_run(tmp_path, payloads[:1]).folder
+    other = store_run(tmp_path, payloads[:1], wrong=lambda _: 3).folder
+    limit = ("--max-error-increase", "0.3")
+    assert gated(good, same, *limit) == 0
+    assert gated(good, bad, *limit) == 1
+    assert gated(bad, good, *limit) == 0
+    assert gated(single, other, *limit) == 3
+    assert "--seeds 3" in capsys.readouterr().out
+    fallen = store_run(tmp_path, [failed_payload("jax")]).folder
+    assert gated(single, fallen, *limit) == 4
+    absent = store_run(tmp_path, [accuracy_payload("torch")]).folder
+    assert gated(single, absent, *limit) == 4
+    assert "MISSING error of single_layer jax" in capsys.readouterr().out
+    diverged = store_run(tmp_path, payloads[:1], wrong=lambda _: 190).folder
+    assert gated(diverged, diverged, *limit) == 1
+    next(other.glob("shards/single*.json")).write_text("{")
+    assert gated(single, other, *limit) == 5
+
+
+def test_speeds_of_two_machines_are_not_gated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = launches(), launches(1.2)
+    for payload in there:
+        payload["machine"] = payload["machine"] | {"id": "another"}
+    folders = [store_launches(tmp_path, payloads).folder for payloads in (here, there)]
+    assert gated(folders[0], folders[1], "--max-slowdown", "5%") == 3
+    assert "another machine" in capsys.readouterr().out
+    assert command.main(["compare", *map(str, folders)]) == 0
+    told = capsys.readouterr().out
+    assert "two machines" in told
+    assert "ratios of speeds" in told
+    assert "\nspeed\n" not in told
+
+
+def test_a_run_that_is_not_trusted_is_not_let_through(tmp_path: Path) -> None:
+    good, bad = launches(), launches(seed=1)
+    for payload in bad:
+        for item in payload["rounds"]:
+            item["evidence"]["steal_percent"] = 90.0
+    old, new = (store_launches(tmp_path, payloads).folder for payloads in (good, bad))
+    assert gated(old, new, "--max-slowdown", "5%") in {3, 4}
+
+
+def test_compare_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [store_launches(tmp_path, p).folder for p in (launches(), launches(1.2, seed=1))]
+    assert command.main(["compare", *map(str, folders)]) == 0
+    told = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    assert any("torch" in line and line.endswith("slower") for line in lines)
+    assert max(map(len, told[told.index("speed") :].splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--max-slowdown", "-1%"), ("--max-slowdown", "x"), ("--max-slowdown", "100")]
+)
+def test_bad_options_are_usage(tmp_path: Path, options: tuple[str, ...]) -> None:
+    try:
+        code: Any = gated(tmp_path, tmp_path, *options)
+    except SystemExit as error:
+        code = error.code
+    assert code == 2

@@ -1,0 +1,119 @@
+"""The pages as text; tests/browser looks at them in a browser."""
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import reports
+from reports import __main__ as command
+from reports import comparison, html, markdown, shards
+from tests import golden
+from tests.stored_answers import store_answers
+from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
+
+HOSTILE = "<script>alert(1)</script> =cmd|' /C calc'!A0 \x1b[31mred ../../etc/passwd \u202e |**x**"
+
+
+class Parsed(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    loaded = reports.load(golden.RUN)
+    return html.report(loaded, html.draw(loaded))
+
+
+def test_a_page_needs_nothing_but_itself(page: str) -> None:
+    parsed = Parsed(page)
+    for name, value in parsed.attributes:
+        if name in {"src", "href", "xlink:href"}:
+            assert value.startswith(("#", "data:")), value
+    assert not re.search(r"url\((?!#)|@import", page)
+    assert "default-src 'none'" in page
+    assert len(page.encode()) < 5 << 20
+    assert parsed.tags["script"] == 1
+    assert parsed.tags["h1"] == 1
+    assert parsed.tags["svg"] == parsed.tags["figure"] > 20
+
+
+def test_the_first_screen_is_the_answer(page: str) -> None:
+    text = " ".join(Parsed(page).text.split())
+    start = text.index("The answer")
+    assert text.index("tensorflow is fastest") - start < 200
+    assert text.index("How fast") > text.index("errs after 10 epochs")
+
+
+def test_what_is_wrong_comes_before_everything_else(tmp_path: Path) -> None:
+    payloads = [accuracy_payload("jax"), failed_payload("torch")]
+    folder = store_run(tmp_path, payloads).folder
+    compared = comparison.compare(shards.read([folder]))
+    text = Parsed(html.report(compared, html.draw(compared))).text
+    assert text.index("FAILED single_layer") < text.index("The answer")
+    lines = markdown.render(compared)
+    assert lines.index("**FAILED") < lines.index("single\\_layer errs")
+
+
+def test_hostile_words_are_shown_and_do_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In every field of free text that a shard has."""
+    good = accuracy_payload("jax")
+    good["machine"] |= {"cpu_model": HOSTILE, "system": HOSTILE}
+    good["worker"] |= {"prefix": HOSTILE, "settings": {"threads": HOSTILE, "devices": [HOSTILE]}}
+    bad = failed_payload("torch") | {"error": HOSTILE, "log": HOSTILE}
+    other = accuracy_payload("tensorflow")
+    folder = store_run(tmp_path, [good, bad, other], dataset_note=HOSTILE).folder
+    command.main([str(folder)])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "alert(1)" in out
+    written = (folder / "report.html").read_text()
+    parsed = Parsed(written)
+    assert parsed.tags["script"] == 1
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+    assert parsed.text.count("<script>alert(1)</script>") >= 4
+    summary = (folder / "report.md").read_text()
+    assert "<script>" not in summary
+    assert "\\*\\*x\\*\\*" in summary
+    for file in [folder / "report.md", *(folder / "tables").glob("*.csv")]:
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]", file.read_text()), file
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
+    def rename(payload: dict[str, Any], _: dict[str, Any]) -> None:
+        payload["facts"]["identity"]["layers"] = ["=cmd|' /C calc'!A0", "@SUM(1)\x1b[31m"]
+
+    changes: dict[str, Any] = dict.fromkeys((*BACKENDS, "reference"), rename)
+    folder = store_answers(tmp_path, **changes).folder
+    command.main([str(folder)])
+    quantities = pd.read_csv(folder / "tables" / "parity.csv")["quantity"]
+    assert "'=cmd|' /C calc'!A0" in set(quantities)
+    assert not quantities.str.match(r"[=+\-@]|.*\x1b").any()
+
+
+def test_a_summary_of_a_huge_run_fits_where_it_is_read(tmp_path: Path) -> None:
+    payloads = [accuracy_payload("jax", f"m{number:03}") for number in range(400)]
+    text = markdown.render(comparison.compare(shards.read([store_run(tmp_path, payloads).folder])))
+    assert len(text.encode()) <= markdown.MAX_BYTES
+    assert text.rstrip().endswith(markdown.LEFT_OUT)
+    assert len(markdown.render(reports.load(golden.RUN)).encode()) <= markdown.MAX_BYTES
