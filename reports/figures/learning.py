@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from reports import published, wording
 from reports.comparison import Comparison
@@ -18,8 +19,13 @@ from reports.figures.style import INK, MUTED, Panel, Picture
 MOST_CLASSES = 20
 """More cannot be read in a heat map of this width."""
 
+WRONG = to_rgb("#d55e00")
 SHOWN, COLUMNS = 12, 4
 """Images that are shown for each model, and how many stand beside each other."""
+
+
+SHADES = LinearSegmentedColormap.from_list("shades", [(*WRONG, 0.12), (*WRONG, 0.75)])
+"""More is stronger on a light page and on a dark one."""
 
 
 def curves(comparison: Comparison) -> Picture:
@@ -165,13 +171,13 @@ def confusion(comparison: Comparison) -> Picture:
             mask=wrong == 0,
             annot=True,
             fmt="d",
-            cmap="YlOrBr",
+            cmap=SHADES,
             norm=LogNorm(1, max(2, wrong.max())),
             cbar=False,
             square=True,
             linewidths=0.5,
             linecolor=style.GRID,
-            annot_kws={"fontsize": "small"},
+            annot_kws={"fontsize": "small", "color": INK},
         )
         for place, right in enumerate(np.diag(values)):
             axes.text(
@@ -217,32 +223,40 @@ def disagreements(comparison: Comparison) -> Picture:
     )
 
 
-def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: np.ndarray) -> Figure:
-    backends = list(dict.fromkeys(found["backend"]))
+def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np.uint8]) -> Figure:
+    """Images beside each other, and below each what the backends answer."""
+    lines = 1 + found["backend"].nunique()
     rows = -(-len(images) // COLUMNS)
-    figure = Figure(
-        figsize=(style.WIDTH, rows * (1.15 + 0.17 * len(backends)) + 0.3), layout="constrained"
+    words, picture = 0.16 * lines, 1.0
+    figure = Figure(figsize=(style.WIDTH, rows * (picture + words) + 0.35))
+    figure.text(0.01, 0.99, model, va="top", fontsize="medium", fontweight="bold")
+    grid = figure.add_gridspec(
+        2 * rows,
+        COLUMNS,
+        height_ratios=[picture, words] * rows,
+        left=0,
+        right=1,
+        bottom=0,
+        top=1 - 0.3 / figure.get_figheight(),
+        hspace=0.05,
     )
-    figure.suptitle(model, x=0.01, ha="left", fontsize="medium", fontweight="bold")
-    all_axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
-    for axes in all_axes:
-        axes.set_axis_off()
-    for axes, image in zip(all_axes, images, strict=False):
-        own = found[found["image"] == image]
-        axes.imshow(pixels[image].squeeze(), cmap="gray_r", interpolation="none")
-        axes.set_title(f"label {own['label'].iloc[0]}", fontsize="small", loc="center")
-        for line, row in enumerate(own.to_dict("records")):
-            wrong = "" if row["answer"] == row["label"] else " ✗"
-            axes.text(
-                0.5,
-                -0.08 - 0.17 * line,
-                f"{row['backend'][:10]} {row['answer']} ({row['probability']:.0%}){wrong}",
-                transform=axes.transAxes,
-                ha="center",
-                va="top",
-                fontsize=7,
-                color=style.look(row["backend"])[0],
+    for place, image in enumerate(images):
+        row, column = divmod(place, COLUMNS)
+        shown = figure.add_subplot(grid[2 * row, column])
+        shown.imshow(pixels[image].squeeze(), cmap="gray_r", interpolation="none")
+        below = figure.add_subplot(grid[2 * row + 1, column])
+        own = found[found["image"] == image].to_dict("records")
+        told = [(f"label {own[0]['label']}", INK)]
+        for answer in own:
+            wrong = "" if answer["answer"] == answer["label"] else " ✗"
+            text = (
+                f"{answer['backend'][:10]} {answer['answer']} ({answer['probability']:.0%}){wrong}"
             )
+            told.append((text, style.look(answer["backend"])[0]))
+        for line, (text, colour) in enumerate(told):
+            below.text(0.5, 1 - line / lines, text, va="top", ha="center", fontsize=7, color=colour)
+        for axes in (shown, below):
+            axes.set_axis_off()
     return figure
 
 
@@ -280,7 +294,7 @@ def _time_to(epochs: pd.DataFrame, error: float) -> str:
     return ", ".join(told)
 
 
-def _worst_confusions(wrong: np.ndarray) -> str:
+def _worst_confusions(wrong: NDArray[np.int64]) -> str:
     order = np.argsort(-wrong, axis=None)[:3]
     told = [f"{i // len(wrong)} as {i % len(wrong)} {wrong.flat[i]} times" for i in order]
     return f"{wrong.sum()} wrong answers; most often {', '.join(told)}"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from reports import readable, statistics, wording
 from reports.comparison import Comparison
@@ -222,7 +223,8 @@ def wander(comparison: Comparison) -> Picture:
         for begin in begins[1:]:
             axes.axvline(begin - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
         axes.set(xlabel="round, in the order of measuring", ylabel="time of a step over its median")
-        axes.legend(ncols=3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside lower left", ncols=3)
         times = rows.groupby("backend", sort=False)["seconds_per_step"]
         spread = times.quantile(0.9) / times.quantile(0.1)
         told = ", ".join(f"{backend} {ratio:.2f}" for backend, ratio in spread.items())
