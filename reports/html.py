@@ -40,13 +40,14 @@ class Drawn:
     title: str
     text: str
     lines: list[str]
-    panels: list[str]
+    panels: list[Markup]
 
     def files(self) -> dict[str, str]:
         """The panels as SVG files, which bring the colours along."""
         theme = (TEMPLATES / "theme.css").read_text(encoding="utf-8")
         return {
-            f"{self.name}-{number}.svg": panel.replace(">", f"><style>{theme}</style>", 1)
+            # `str`, for `Markup` would escape the style.
+            f"{self.name}-{number}.svg": str(panel).replace(">", f"><style>{theme}</style>", 1)
             for number, panel in enumerate(self.panels, start=1)
         }
 

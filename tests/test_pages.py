@@ -5,6 +5,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -54,6 +55,18 @@ def test_a_page_needs_nothing_but_itself(page: str) -> None:
     assert parsed.tags["script"] == 1
     assert parsed.tags["h1"] == 1
     assert parsed.tags["svg"] == parsed.tags["figure"] > 20
+
+
+def test_figures_are_files_too_and_bring_their_colours(tmp_path: Path) -> None:
+    command.main([str(golden.RUN), "--output", str(tmp_path)])
+    files = sorted((tmp_path / "figures").iterdir())
+    assert len(files) == Parsed((tmp_path / "report.html").read_text()).tags["figure"]
+    for file in files:
+        style = ElementTree.parse(file).getroot()[0]  # noqa: S314 - our own
+        assert style.tag.endswith("style")
+        assert style.text is not None
+        used = set(re.findall(r"var\((--\w+)\)", file.read_text()))
+        assert used <= set(re.findall(r"(--\w+):", style.text))
 
 
 def test_the_first_screen_is_the_answer(page: str) -> None:
