@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -75,8 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.verbose -= 2
     config.option.benchmark_quiet = True
     if not config.option.xmlpath:
-        # The folder that it belongs in has no name yet.
-        config.stash[JUNIT] = Path(tempfile.mkdtemp(prefix="bench-junit-")) / "junit.xml"
+        # The folder that it belongs in has no name yet; pytest writes it at the end.
+        name = f"bench-junit-{secrets.token_hex(8)}.xml"
+        config.stash[JUNIT] = Path(tempfile.gettempdir()) / name
         config.option.xmlpath = str(config.stash[JUNIT])
 
 
@@ -124,7 +126,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
     if junit := config.stash.get(JUNIT, None):
-        shutil.rmtree(junit.parent, ignore_errors=True)
+        junit.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

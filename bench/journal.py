@@ -119,6 +119,10 @@ class Journal:
             return None
         return dict(payload) if whole else None
 
+    def has(self, shard_id: str) -> bool:
+        """Whether this shard was written, whatever has become of it."""
+        return self._path(shard_id).exists()
+
     def attempts(self, prefix: str) -> list[str]:
         """Ids of the shards `<prefix>.try<n>`, in order of n."""
         return [f"{prefix}.try{number}" for number in self.numbers(f"{prefix}.try")]

@@ -79,6 +79,8 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     journal = resumed or _begin(plan, dataset, selection)
     journal.lock()
     journal.point_latest()
+    if selection.cells:
+        _keep_images(journal, dataset)
     say(console, f"results: {journal.folder}\n")
     estimate = partial(estimated_seconds, plan, examples=dataset.train_examples)
     progress = Progress(console, selection.cells, estimate)
@@ -120,11 +122,15 @@ def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:
         "dataset_note": dataset.note,
     }
     journal.write("plan", "plan", payload)
-    if selection.cells:  # so that a report can show what backends disagree on
+    return journal
+
+
+def _keep_images(journal: Journal, dataset: data.Dataset) -> None:
+    """Store the test set once, so that a report can show what backends disagree on."""
+    if not journal.has("images"):
         images = {"images": data.read_npz(dataset.path)["x_test"]}
         origin = {"dataset": dataset.name, "dataset_sha256": dataset.sha256}
         journal.write("images", "images", origin, images)
-    return journal
 
 
 def _dataset(plan: Plan, resumed: Journal | None) -> data.Dataset:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -35,10 +36,15 @@ def test_one_command_from_options_to_report(workers: dict[str, str], tmp_path: P
     assert {path.name for path in run.iterdir()} == {
         ".lock",
         "benchmark.json",
+        "figures",
+        "junit.xml",
+        "report.html",
         "report.md",
         "shards",
         "tables",
     }
+    (suite,) = ElementTree.parse(run / "junit.xml").getroot()  # noqa: S314 - our own
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("12", "0", "0")
     assert [path.name for path in (run / "shards").glob(".*")] == []
 
 

@@ -1,0 +1,101 @@
+"""What was learned, as tables: curves, confusions, disagreements, and the images behind them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import reports
+from bench.journal import Journal
+from reports import curves, divergence, predictions, shards
+from tests import golden
+from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, failed_payload, store_run
+
+ORIGIN = {"dataset": PROTOCOL["dataset"], "dataset_sha256": PROTOCOL["dataset_sha256"]}
+
+
+def test_curves_add_up_the_seconds_of_training(tmp_path: Path) -> None:
+    payloads = [accuracy_payload("jax"), failed_payload("torch")]
+    payloads[0]["training"]["epochs"][1] |= {"test_accuracy": 0.99, "train_loss": None}
+    table = curves.table(shards.read([store_run(tmp_path, payloads).folder]))
+    assert list(table["trained_seconds"]) == [10.0, 40.0]
+    assert list(table["error_percent"]) == pytest.approx([6.25, 1.0])
+    assert table["train_loss"].isna().tolist() == [False, True]
+    seconds = {
+        error: curves.seconds_until(table, error)["seconds"].iloc[0] for error in (7.0, 2.0, 0.5)
+    }
+    assert seconds[7.0] == 10.0
+    assert seconds[2.0] == 40.0
+    assert np.isnan(seconds[0.5])
+
+
+def test_confusion_counts_every_image_of_every_seed(tmp_path: Path) -> None:
+    payloads = [accuracy_payload("jax", seed=seed) for seed in (0, 1)]
+    found = shards.read([store_run(tmp_path, payloads, wrong=lambda _: 3).folder])
+    table = predictions.confusion(found)
+    matrix = table.pivot_table(index="label", columns="answer", values="count").to_numpy()
+    assert matrix.sum() == 2 * len(LABELS)
+    assert np.trace(matrix) == 2 * (len(LABELS) - 3)
+    assert matrix[0, 1] == matrix[1, 2] == matrix[2, 3] == 2  # the first three, answered one higher
+
+
+def test_disagreements_are_of_one_seed_that_all_have(tmp_path: Path) -> None:
+    payloads = [accuracy_payload("jax", seed=seed) for seed in (0, 1)]
+    payloads.append(accuracy_payload("torch", seed=1))
+    wrong = {"jax": 2, "torch": 4}
+    found = shards.read([store_run(tmp_path, payloads, wrong=lambda c: wrong[c["backend"]]).folder])
+    table = predictions.disagreements(found)
+    assert set(table["seed"]) == {1}
+    assert set(table["image"]) == {2, 3}
+    torch = table[table["backend"] == "torch"]
+    assert list(torch["answer"] - torch["label"]) == [1, 1]
+    assert list(torch["probability"]) == pytest.approx([0.91, 0.91])
+    alone = shards.read([store_run(tmp_path, payloads[:1]).folder])
+    assert predictions.disagreements(alone).empty
+
+
+def test_divergence_is_in_the_units_of_its_envelope() -> None:
+    table = reports.load(golden.RUN).divergence
+    torch = table[(table["backend"] == "torch") & (table["model"] == "two_layer")]
+    assert list(torch["step"]) == [1, 2, 5]
+    # 3e-6 on each of 15 weights; both weights' envelopes are 4e-6 wide.
+    assert torch["distance"].iloc[0] == pytest.approx(3e-6 * 15**0.5, rel=0.1)
+    assert torch["envelope"].iloc[0] == pytest.approx(4e-6 * 2**0.5)
+    assert divergence.table(shards.Shards()).empty
+
+
+def with_images(folder: Path, origin: dict[str, Any], images: Any) -> shards.Shards:
+    journal: Journal = store_run(folder, [accuracy_payload("jax")])
+    journal.write("images", "images", origin, {"images": images})
+    return shards.read([journal.folder])
+
+
+def test_images_are_those_of_the_dataset(tmp_path: Path) -> None:
+    pixels = np.zeros((len(LABELS), 4, 4, 1), np.uint8)
+    found = with_images(tmp_path, ORIGIN, pixels)
+    assert found.problems == []
+    assert found.images[str(PROTOCOL["dataset_sha256"])].shape == pixels.shape
+
+
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        (np.zeros((3, 4, 4, 1), np.uint8), "shape"),
+        (np.zeros((200, 4, 4, 2), np.uint8), "shape"),
+        (np.zeros((200, 4, 4), np.uint8), "no images"),
+        (np.zeros((200, 4, 4, 1), np.float32), "no images"),
+        (np.zeros((200, 0, 4, 1), np.uint8), "no images"),
+    ],
+)
+def test_other_images_are_rejected(tmp_path: Path, images: Any, why: str) -> None:
+    found = with_images(tmp_path, ORIGIN, images)
+    assert len(found.problems) == 1
+    assert why in found.problems[0]
+    assert found.images == {}
+
+
+def test_images_of_another_dataset_are_rejected(tmp_path: Path) -> None:
+    pixels = np.zeros((len(LABELS), 4, 4, 1), np.uint8)
+    found = with_images(tmp_path, ORIGIN | {"dataset_sha256": "e" * 64}, pixels)
+    assert "another dataset" in found.problems[0]
