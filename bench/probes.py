@@ -64,6 +64,7 @@ class Probes:
         fed = {name: order.arrays_sha256([x]) for name, x in self._x.items()}
         return {
             "config": _config(self._model),
+            "compile_config": _compile_config(self._model),
             "layers": [layer.name for layer in self._model.layers],
             "parameters": self._model.count_params(),
             "jit_compile": self._model.jit_compile,
@@ -156,8 +157,9 @@ class Probes:
         """P8: what came of another backend's files, which were made within this run.
 
         Training goes on from the weights file alone: it goes into a model that is compiled
-        already, where one from a whole-model file would be compiled anew. Of that, `config` and
-        `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be read.
+        already, where one from a whole-model file would be compiled anew. Of that, `compile_config`
+        and `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be
+        read.
         """
         unreadable = None
         try:
@@ -169,7 +171,8 @@ class Probes:
         from_model = {
             "weights_sha256": _values_sha256(whole.variables),
             "optimizer_sha256": _values_sha256(whole.optimizer.variables) if known else None,
-            "config": _config(whole) if known else None,
+            "config": _config(whole),
+            "compile_config": _compile_config(whole) if known else None,
             "jit_compile": whole.jit_compile if known else None,
             "optimizer_error": unreadable,
         }
@@ -235,11 +238,18 @@ ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
 
 
 def _config(model: keras.Model) -> str:
-    """Layers, optimizer and loss as JSON, without what a backend decides for itself."""
-    told: dict[str, Any] = {"loss": model.loss}
-    for what, of in (("model", model), ("optimizer", model.optimizer)):
-        # Names are numbered by how many were made before.
-        told[what] = {name: value for name, value in of.get_config().items() if name != "name"}
+    """The layers as JSON."""
+    return _nameless(model.get_config())
+
+
+def _compile_config(model: keras.Model) -> str:
+    """Optimizer and loss as JSON, without what a backend decides for itself."""
+    return _nameless(model.optimizer.get_config() | {"loss": model.loss})
+
+
+def _nameless(config: Mapping[str, Any]) -> str:
+    """Names are numbered by how many were made before."""
+    told = {name: value for name, value in config.items() if name != "name"}
     return json.dumps(told, sort_keys=True, default=str)
 
 

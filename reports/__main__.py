@@ -7,6 +7,7 @@ it went over all runs of a folder.
 
 import argparse
 import contextlib
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -127,7 +128,8 @@ def _compare(options: argparse.Namespace) -> int:
     old, new = (changes.Side(shards.read([folder])) for folder in (options.old, options.new))
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
-    terminal.show_changes(old, new, _console())
+    changes.check(old, new)
+    terminal.show_changes(old, new, _console(width=110))
     return OK
 
 
@@ -140,15 +142,12 @@ def _gate(options: argparse.Namespace) -> int:
     )
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
+    changes.check(old, new)
     checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
     terminal.show_checks(checks, _console())
-    verdicts = {check.verdict for check in checks}
-    own = exit_code(new.comparison, new.found)
-    if own in {ENVIRONMENT, DATA} or gate.MISSING in verdicts:
-        return own if own in {ENVIRONMENT, DATA} else ENVIRONMENT
-    if own == FAIL or gate.FAIL in verdicts:
-        return FAIL
-    return INCONCLUSIVE if gate.INCONCLUSIVE in verdicts or not checks else OK
+    codes = {gate.MISSING: ENVIRONMENT, gate.FAIL: FAIL, gate.INCONCLUSIVE: INCONCLUSIVE}
+    found = {check.verdict for check in checks}
+    return next((code for verdict, code in codes.items() if verdict in found), OK)
 
 
 def _history(options: argparse.Namespace) -> int:
@@ -168,22 +167,29 @@ def _history(options: argparse.Namespace) -> int:
 
 
 def _percent(text: str) -> float:
-    """A share, from a percentage between 0 and 100."""
-    share = float(text.removesuffix("%")) / 100
-    if not 0 <= share < 1:
-        raise argparse.ArgumentTypeError(f"{text}: not from 0% to 100%")
-    return share
+    """A share, from a percentage."""
+    number = _number(text.removesuffix("%"))
+    if not text.endswith("%") or not 0 <= number < 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: not a percentage such as 5%")
+    return number / 100
 
 
 def _points(text: str) -> float:
-    points = float(text)
-    if not 0 <= points <= 100:
-        raise argparse.ArgumentTypeError(f"{text}: not from 0 to 100 points")
-    return points
+    number = _number(text)
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: not a number of points from 0 to 100")
+    return number
 
 
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _console(width: int = 80) -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else width)
 
 
 def _shown(path: Path) -> Path:

@@ -16,6 +16,7 @@ from scipy import stats
 
 from reports import comparison, outcome, ratios, samples, speed, statistics, steady
 from reports.cells import KEYS
+from reports.comparable import NotComparableError
 from reports.comparison import Comparison
 from reports.paired import Paired
 from reports.samples import LANE, WORKLOAD, Samples, only
@@ -90,7 +91,9 @@ class Side:
                 return values, values
             anchors = only(self.samples.anchors, ["run"], [run])
             medians = np.log(anchors["gflops"]).groupby(anchors["launch"]).median()
-            return values, values - medians.loc[np.unique(own["launch"])].to_numpy()
+            anchored = values - medians.reindex(np.unique(own["launch"])).to_numpy()
+            # A launch without an anchor says nothing in its units.
+            return values, values if np.isnan(anchored).any() else anchored
         return None
 
     def ratio_values(self, key: Sequence[object]) -> LaunchValues | None:
@@ -140,6 +143,40 @@ def _welch(old: LaunchValues, new: LaunchValues, confidence: float) -> tuple[flo
     if np.ptp(old) == 0 == np.ptp(new):  # SciPy knows no freedom then
         return (new[0] - old[0],) * 2
     return stats.ttest_ind(new, old, equal_var=False).confidence_interval(confidence)  # type: ignore[no-any-return]
+
+
+def check(old: Side, new: Side) -> None:
+    """See that the two runs did the same, as far as both did it.
+
+    Raises:
+        NotComparableError: Datasets, protocols, initial weights or batches differ.
+    """
+    timed = [{shard.payload.dataset_sha256 for shard in side.found.speed} for side in (old, new)]
+    if all(timed) and timed[0] != timed[1]:
+        raise NotComparableError("speeds were measured on other datasets")
+    trained = [
+        {plan.protocol for plan in side.found.plans.values() if plan.cells} for side in (old, new)
+    ]
+    if all(trained) and trained[0] != trained[1]:
+        raise NotComparableError("the two runs trained by other protocols, or on other data")
+    known = [_trainings(side.found) for side in (old, new)]
+    for key in known[0].keys() & known[1].keys():
+        for seed in known[0][key].keys() & known[1][key].keys():
+            before, after = (_inputs(side[key][seed]) for side in known)
+            if differing := [name for name in before if before[name] != after[name]]:
+                raise NotComparableError(
+                    f"{key[0]} with {key[2]}, seed {seed}: other {', '.join(differing)}"
+                )
+
+
+def _inputs(shard: AccuracyShard) -> dict[str, object]:
+    training, protocol = shard.payload.training, shard.payload.protocol
+    assert training is not None  # noqa: S101 - `_trainings` lets no others through
+    return {
+        "protocol": protocol,
+        "initial weights": training.weights_sha256,
+        "batches": training.batches_sha256,
+    }
 
 
 def same_machine(old: Side, new: Side) -> bool:
@@ -207,6 +244,12 @@ def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
     before, after = (_trainings(side.found).get(key, {}) for side in (old, new))
     pairs = [(shard, after[seed]) for seed, shard in before.items() if seed in after]
     return _paired(pairs) if len(pairs) >= outcome.MIN_SEEDS else None
+
+
+def seeds_lacking(old: Side, new: Side, key: tuple[str, ...]) -> list[int]:
+    """Seeds of a model and backend that only the old run has."""
+    before, after = (_trainings(side.found).get(key, {}) for side in (old, new))
+    return sorted(before.keys() - after.keys())
 
 
 def _slots(table: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:

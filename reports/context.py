@@ -50,7 +50,8 @@ def ledger(shards: Shards) -> pd.DataFrame:
             "device": worker.device,
             "machine": f"{machine.cpu_model}, {machine.cores} cores, {machine.system}",
         }
-    return pd.DataFrame(rows.values())
+    names = ["backend", "version", "keras", "numpy", "python", "device", "machine"]
+    return pd.DataFrame(rows.values(), columns=names)
 
 
 def differences(shards: Shards) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from reports import rungs, trajectories
 from reports.answered import answers, groups
+from reports.findings import Answers
 from reports.shards import Shards
 
 COLUMNS = {
@@ -45,7 +46,7 @@ def table(shards: Shards) -> pd.DataFrame:
         }
         for reference, group in groups(shards)
         for shard in group
-        if shard.payload.facts.trajectory is not None
+        if _whole(answers(shard), answers(reference))
         for step, distance, envelope in trajectories.distances(
             answers(shard),
             answers(reference),
@@ -67,9 +68,9 @@ def horizons(shards: Shards) -> pd.DataFrame:
     rows = []
     for reference, group in groups(shards):
         for one, other in itertools.combinations(group, 2):
-            if not all("trajectory" in answers(each).facts for each in (one, other)):
-                continue
             true = answers(reference)
+            if not all(_whole(answers(each), true) for each in (one, other)):
+                continue
             names = rungs.weight_names(true)
             definitions = {rungs.saturated_definition(answers(each), true) for each in (one, other)}
             parting = trajectories.part(answers(one), answers(other), names)
@@ -87,3 +88,11 @@ def horizons(shards: Shards) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=list(HORIZON_COLUMNS)).astype(HORIZON_COLUMNS)
+
+
+def _whole(own: Answers, true: Answers) -> bool:
+    """Whether there is a training to look at; what is missing of one, the ladder tells."""
+    asked = {"trajectory", "gradients"}
+    return asked <= own.facts.keys() & true.facts.keys() and not rungs.misshapen(
+        "trajectory", own, true
+    )

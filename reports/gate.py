@@ -5,7 +5,7 @@ interval lies within what is allowed, and stopped only where it lies beyond, for
 figures together; all else is inconclusive.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,9 @@ from reports.changes import (
     error_changes,
     paired_errors,
     same_machine,
+    seeds_lacking,
 )
+from reports.parity import RUNGS, SUBJECT
 from reports.statistics import CONFIDENCE
 
 PASS, FAIL, INCONCLUSIVE, MISSING = "PASS", "FAIL", "INCONCLUSIVE", "MISSING"
@@ -68,15 +70,40 @@ def check(
     """
     figures: list[_Figure] = []
     if max_slowdown is not None:
-        figures += _speeds(old, new, max_slowdown)
+        figures += _speeds(old, new, max_slowdown) or [_Figure("speed", "the baseline has none")]
     if max_error_increase is not None:
-        figures += _errors(old, new, max_error_increase)
+        errors = _errors(old, new, max_error_increase)
+        figures += errors or [_Figure("errors", "the baseline has none")]
     family = max(1, sum(figure.interval is not None for figure in figures))
-    return [
-        *(_judged(figure, family) for figure in figures),
-        *(Check("trust", INCONCLUSIVE, line) for line in new.comparison.untrusted),
-        *(Check("trust of the baseline", INCONCLUSIVE, line) for line in old.comparison.untrusted),
-    ]
+    return [*(_judged(figure, family) for figure in figures), *_faults(old, new)]
+
+
+def _faults(old: Side, new: Side) -> Iterator[Check]:
+    """What is wrong with the run, or with its baseline, whatever its figures are."""
+    for row in new.comparison.accuracy.to_dict("records"):
+        if row["status"] != "ok":
+            verdict = FAIL if row["status"] == "diverged" else MISSING
+            what = _named("training of", row["model"], row["variant"], row["backend"])
+            yield Check(f"{what}, seed {row['seed']}", verdict, row["status"])
+    for line in new.comparison.incomplete:
+        yield Check("the run", MISSING, line)
+    rungs = [name for name in old.comparison.ladder.columns if name in RUNGS]
+    asked = new.comparison.ladder.set_index(SUBJECT)
+    for row in old.comparison.ladder.to_dict("records"):
+        subject = tuple(row[name] for name in SUBJECT)
+        here = asked.loc[subject] if subject in asked.index else {}
+        absent = [rung for rung in rungs if row[rung] and not here.get(rung)]
+        if absent:
+            what = _named("parity of", *subject)
+            yield Check(what, MISSING, f"not asked: {', '.join(absent)}")
+    for row in new.comparison.ladder.to_dict("records"):
+        if failed := [rung for rung in RUNGS if row.get(rung) == "fail"]:
+            what = _named("parity of", *(row[name] for name in SUBJECT))
+            yield Check(what, FAIL, f"{' '.join(failed)}: {row['first']}")
+    for line in new.comparison.untrusted:
+        yield Check("trust", INCONCLUSIVE, line)
+    for line in (*old.comparison.untrusted, *old.comparison.incomplete):
+        yield Check("the baseline", INCONCLUSIVE, line)
 
 
 def _judged(figure: _Figure, family: int) -> Check:
@@ -134,6 +161,10 @@ def _errors(old: Side, new: Side, max_increase: float) -> list[_Figure]:
         what = _named("error of", *key)
         if key not in changed.index:
             figures.append(_Figure(what, "not in this run", MISSING))
+            continue
+        if lacking := seeds_lacking(old, new, key):
+            told = f"seeds {', '.join(map(str, lacking))} are not in this run"
+            figures.append(_Figure(what, told, MISSING))
             continue
         row = changed.loc[key]
         seeds = f"{row['seeds']} {'seed' if row['seeds'] == 1 else 'seeds'}"

@@ -1,32 +1,44 @@
 """How speeds and errors went over many runs, and where they stepped."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import ruptures
+from numpy.typing import NDArray
+from scipy import signal
 
-from reports import comparison, shards
+from reports import comparison, shards, wording
 from reports.cells import KEYS
 from reports.comparable import NotComparableError
+from reports.schema import Protocol
 
 COLUMNS = {
     "run": "str",
     "machine": "str",
+    "protocol": "str",
     **dict.fromkeys(KEYS, "str"),
     "metric": "str",
     **dict.fromkeys(["value", "low", "high"], "float64"),
     "segment": "Int64",
 }
-SERIES = ["machine", *KEYS, "metric"]
+SERIES = ["machine", "protocol", *KEYS, "metric"]
+"""What makes two figures comparable over runs."""
 
 FEWEST = 3
 """Runs on either side of a step: fewer may be one bad hour."""
 
-PENALTY = 4.0
-"""Of a step, in variances times the log of the number of runs; tests/test_history.py shows that
-noise alone is then rarely called a step."""
+PENALTY = 8.0
+"""Of a step, in variances times the log of the number of figures in all series; see
+tests/test_history.py for how rarely noise alone is called a step then."""
+
+LEAST_NOISE = {"images_per_second": 0.005, "error_percent": 0.05}
+"""Standard deviations (of logs, and in points) below which no series is believed to be quiet:
+trainings of one machine may err alike to the last image, and then another by one."""
+
+Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,9 @@ class History:
 
     Attributes:
         table: `COLUMNS`: training speed (images per second) and error (percent) of each run.
-            `segment` counts from 0, and grows where the figure stepped.
-        problems: Runs that were left out, with the reason.
+            `segment` counts from 0, and grows where the figure stepped. Figures of other machines,
+            data or protocols are series of their own.
+        problems: What was left out, with the reason.
     """
 
     table: pd.DataFrame
@@ -44,47 +57,60 @@ class History:
 
 
 def read(results: Path) -> History:
-    """All runs of a folder of results; machines are never put together."""
-    rows, problems = [], []
-    runs = sorted(path.parent.parent for path in results.glob("*/shards/plan.json"))
-    for folder in runs:
+    """All runs of a folder of results."""
+    rows: list[Row] = []
+    problems: list[str] = []
+    seen: set[str] = set()
+    for folder in sorted(path.parent.parent for path in results.glob("*/shards/plan.json")):
         if folder.is_symlink():  # results/latest
             continue
         found = shards.read([folder])
         problems += found.problems
+        for run in found.plans:
+            if run in seen:
+                problems.append(f"{folder}: run {run} is there twice")
+                found.plans.clear()
+                break
+            seen.add(run)
+        if not found.plans:
+            continue
         try:
             compared = comparison.compare(found)
         except NotComparableError as error:
             problems.append(f"{folder}: {error}")
             continue
+        if compared.untrusted:
+            problems.append(f"{folder}: its speeds are UNTRUSTED and left out")
         rows += _rows(found, compared)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)[:-1])
     frame["segment"] = 0
     for _, series in frame.groupby(SERIES):
-        logs = np.log(series["value"].to_numpy(np.float64))
-        if np.isfinite(logs).all():
-            frame.loc[series.index, "segment"] = segments(logs)
+        metric, values = series["metric"].iloc[0], series["value"].to_numpy(np.float64)
+        scaled = np.log(values) if metric == "images_per_second" else values
+        frame.loc[series.index, "segment"] = segments(scaled, LEAST_NOISE[metric], len(frame))
     return History(frame.astype(COLUMNS), tuple(problems))
 
 
-def segments(values: np.ndarray) -> np.ndarray:
+def segments(values: NDArray[np.float64], least_noise: float, family: int = 0) -> NDArray[np.int64]:
     """Number of the segment that each value belongs to.
 
-    Steps of the mean are found by PELT (Killick et al. 2012, by the library ruptures), with a
-    penalty in units of the noise, which the differences of successive values give: a step spoils
-    only one of them.
+    Steps of the mean are found by PELT (Killick et al. 2012, by the library ruptures). Its penalty
+    is in units of the noise, which the differences of successive values give: a step spoils only
+    one of them. Running medians of three are looked at, so that a single odd run is no step.
 
     Args:
         values: In the order of the runs, shape (runs,).
+        least_noise: The standard deviation is never taken for less.
+        family: How many figures are looked at in all, for steps are sought in all of them.
     """
     found = np.zeros(len(values), dtype=np.int64)
     if len(values) < 2 * FEWEST:
         return found
-    sd = np.median(np.abs(np.diff(values))) / (0.6745 * np.sqrt(2))
-    if sd == 0:
-        sd = np.finfo(np.float64).eps
-    search = ruptures.Pelt(model="l2", min_size=FEWEST, jump=1).fit(values / sd)
-    for end in search.predict(pen=PENALTY * np.log(len(values)))[:-1]:
+    inner = signal.medfilt(values, 3)[1:-1]
+    smooth = np.concatenate([[np.median(values[:3])], inner, [np.median(values[-3:])]])
+    sd = max(np.median(np.abs(np.diff(values))) / (0.6745 * np.sqrt(2)), least_noise)
+    search = ruptures.Pelt(model="l2", min_size=FEWEST, jump=1).fit(smooth / sd)
+    for end in search.predict(pen=PENALTY * np.log(max(family, len(values))))[:-1]:
         found[end:] += 1
     return found
 
@@ -93,46 +119,65 @@ def steps(table: pd.DataFrame) -> pd.DataFrame:
     """Where a figure stepped.
 
     Returns:
-        `SERIES`, run (the first of the new level), before and after (means of the two segments,
-        geometric), change_percent.
+        `SERIES`, run (the first of the new level), before and after (medians of the two segments),
+        change_percent.
     """
     rows = []
     for key, series in table.groupby(SERIES, sort=False):
-        levels = series.groupby("segment")["value"].agg(lambda v: float(np.exp(np.log(v).mean())))
+        levels = series.groupby("segment")["value"].median()
         for segment in levels.index[1:]:
             first = series.loc[series["segment"] == segment, "run"].iloc[0]
             before, after = levels[segment - 1], levels[segment]
-            change = 100 * (after / before - 1)
-            rows.append((*key, first, before, after, change))
+            rows.append((*key, first, before, after, 100 * (after / before - 1)))
     return pd.DataFrame(rows, columns=[*SERIES, "run", "before", "after", "change_percent"])
 
 
-def _rows(found: shards.Shards, compared: comparison.Comparison) -> list[tuple[object, ...]]:
-    (run,) = found.plans or ("",)
+def step_lines(table: pd.DataFrame) -> list[str]:
+    """What stepped, a line each; else why nothing did."""
+    found = steps(table)
+    found = found.assign(model=wording.models(found), backend=wording.backends(found))
+    several = [name for name in ("machine", "protocol") if len(set(table[name])) > 1]
+    lines = []
+    for row in found.to_dict("records"):
+        where = "".join(f", {row[name]}" for name in several)
+        lines.append(
+            f"{row['model']} with {row['backend']}{where}: {row['metric'].replace('_', ' ')} from "
+            f"{row['before']:,.4g} to {row['after']:,.4g} ({row['change_percent']:+.1f} %) with "
+            f"run {row['run']}."
+        )
+    longest = table.groupby(SERIES).size().max()
+    if longest < 2 * FEWEST:
+        return [
+            f"Too few runs to see a step: {longest} of one kind, where {2 * FEWEST} are wanted."
+        ]
+    return lines or ["No figure stepped: what differs between runs is within their noise."]
+
+
+def _rows(found: shards.Shards, compared: comparison.Comparison) -> Iterator[Row]:
+    (run,) = found.plans
     machines = {shard.payload.machine.id for shard in found.speed}
     machines |= {shard.payload.machine.id for shard in found.accuracy}
     if len(machines) != 1:
-        return []
-    machine = machines.pop()
-    rows: list[tuple[object, ...]] = []
-    for row in compared.main_speed.to_dict("records"):
-        if pd.notna(row["images_per_second"]):
+        return
+    place = (run, *machines)
+    protocol = found.plans[run].protocol
+    speeds = compared.main_speed if not compared.untrusted else compared.main_speed.iloc[:0]
+    for row in speeds.to_dict("records"):
+        if row["images_per_second"] > 0:
             key = [row[name] for name in KEYS]
             value, low, high = (row[name] for name in ("images_per_second", "low", "high"))
-            rows.append((run, machine, *key, "images_per_second", value, low, high))
+            data = f"{protocol.dataset}, batch {protocol.batch_size}"
+            yield (*place, data, *key, "images_per_second", value, low, high)
     for row in compared.summary.to_dict("records"):
         if pd.notna(row["error_percent"]):
             key = [row[name] for name in KEYS]
-            rows.append((run, machine, *key, "error_percent", row["error_percent"], np.nan, np.nan))
-    return rows
+            error = row["error_percent"]
+            yield (*place, _trained(protocol), *key, "error_percent", error, np.nan, np.nan)
 
 
-def step_lines(table: pd.DataFrame) -> list[str]:
-    """What stepped, a line each; one line where nothing did."""
-    lines = [
-        f"{row['model']} with {row['backend']}: {row['metric'].replace('_', ' ')} from "
-        f"{row['before']:,.4g} to {row['after']:,.4g} ({row['change_percent']:+.1f} %) with run "
-        f"{row['run']}."
-        for row in steps(table).to_dict("records")
-    ]
-    return lines or ["No figure stepped: what differs between runs is within their noise."]
+def _trained(protocol: Protocol) -> str:
+    epochs = "epoch" if protocol.epochs == 1 else "epochs"
+    return (
+        f"{protocol.dataset}, batch {protocol.batch_size}, {protocol.train_examples:,} images, "
+        f"{protocol.epochs} {epochs}"
+    )

@@ -94,7 +94,7 @@ def history(found: History) -> str:
         alerts=_clean(found.problems),
         answers=_clean(step_lines(found.table)),
         pictures=pictures,
-        tables=[Table("Every run", "", _numbers(found.table))],
+        tables=[Table("Every run", "", _numbers(found.table.round(2)))],
     )
 
 

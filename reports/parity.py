@@ -172,6 +172,7 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
                 backend,
                 msgspec.to_builtins(theirs.saved),
                 answered.answers(source).facts["identity"],
+                shard.payload.subject.backend,
                 msgspec.to_builtins(own.loaded[backend]),
                 answered.answers(shard).facts["identity"],
             )
@@ -195,7 +196,7 @@ def _keras_version(shard: ParityShard) -> str | None:
 
 def _config(shard: ParityShard) -> str | None:
     identity = shard.payload.facts.identity
-    return identity.config if identity else None
+    return f"{identity.config} {identity.compile_config}" if identity else None
 
 
 def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:

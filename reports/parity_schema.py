@@ -14,13 +14,15 @@ Loss = float | None
 class Identity(Record, frozen=True):
     """What the model is and is fed, in hashes; `weights` are names, which only the oracle gives.
 
-    `config` is Keras's own JSON of the model, `settings` what changes rounding: TF32 is off.
+    `config` is Keras's own JSON of the layers, `compile_config` that of optimizer and loss,
+    `settings` what changes rounding: TF32 is off.
     """
 
     layers: Names
     parameters: Count
     fed_sha256: dict[Id, Sha256]
     config: Text | None = None
+    compile_config: Text | None = None
     jit_compile: bool | None = None
     settings: dict[Id, Any] | None = None
     weights: Names | None = None
@@ -86,7 +88,8 @@ class WholeModel(Record, frozen=True):
 
     weights_sha256: Sha256
     optimizer_sha256: Sha256 | None
-    config: Text | None
+    config: Text
+    compile_config: Text | None
     jit_compile: bool | None
     optimizer_error: Text | None
 

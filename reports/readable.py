@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from reports import wording
-from reports.comparison import Comparison
 
 
 def speed(table: pd.DataFrame) -> pd.DataFrame:
@@ -105,14 +104,16 @@ def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[s
     """
     lines = []
     pairs = main_ratios[main_ratios["backend"] != main_ratios["baseline"]]
-    for (model, device), group in pairs.groupby(["model", "device"], sort=False):
+    for (model, variant, device), group in pairs.groupby(
+        ["model", "variant", "device"], sort=False
+    ):
         if group["verdict"].isin(["indicative", "missing"]).any():
             continue
         told = [_against(row) for row in group.to_dict("records")]
         wins = [one for row in told for one in (row, row.mirrored()) if one.surely_faster]
         backends = {name for row in told for name in (row.backend, row.baseline)}
-        where = str(model) if device == "cpu" else f"{model} on the {device}"
-        timed = (main_speed["model"] == model) & (main_speed["device"] == device)
+        where = _named(str(model), str(variant), str(device))
+        timed = (main_speed[["model", "variant", "device"]] == [model, variant, device]).all(axis=1)
         if set(main_speed.loc[timed, "backend"]) - backends:
             where += f", of {' and '.join(sorted(backends))}"
         for backend in sorted(backends):
@@ -162,7 +163,8 @@ def start_lines(table: pd.DataFrame) -> list[str]:
         table: `reports.costs.break_even_table`.
     """
     lines = []
-    for (model, _, _), group in table.groupby(["model", "variant", "device"], sort=False):
+    for key, group in table.groupby(["model", "variant", "device"], sort=False):
+        model = _named(*map(str, key))
         starts = group.drop_duplicates("backend")
         told = [
             f"{backend} {seconds:.1f} s"
@@ -173,64 +175,25 @@ def start_lines(table: pd.DataFrame) -> list[str]:
             + ("from the start" if row["verdict"] == "from_start" else _after(row))
             for row in group.to_dict("records")
             if row["verdict"] != "never"
+            # Of two that are level, one is enough.
+            and not (
+                row["verdict"] == "from_start" and _level(row) and row["backend"] > row["baseline"]
+            )
         ]
         lines.append(f"{model}, start and first step: {', '.join(told)}; {', '.join(ahead)}.")
     return lines
 
 
+def _level(row: Mapping[Hashable, Any]) -> bool:
+    names = ("start_seconds", "epoch_seconds")
+    return all(row[name] == row[f"baseline_{name}"] for name in names)
+
+
+def _named(model: str, variant: str, device: str) -> str:
+    """A model, with what is not as usual."""
+    words = model if variant == "stock" else f"{model} {variant}"
+    return words if device == "cpu" else f"{words} on the {device}"
+
+
 def _after(row: Mapping[Hashable, Any]) -> str:
     return f"after {row['epochs']:.1f} epochs ({row['steps']:,} steps)"
-
-
-def changes(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.changes.speed_changes` or `ratio_changes`, one string per cell."""
-    pair = table["backend"]
-    if "baseline" in table:
-        pair = pair + " / " + table["baseline"]
-    digits = 2 if "baseline" in table else 0
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "phase": table["phase"] + " " + table["batch_size"].astype("str"),
-            "pair" if "baseline" in table else "backend": pair,
-            "old": wording.numbers(table["old"], digits),
-            "new": wording.numbers(table["new"], digits),
-            "new/old": wording.numbers(table["change"], 3),
-            "95 % interval": wording.interval(table, 3),
-            "verdict": table["verdict"],
-        }
-    )
-
-
-def error_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.changes.error_changes`, one string per cell."""
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "backend": wording.backends(table),
-            "seeds": wording.numbers(table["seeds"], 0),
-            "old %": wording.numbers(table["old"], 2),
-            "new %": wording.numbers(table["new"], 2),
-            "points": wording.numbers(table["difference"], 3),
-            "95 % interval": wording.span(table, "low", "high", 3),
-            "verdict": table["verdict"],
-        }
-    )
-
-
-def change_headings(old: Comparison, new: Comparison) -> list[str]:
-    """What was run, and which versions differ."""
-    lines = [
-        f"{name} {line}" for name, side in (("old:", old), ("new:", new)) for line in side.headings
-    ]
-    names = ["version", "keras", "numpy", "python"]
-    before, after = (
-        side.ledger.drop_duplicates("backend").set_index("backend") for side in (old, new)
-    )
-    for backend in before.index.intersection(after.index):
-        lines += [
-            f"{backend}: {name} {before.loc[backend, name]} before, {after.loc[backend, name]} now"
-            for name in names
-            if before.loc[backend, name] != after.loc[backend, name]
-        ]
-    return lines

@@ -10,7 +10,7 @@ from reports import parity, wording
 from reports.outcome import MARGIN_POINTS
 from reports.parity import SUBJECT
 
-OUTCOME = "P7"
+OUTCOME, FILES = "P7", "P8"
 
 
 def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +62,8 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
             "worst quantity": worst["quantity"],
             "value": worst["value"].map("{:.2g}".format),
             "warn": worst["warn"].map("{:.2g}".format),
-            "fail": worst["fail"].map("{:.2g}".format),
+            # A known fault never fails.
+            "fail": worst["fail"].map("{:.2g}".format).replace("inf", "-"),
             "floors": wording.numbers(worst["floors"], 1),
             "status": worst["status"],
         }
@@ -81,44 +82,60 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
     for model, group in comparison_ladder.groupby("model", sort=False):
         here = [rung for rung in asked if (group[rung] != "").any()]
         own = parity_table[parity_table["model"] == model]
-        if rungs := [rung for rung in here if rung != OUTCOME]:
-            lines.append(f"{model}: {_answers(group, rungs, own['floors'].max())}.")
+        if rungs := [rung for rung in here if rung in parity.CERTIFYING]:
+            lines += _answers(str(model), group, own, rungs)
         if OUTCOME in here:
             lines.append(f"{model}: {_outcome(group)}.")
-        failed = (group[here] == "fail").any(axis=1)
-        lines += [
-            f"{model}, {row['backend']}: {row['first']}."
-            for row in group[failed].to_dict("records")
-        ]
-        others = [rung for rung in here if rung != OUTCOME]
-        lines += _warnings(str(model), group[~failed], others)
+        if FILES in here:
+            lines += _files(str(model), group)
     return lines
 
 
-def _warnings(model: str, group: pd.DataFrame, rungs: Sequence[str]) -> list[str]:
-    """What is fine but for warnings, in one line."""
-    group = group[(group[list(rungs)] == "warn").any(axis=1)]
-    if group.empty:
-        return []
-    warned = [rung for rung in rungs if (group[rung] == "warn").any()]
-    return [
-        f"{model} warns at {' '.join(warned)} under {', '.join(wording.backends(group))}; "
-        f"{group['backend'].iloc[0]}: {group['first'].iloc[0]}."
-    ]
-
-
-def _answers(group: pd.DataFrame, rungs: Sequence[str], floors: float) -> str:
+def _answers(model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence[str]) -> list[str]:
     """What the oracle says of all subjects of one model."""
-    failing = group[(group[list(rungs)] == "fail").any(axis=1)]
-    if not failing.empty:
-        return f"NOT the oracle's answers under {', '.join(wording.backends(failing))}"
-    asked = {*rungs, OUTCOME} if OUTCOME in group else set(rungs)
-    others = ", ".join(rung for rung in parity.RUNGS if rung not in asked) or "nothing"
-    return (
-        f"{', '.join(wording.backends(group))} {'gives' if len(group) == 1 else 'give'} the "
-        f"answers of the float64 oracle, to {floors:.0f} times the rounding of one float32 at most "
-        f"({' '.join(rungs)}; not asked: {others})"
-    )
+    silent = group["first"].str.startswith("P0 answers: ")
+    wrong = (group[list(rungs)] == "fail").any(axis=1) & ~silent
+    warned = (group[list(rungs)] == "warn").any(axis=1)
+    lines = []
+    for those, words in ((silent, "NO answer of"), (wrong, "NOT the same answers under")):
+        if those.any():
+            lines.append(f"{model}: {words} {', '.join(wording.backends(group[those]))}.")
+    good = group[~wrong & ~silent]
+    if not good.empty:
+        others = ", ".join(sorted(set(parity.CERTIFYING) - set(rungs))) or "nothing"
+        errors = own[own["backend"].isin(good["backend"]) & own["rung"].isin(rungs)]
+        floors = f"{errors['floors'].max():.0f}"
+        lines.append(
+            f"{model}: {', '.join(wording.backends(good))} {'gives' if len(good) == 1 else 'give'} "
+            f"the same answers as an oracle in float64, to {floors} "
+            f"{'rounding' if floors == '1' else 'roundings'} of float32 at most "
+            f"({' '.join(rungs)} of the parity ladder; not asked: {others})."
+        )
+    lines += [
+        f"{model}, {row['backend']}: {row['first']}."
+        for row in group[(wrong | warned) & ~silent].to_dict("records")
+    ]
+    return lines
+
+
+def _files(model: str, group: pd.DataFrame) -> list[str]:
+    """What became of the files of other backends, if anything did."""
+    failed, warned = (group[group[FILES] == status] for status in ("fail", "warn"))
+    lines = []
+    if not failed.empty:
+        backends = ", ".join(wording.backends(failed))
+        lines.append(
+            f"{model}: files of other backends are NOT read as they were under {backends}."
+        )
+        of_files = failed[failed["first"].str.startswith(FILES)].to_dict("records")
+        lines += [f"{model}, {row['backend']}: {row['first']}." for row in of_files]
+    if not warned.empty:
+        backends = ", ".join(wording.backends(warned))
+        lines.append(
+            f"{model}: .keras files of other backends are not quite what they were under "
+            f"{backends} (P8 warns of known faults of Keras's)."
+        )
+    return lines
 
 
 def _outcome(group: pd.DataFrame) -> str:

@@ -30,7 +30,8 @@ MARGIN = 10.0
 """Two backends may answer differently only where the oracle's margin is below so many errors."""
 
 UNREADABLE = "torch"
-"""Keras 3.15.1 names the optimizer in this one's whole-model files by a module of its own."""
+"""Keras 3.15.1 names the optimizer in this one's whole-model files by a module of its own, which
+the others cannot import."""
 
 GRADIENT_SHARE = 1e-3
 """Adam's first step is the gradient's sign; below this share of the largest, that is rounding."""
@@ -48,7 +49,7 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
     for probe, rung in RUNGS.items():
         if probe not in answers.facts or probe not in reference.facts:
             continue
-        if odd := _misshapen(probe, answers, reference):
+        if odd := misshapen(probe, answers, reference):
             quantity = f"{odd} is missing or has another shape"
             findings.append(count_of(FIRST_RUNG[probe], quantity, 1))
         else:
@@ -56,8 +57,8 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
     return findings
 
 
-def _misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
-    """The first array of a probe that is not as the oracle's."""
+def misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
+    """The first array of a probe that is not as the oracle's; None if all are."""
     for name, array in reference.arrays.items():
         if not name.startswith(f"{probe}.") or ORACLE_ALONE.search(name):
             continue
@@ -198,7 +199,7 @@ RUNGS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
 
 
 def portability(
-    source: str, saved: Facts, theirs: Facts, loaded: Facts, own: Facts
+    source: str, saved: Facts, theirs: Facts, reader: str, loaded: Facts, own: Facts
 ) -> Iterator[Finding]:
     """P8: what one backend saved and another loaded, in both of Keras's formats.
 
@@ -209,18 +210,21 @@ def portability(
         source: Whose files they are.
         saved: What `source` said of them.
         theirs: `source`'s answer on identity.
+        reader: Who loaded them.
         loaded: What came of them.
-        own: The answer on identity of the backend that loaded them.
+        own: `reader`'s answer on identity.
     """
     whole, alone = loaded["model"], loaded["weights"]
     file = f"{source}'s model file"
     yield _differs("weights", file, whole["weights_sha256"], saved["weights_sha256"])
+    yield _differs("layers", file, whole["config"], own["config"])
     if whole["optimizer_error"] is not None:
-        known = "known" if source == UNREADABLE else "exact"
+        expected = source == UNREADABLE != reader and UNREADABLE in whole["optimizer_error"]
+        known = "known" if expected else "exact"
         yield Finding("P8", f"optimizer in {file}, which Keras cannot read here", 1, known)
     else:
         yield _differs("optimizer", file, whole["optimizer_sha256"], saved["optimizer_sha256"])
-        yield _differs("configuration", file, whole["config"], own["config"])
+        yield _differs("configuration", file, whole["compile_config"], own["compile_config"])
         compiler = whole["jit_compile"]
         if compiler == theirs["jit_compile"] != own["jit_compile"]:
             quantity = f"jit_compile in {file}, which Keras keeps as it is there"

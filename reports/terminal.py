@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports import readable, readable_parity, verdicts
+from reports import readable, readable_changes, readable_parity, verdicts
 from reports.changes import Side, error_changes, ratio_changes, same_machine, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
@@ -56,14 +56,14 @@ def show(comparison: Comparison, console: Console) -> None:
 
 def show_changes(old: Side, new: Side, console: Console) -> None:
     """Print what changed between two runs."""
-    show_lines(readable.change_headings(old.comparison, new.comparison), console)
+    show_lines(readable_changes.headings(old.comparison, new.comparison), console)
     same = same_machine(old, new)
-    if not same:
+    if old.machines and new.machines and not same:
         show_lines([OTHER_MACHINE], console, style="bold")
     tables = (
-        ("speed", readable.changes(speed_changes(old, new)) if same else None),
-        ("ratios of speeds", readable.changes(ratio_changes(old, new))),
-        ("errors", readable.error_changes(error_changes(old, new))),
+        ("speed", readable_changes.speeds(speed_changes(old, new)) if same else None),
+        ("ratios of speeds", readable_changes.speeds(ratio_changes(old, new))),
+        ("errors", readable_changes.errors(error_changes(old, new))),
     )
     for title, table in tables:
         if table is not None and not table.empty:
@@ -72,8 +72,8 @@ def show_changes(old: Side, new: Side, console: Console) -> None:
 
 
 OTHER_MACHINE = (
-    "These speeds are of two machines, or of none that is known: they are not compared, only the "
-    "ratios of backends within each run are."
+    "These speeds are of two machines: they are not compared, only the ratios of backends within "
+    "each run are."
 )
 
 

@@ -44,7 +44,7 @@ def part(one: Answers, other: Answers, names: Sequence[str], definition: str = "
         there = other.numbered(f"trajectory.step{step}{definition}.weight")
         apart = np.array([norm(a - b) for a, b in zip(here, there, strict=True)])
         width = np.max([each[number] for each in envelopes], axis=0)
-        found = or_infinite(norm(apart) / norm(width)) if apart.any() else 0.0
+        found = or_infinite(norm(apart) / (norm(width) or np.nan)) if apart.any() else 0.0
         if found > value:
             worst = int((apart / np.maximum(width, np.finfo(float).tiny)).argmax())
             value, where = found, f", step {step}, {names[worst]}"

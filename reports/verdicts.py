@@ -48,7 +48,7 @@ def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
     same = readable_parity.verdict_lines(rungs, parity)
     return [
         *(Verdict(line) for line in fastest),
-        *(Verdict(line, bool({"NOT", "DIFFER"} & set(line.split()))) for line in same),
+        *(Verdict(line, bool({"NOT", "DIFFER", "NO"} & set(line.split()))) for line in same),
         *(Verdict(line) for line in _errors(comparison, summary)),
     ]
 
@@ -56,7 +56,8 @@ def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
 def _errors(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
     """How much each backend's model errs, a line for each model."""
     lines = []
-    epochs = comparison.accuracy["epochs"].max()
+    trained = comparison.accuracy["model"].isin(summary["model"])
+    epochs = comparison.accuracy.loc[trained, "epochs"].max()
     known = summary[summary["error_percent"].notna()]
     for model, rows in wording.by_model(known):
         told = [f"{row['backend']} {row['error_percent']:.2f} %" for row in rows.to_dict("records")]

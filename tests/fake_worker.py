@@ -157,7 +157,7 @@ class FakeProbes:
         return facts
 
 
-OWN = {"config": "{}", "jit_compile": False}
+OWN = {"config": "{}", "compile_config": "{}", "jit_compile": False}
 HASHES = {"weights_sha256": "e" * 64, "optimizer_sha256": "f" * 64}
 STATE = HASHES | {"loss": 0.5}
 WHOLE_MODEL = HASHES | OWN | {"optimizer_error": None}

@@ -116,7 +116,12 @@ def subject_payload(
     like = accuracy_payload(subject["backend"])
     facts: dict[str, Any] = copy.deepcopy(dict(true.facts))
     del facts["identity"]["weights"], facts["gradients"]["saturated_loss_clipped"]
-    facts["identity"] |= {"config": "{}", "jit_compile": False, "settings": {}}
+    facts["identity"] |= {
+        "config": "{}",
+        "compile_config": "{}",
+        "jit_compile": False,
+        "settings": {},
+    }
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 0.5}
     loaded = {"model": whole_model(), "weights": saved}
     return {
@@ -141,6 +146,7 @@ def whole_model(**changes: Any) -> dict[str, Any]:
         "weights_sha256": SHA,
         "optimizer_sha256": SHA,
         "config": "{}",
+        "compile_config": "{}",
         "jit_compile": False,
         "optimizer_error": None,
         **changes,

@@ -37,8 +37,8 @@ def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_pa
     assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "partly"  # P5 was not asked
     (line,) = readable_parity.verdict_lines(parity.summary(table), table)
     assert line == (
-        "single_layer: jax, tensorflow, torch give the answers of the float64 oracle, to 1 times "
-        "the rounding of one float32 at most (P0 P1 P2 P3 P4 P6 P8; not asked: P5, P7)."
+        "single_layer: jax, tensorflow, torch give the same answers as an oracle in float64, to 1 "
+        "rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5)."
     )
 
 
@@ -48,11 +48,31 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
 
     table, _ = tabled(store_answers(tmp_path, torch=wrong).folder)
     assert readable_parity.verdict_lines(parity.summary(table), table) == [
-        "single_layer: NOT the oracle's answers under torch.",
+        "single_layer: NOT the same answers under torch.",
+        "single_layer: jax, tensorflow give the same answers as an oracle in float64, to 1 "
+        "rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
         "single_layer, torch: P3 gradient of output kernel.",
     ]
     assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "no"
     assert parity.certified(table, MODEL, ("jax", "tensorflow"), "cpu") == "partly"
+
+
+def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Path) -> None:
+    def other(payload: Payload, _: Payload) -> None:
+        payload["portability"]["loaded"]["jax"]["weights"]["weights_sha256"] = "b" * 64
+
+    table, _ = tabled(store_answers(tmp_path, torch=other).folder)
+    same, files, which = readable_parity.verdict_lines(parity.summary(table), table)
+    assert same.startswith("single_layer: jax, tensorflow, torch give the same answers")
+    assert files == "single_layer: files of other backends are NOT read as they were under torch."
+    assert which == "single_layer, torch: P8 weights in jax's weights file."
+
+
+def test_one_that_said_nothing_is_not_called_wrong(tmp_path: Path) -> None:
+    table, _ = tabled(store_answers(tmp_path, torch=crash).folder)
+    silent, same = readable_parity.verdict_lines(parity.summary(table), table)
+    assert silent == "single_layer: NO answer of torch."
+    assert same.startswith("single_layer: jax, tensorflow give the same answers")
 
 
 def test_one_that_lives_is_not_blamed_for_two_that_died(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
         [
             {
                 "model": "two_layer",
+                "variant": "stock",
                 "device": "cpu",
                 "backend": backend,
                 "baseline": baseline,
@@ -25,7 +26,8 @@ def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
 
 
 def speeds(*backends: str) -> pd.DataFrame:
-    return pd.DataFrame({"model": "two_layer", "device": "cpu", "backend": list(backends)})
+    same = {"model": "two_layer", "variant": "stock", "device": "cpu"}
+    return pd.DataFrame([same | {"backend": backend} for backend in backends])
 
 
 ALL = speeds("tensorflow", "jax", "torch")
@@ -60,7 +62,8 @@ def test_where_nothing_is_claimed_nobody_is_named() -> None:
     assert readable.fastest_lines(ratios(("jax", "torch", 4.0, "indicative")), ALL) == []
     assert (
         readable.fastest_lines(
-            ratios().reindex(columns=["model", "device", "backend", "baseline"]), ALL.iloc[:0]
+            ratios().reindex(columns=["model", "variant", "device", "backend", "baseline"]),
+            ALL.iloc[:0],
         )
         == []
     )

@@ -134,13 +134,21 @@ def test_an_input_that_the_oracle_was_not_fed_is_named() -> None:
 
 def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_fails() -> None:
     without = whole_model(
-        optimizer_sha256=None, config=None, jit_compile=None, optimizer_error="no such class"
+        optimizer_sha256=None,
+        compile_config=None,
+        jit_compile=None,
+        optimizer_error="could not locate class in keras.src.backend.torch.optimizers",
     )
     unreadable = "optimizer in torch's model file, which Keras cannot read here"
     assert odd_files("torch", whole_model()) == []
     assert odd_files("torch", without) == [(unreadable, "warn")]
-    ((_, told),) = odd_files("jax", without)
-    assert told == "fail"  # only torch's files are known for it
+    for other in (
+        odd_files("jax", without),  # only torch's files are known for it
+        odd_files("torch", without, reader="torch"),  # and torch can read them
+        odd_files("torch", without | {"optimizer_error": "a bytes-like object is required"}),
+    ):
+        ((_, told),) = other
+        assert told == "fail"
     assert odd_files("torch", without | {"weights_sha256": "b" * 64}) == [
         ("weights in torch's model file", "fail"),
         (unreadable, "warn"),
@@ -151,7 +159,8 @@ def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_
     ("changed", "what"),
     [
         ({"optimizer_sha256": "b" * 64}, "optimizer"),
-        ({"config": "{1}"}, "configuration"),
+        ({"config": "{1}"}, "layers"),
+        ({"compile_config": "{1}"}, "configuration"),
         ({"jit_compile": True}, "jit_compile"),
     ],
 )
@@ -165,12 +174,14 @@ def test_a_file_that_brings_the_compiler_of_its_backend_warns() -> None:
     ]
 
 
-def odd_files(source: str, whole: dict[str, Any], there: bool = False) -> list[tuple[str, str]]:
+def odd_files(
+    source: str, whole: dict[str, Any], there: bool = False, reader: str = "tensorflow"
+) -> list[tuple[str, str]]:
     """What is not fine about a backend's files, which another without a compiler has loaded."""
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
-    own = {"config": "{}", "jit_compile": False}
+    own = {"config": "{}", "compile_config": "{}", "jit_compile": False}
     loaded = {"model": whole, "weights": saved}
-    found = rungs.portability(source, saved, own | {"jit_compile": there}, loaded, own)
+    found = rungs.portability(source, saved, own | {"jit_compile": there}, reader, loaded, own)
     return [(each.quantity, each.status) for each in found if each.status != "pass"]
 
 
@@ -246,5 +257,5 @@ def test_envelopes_that_are_missing_or_of_another_shape_are_told() -> None:
     distances = true.arrays["trajectory.distances"]
     for wrong in (distances[:0], distances[:, :1], np.zeros(3)):
         own = replace(true, arrays={**true.arrays, "trajectory.distances": wrong})
-        assert rungs._misshapen("trajectory", own, true) == "trajectory.distances"
-    assert rungs._misshapen("trajectory", true, true) is None
+        assert rungs.misshapen("trajectory", own, true) == "trajectory.distances"
+    assert rungs.misshapen("trajectory", true, true) is None

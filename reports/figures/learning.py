@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from reports import published, wording
@@ -38,17 +39,27 @@ def curves(comparison: Comparison) -> Picture:
             for axes, name, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
                 train, test = (scale * means[f"{part}_{name}"] for part in ("train", "test"))
                 colour, _ = style.look(backend)
-                axes.plot(train.index, train, color=colour, linestyle="--", linewidth=width)
-                axes.plot(test.index, test, color=colour, linewidth=width)
+                # Of a single epoch there is no line, but a point.
+                dot = "o" if len(means) == 1 else ""
+                axes.plot(
+                    train.index, train, marker=dot, color=colour, linestyle="--", linewidth=width
+                )
+                axes.plot(
+                    test.index, test, marker=dot, color=colour, linestyle="-", linewidth=width
+                )
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         known = published.EPOCH_ACCURACY_PERCENT.get(model)
         if model in comparison.published and known:
-            accuracy.plot(range(1, len(known) + 1), known, color=INK, linestyle=":", linewidth=2)
+            published_epochs = range(1, len(known) + 1)
+            accuracy.plot(
+                published_epochs, known, color=INK, linestyle=":", linewidth=2, label="published"
+            )
         loss.set(ylabel="loss", yscale="log")
         style.plain_numbers(loss.yaxis)
         accuracy.set(ylabel="accuracy %", xlabel="epoch")
         for width, (backend, _) in _narrowing(epochs):
             accuracy.plot([], [], color=style.look(backend)[0], linewidth=width, label=backend)
-        for name, line in (("test", "-"), ("training", "--"), ("published", ":")):
+        for name, line in (("test", "-"), ("training", "--")):
             accuracy.plot([], [], color=INK, linestyle=line, label=name)
         accuracy.legend(ncols=2)
         last = epochs[epochs["epoch"] == epochs["epoch"].max()]
@@ -156,7 +167,12 @@ def seeds(comparison: Comparison) -> Picture:
 def confusion(comparison: Comparison) -> Picture:
     """Which class is taken for which."""
     panels = []
-    for (model, backend), counts in comparison.confusion.groupby(["model", "backend"], sort=False):
+    of_models = wording.by_model(comparison.confusion)
+    for model, backend, counts in (
+        (model, backend, counts)
+        for model, rows in of_models
+        for backend, counts in rows.groupby("backend", sort=False)
+    ):
         matrix = counts.pivot_table(index="label", columns="answer", values="count", aggfunc="sum")
         if len(matrix) > MOST_CLASSES:
             continue
@@ -216,7 +232,7 @@ def disagreements(comparison: Comparison) -> Picture:
             panels.append(Panel(figure, f"{lines[-1]} {_answers_in_words(found, images[:SHOWN])}"))
     return Picture(
         "Where they disagree",
-        f"The {SHOWN} test images of which the backends are surest and yet not of one mind: the "
+        f"Up to {SHOWN} test images of which the backends are surest and yet not of one mind: the "
         "label, and what each answers with its probability.",
         tuple(panels),
         tuple(lines) if panels else (),
@@ -249,9 +265,7 @@ def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np
         told = [(f"label {own[0]['label']}", INK)]
         for answer in own:
             wrong = "" if answer["answer"] == answer["label"] else " ✗"
-            text = (
-                f"{answer['backend'][:10]} {answer['answer']} ({answer['probability']:.0%}){wrong}"
-            )
+            text = f"{answer['backend']} {answer['answer']} ({answer['probability']:.0%}){wrong}"
             told.append((text, style.look(answer["backend"])[0]))
         for line, (text, colour) in enumerate(told):
             below.text(0.5, 1 - line / lines, text, va="top", ha="center", fontsize=7, color=colour)

@@ -117,6 +117,9 @@ def panel(height: float, title: str, rows: int = 1) -> tuple[Figure, list[Axes]]
 
 def look(backend: str) -> tuple[str, str]:
     """Colour and marker of a backend, the same in all figures."""
+    backend, _, device = backend.partition(" ")
+    if device:  # the same colour, another marker
+        return look(backend)[0], "X"
     return BACKENDS.get(backend) or OTHERS[sum(map(ord, backend)) % len(OTHERS)]
 
 

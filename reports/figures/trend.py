@@ -1,6 +1,7 @@
 """Figures of a history: each figure of each model over the runs, with its steps."""
 
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from reports import wording
 from reports.figures import style
@@ -32,18 +33,19 @@ def draw(table: pd.DataFrame) -> dict[str, Picture]:
 
 def _panels(table: pd.DataFrame, unit: str) -> list[Panel]:
     panels = []
-    several = len(set(table["machine"])) > 1
-    for machine, on_machine in table.groupby("machine", sort=False):
-        places = {run: place for place, run in enumerate(dict.fromkeys(on_machine["run"]))}
-        for model, rows in wording.by_model(on_machine):
-            title = f"{model} on {machine}" if several else model
+    several = [name for name in ("machine", "protocol") if len(set(table[name])) > 1]
+    for key, alike in table.groupby(["machine", "protocol"], sort=False):
+        where = dict(zip(("machine", "protocol"), key, strict=True))
+        places = {run: place for place, run in enumerate(dict.fromkeys(alike["run"]), start=1)}
+        for model, rows in wording.by_model(alike):
+            title = ", ".join([model, *(str(where[name]) for name in several)])
             figure, (axes,) = style.panel(3.0, title)
             told = []
             for backend, own in rows.groupby("backend", sort=False):
                 colour, marker = style.look(str(backend))
-                where = own["run"].map(places)
-                axes.plot(where, own["value"], marker, color=colour, label=backend, markersize=4)
-                axes.vlines(where, own["low"], own["high"], color=colour, linewidth=1)
+                runs = own["run"].map(places)
+                axes.plot(runs, own["value"], marker, color=colour, label=backend, markersize=4)
+                axes.vlines(runs, own["low"], own["high"], color=colour, linewidth=1)
                 for segment, level in own.groupby("segment"):
                     at = level["run"].map(places)
                     axes.hlines(level["value"].median(), at.min(), at.max(), color=colour)
@@ -52,6 +54,7 @@ def _panels(table: pd.DataFrame, unit: str) -> list[Panel]:
                 last = own.iloc[-1]
                 told.append(f"{backend} {last['value']:,.4g} in {own['segment'].max() + 1} levels")
             axes.set(xlabel="run", ylabel=unit)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(ncols=3)
             axes.margins(y=0.2)
             panels.append(Panel(figure, f"{title}, {unit} over runs: {', '.join(told)}"))

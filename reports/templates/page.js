@@ -3,7 +3,8 @@ for (const table of document.querySelectorAll("table")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
   // A number as it is shown: thousands are parted, and something may follow.
-  const number = (text) => parseFloat(text.replace(/,/g, ""));
+  const number = (text) =>
+    /^[-+]?[\d,.]+(e[-+]?\d+)?( %)?$/.test(text) ? parseFloat(text.replace(/,/g, "")) : NaN;
   heads.forEach((head, column) => {
     const cells = [...body.rows].map((row) => row.cells[column]);
     const words = cells.some((cell) => cell.textContent !== "-" && isNaN(number(cell.textContent)));

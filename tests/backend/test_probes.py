@@ -34,6 +34,7 @@ def test_saved_files_give_the_same_model_and_the_same_next_steps(
     found = files_found(probes, saved, tmp_path)
     assert {finding.quantity for finding in found} == {
         "weights in this's model file",
+        "layers in this's model file",
         "optimizer in this's model file",
         "configuration in this's model file",
         "jit_compile in this's model file",
@@ -77,4 +78,4 @@ def test_a_file_of_a_model_that_was_compiled_otherwise_is_seen(
 def files_found(probes: Probes, saved: dict[str, Any], folder: Path) -> list[Finding]:
     """What P8 finds in the files that this backend has saved itself."""
     own, _ = probes.identity()
-    return list(rungs.portability("this", saved, own, probes.load(folder), own))
+    return list(rungs.portability("this", saved, own, "this", probes.load(folder), own))
