@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from reports import changes, gate, history, html, markdown, shards, speed, terminal
+from reports import gate, history, html, markdown, shards, sides, speed, terminal
 from reports.comparable import NotComparableError
 from reports.comparison import TABLES, Comparison, compare
 from reports.figures import PICTURES
@@ -125,10 +125,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    old, new = (changes.Side(shards.read([folder])) for folder in (options.old, options.new))
+    old, new = (sides.Side(shards.read([folder])) for folder in (options.old, options.new))
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
-    changes.check(old, new)
+    sides.check(old, new)
     terminal.show_changes(old, new, _console(width=110))
     return OK
 
@@ -138,11 +138,11 @@ def _gate(options: argparse.Namespace) -> int:
         print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
         return 2
     new, old = (
-        changes.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
+        sides.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
     )
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
-    changes.check(old, new)
+    sides.check(old, new)
     checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
     terminal.show_checks(checks, _console())
     codes = {gate.MISSING: ENVIRONMENT, gate.FAIL: FAIL, gate.INCONCLUSIVE: INCONCLUSIVE}

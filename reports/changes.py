@@ -8,21 +8,18 @@ training. A change has the interval that holds both, and what the two do not agr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports import comparison, outcome, ratios, samples, speed, statistics, steady
+from reports import outcome, statistics
 from reports.cells import KEYS
-from reports.comparable import NotComparableError
-from reports.comparison import Comparison
 from reports.paired import Paired
-from reports.samples import LANE, WORKLOAD, Samples, only
-from reports.schema import Lane, Workload
-from reports.shards import AccuracyShard, Shards
-from reports.statistics import CONFIDENCE, MIN_LAUNCHES, LaunchValues
+from reports.samples import WORKLOAD
+from reports.shards import AccuracyShard
+from reports.sides import Side
+from reports.statistics import CONFIDENCE, LaunchValues
 
 SPEED_COLUMNS = {
     **dict.fromkeys([*WORKLOAD[:3], "backend", "device"], "str"),
@@ -44,73 +41,6 @@ ERROR_COLUMNS = {
 }
 SPEED_KEYS = [*WORKLOAD, "backend", "device"]
 RATIO_KEYS = [*WORKLOAD, "device", "backend", "baseline"]
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of two runs (or a merged set of runs)."""
-
-    found: Shards
-
-    @cached_property
-    def comparison(self) -> Comparison:
-        """Its report."""
-        return comparison.compare(self.found)
-
-    @cached_property
-    def samples(self) -> Samples:
-        """Its launches."""
-        return samples.collect(self.found)
-
-    @property
-    def machines(self) -> set[str]:
-        """Ids of the machines that its speeds were measured on."""
-        return {shard.payload.machine.id for shard in self.found.speed}
-
-    def values(self, key: Sequence[object]) -> tuple[LaunchValues, LaunchValues] | None:
-        """Logs of steps per second by launch, and the same in units of the anchor.
-
-        None where the lane is not `ok`, or has fewer launches than an interval takes. On another
-        device than the CPU the anchor says nothing, and both are the first.
-        """
-        workload, lane = Workload(*key[:4]), Lane(key[4], key[5], twin=False)  # type: ignore[arg-type]
-        for run, plan in speed.planned(self.found):
-            if workload not in plan.workloads or lane not in plan.lanes:
-                continue
-            if speed.lane_status(self.found, self.samples, run, workload, lane) != "ok":
-                return None
-            own = only(
-                self.samples.usable,
-                ["run", *WORKLOAD, *LANE],
-                [run, *key, False],
-            )
-            values, _ = steady.launch_values(own)
-            if len(values) < MIN_LAUNCHES:
-                return None
-            if lane.device != "cpu":
-                return values, values
-            anchors = only(self.samples.anchors, ["run"], [run])
-            medians = np.log(anchors["gflops"]).groupby(anchors["launch"]).median()
-            anchored = values - medians.reindex(np.unique(own["launch"])).to_numpy()
-            # A launch without an anchor says nothing in its units.
-            return values, values if np.isnan(anchored).any() else anchored
-        return None
-
-    def ratio_values(self, key: Sequence[object]) -> LaunchValues | None:
-        """Logs of the ratio of two backends by launch; None as for `values`."""
-        workload = Workload(*key[:4])  # type: ignore[arg-type]
-        pair = tuple(Lane(name, key[4], twin=False) for name in key[5:7])  # type: ignore[arg-type]
-        for run, plan in speed.planned(self.found):
-            if workload not in plan.workloads or not set(pair) <= set(plan.lanes):
-                continue
-            ends = (
-                speed.lane_status(self.found, self.samples, run, workload, lane) for lane in pair
-            )
-            if set(ends) != {"ok"}:
-                return None
-            values, _ = ratios.launch_values(self.samples, run, workload, (pair[0], pair[1]))
-            return values if len(values) >= MIN_LAUNCHES else None
-        return None
 
 
 @dataclass(frozen=True)
@@ -143,45 +73,6 @@ def _welch(old: LaunchValues, new: LaunchValues, confidence: float) -> tuple[flo
     if np.ptp(old) == 0 == np.ptp(new):  # SciPy knows no freedom then
         return (new[0] - old[0],) * 2
     return stats.ttest_ind(new, old, equal_var=False).confidence_interval(confidence)  # type: ignore[no-any-return]
-
-
-def check(old: Side, new: Side) -> None:
-    """See that the two runs did the same, as far as both did it.
-
-    Raises:
-        NotComparableError: Datasets, protocols, initial weights or batches differ.
-    """
-    timed = [{shard.payload.dataset_sha256 for shard in side.found.speed} for side in (old, new)]
-    if all(timed) and timed[0] != timed[1]:
-        raise NotComparableError("speeds were measured on other datasets")
-    trained = [
-        {plan.protocol for plan in side.found.plans.values() if plan.cells} for side in (old, new)
-    ]
-    if all(trained) and trained[0] != trained[1]:
-        raise NotComparableError("the two runs trained by other protocols, or on other data")
-    known = [_trainings(side.found) for side in (old, new)]
-    for key in known[0].keys() & known[1].keys():
-        for seed in known[0][key].keys() & known[1][key].keys():
-            before, after = (_inputs(side[key][seed]) for side in known)
-            if differing := [name for name in before if before[name] != after[name]]:
-                raise NotComparableError(
-                    f"{key[0]} with {key[2]}, seed {seed}: other {', '.join(differing)}"
-                )
-
-
-def _inputs(shard: AccuracyShard) -> dict[str, object]:
-    training, protocol = shard.payload.training, shard.payload.protocol
-    assert training is not None  # noqa: S101 - `_trainings` lets no others through
-    return {
-        "protocol": protocol,
-        "initial weights": training.weights_sha256,
-        "batches": training.batches_sha256,
-    }
-
-
-def same_machine(old: Side, new: Side) -> bool:
-    """Whether speeds may stand side by side as they are."""
-    return len(old.machines | new.machines) == 1
 
 
 def speed_changes(old: Side, new: Side) -> pd.DataFrame:
@@ -227,7 +118,7 @@ def error_changes(old: Side, new: Side) -> pd.DataFrame:
         `better`, `worse`, `unresolved`, or `indicative` (too few seeds for an interval).
     """
     rows = []
-    known = [_trainings(side.found) for side in (old, new)]
+    known = [side.trainings for side in (old, new)]
     for key in known[0]:
         pairs = [
             (shard, known[1][key][seed])
@@ -241,14 +132,14 @@ def error_changes(old: Side, new: Side) -> pd.DataFrame:
 
 def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
     """Differences of errors over paired seeds; None where there are too few."""
-    before, after = (_trainings(side.found).get(key, {}) for side in (old, new))
+    before, after = (side.trainings.get(key, {}) for side in (old, new))
     pairs = [(shard, after[seed]) for seed, shard in before.items() if seed in after]
     return _paired(pairs) if len(pairs) >= outcome.MIN_SEEDS else None
 
 
 def seeds_lacking(old: Side, new: Side, key: tuple[str, ...]) -> list[int]:
     """Seeds of a model and backend that only the old run has."""
-    before, after = (_trainings(side.found).get(key, {}) for side in (old, new))
+    before, after = (side.trainings.get(key, {}) for side in (old, new))
     return sorted(before.keys() - after.keys())
 
 
@@ -296,13 +187,3 @@ def _paired(pairs: Sequence[tuple[AccuracyShard, AccuracyShard]]) -> Paired:
     return Paired(
         np.array(differences), max(100 / old.payload.protocol.test_examples for old, _ in pairs)
     )
-
-
-def _trainings(found: Shards) -> dict[tuple[str, ...], dict[int, AccuracyShard]]:
-    by_key: dict[tuple[str, ...], dict[int, AccuracyShard]] = {}
-    for shard in found.accuracy:
-        if shard.probabilities is not None:
-            cell = shard.payload.cell
-            key = tuple(getattr(cell, name) for name in KEYS)
-            by_key.setdefault(key, {})[cell.seed] = shard
-    return by_key

@@ -22,7 +22,7 @@ TOLERANCES = {
     "P5 steps": (1e-3, 1e-2),
     "P6 output": (5e-6, 5e-5),
     "P8 loss": (1e-6, 1e-5),
-    # A fault of Keras's that is known: see `rungs.portability`.
+    # A fault of Keras's that is known: see `reports.portability`.
     "known": (0.0, np.inf),
     "exact": (0.0, 0.0),
 }

@@ -14,13 +14,12 @@ from reports.cells import KEYS
 from reports.changes import (
     SPEED_KEYS,
     LogChange,
-    Side,
     error_changes,
     paired_errors,
-    same_machine,
     seeds_lacking,
 )
 from reports.parity import RUNGS, SUBJECT
+from reports.sides import Side, same_machine
 from reports.statistics import CONFIDENCE
 
 PASS, FAIL, INCONCLUSIVE, MISSING = "PASS", "FAIL", "INCONCLUSIVE", "MISSING"

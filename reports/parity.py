@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import answered, outcome, rungs
+from reports import answered, outcome, portability, rungs
 from reports.findings import Finding, count_of
 from reports.parity_schema import Asked
 from reports.schema import Subject
@@ -168,7 +168,7 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
         if theirs is None or backend not in own.loaded:
             yield count_of("P8", f"{backend}'s files were not read", 1)
         else:
-            yield from rungs.portability(
+            yield from portability.judge(
                 backend,
                 msgspec.to_builtins(theirs.saved),
                 answered.answers(source).facts["identity"],

@@ -6,7 +6,6 @@ the first that fails says where to look.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,14 +23,8 @@ FIRST_RUNG = {
 }
 """The rung that a probe's arrays belong to."""
 
-Facts = Mapping[str, Any]
-
 MARGIN = 10.0
 """Two backends may answer differently only where the oracle's margin is below so many errors."""
-
-UNREADABLE = "torch"
-"""Keras 3.15.1 names the optimizer in this one's whole-model files by a module of its own, which
-the others cannot import."""
 
 GRADIENT_SHARE = 1e-3
 """Adam's first step is the gradient's sign; below this share of the largest, that is rounding."""
@@ -112,12 +105,12 @@ def forward(answers: Answers, reference: Answers) -> Iterator[Finding]:
 def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
     """P3: loss and gradient; where outputs are saturated, by either of Keras's two definitions."""
     own, true = answers.facts["gradients"], reference.facts["gradients"]
-    yield Finding("P3", "loss", _relative(own["loss"], true["loss"]), "P3 loss", UNIT_ROUNDOFF)
+    yield Finding("P3", "loss", relative(own["loss"], true["loss"]), "P3 loss", UNIT_ROUNDOFF)
     found, exact = (each.numbered("gradients.gradient") for each in (answers, reference))
     for name, value in zip(weight_names(reference), _norms(found, exact), strict=True):
         yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
     definition = saturated_definition(answers, reference)
-    loss = _relative(own["saturated_loss"], true[f"saturated_loss{definition}"])
+    loss = relative(own["saturated_loss"], true[f"saturated_loss{definition}"])
     yield Finding("P3", f"saturated loss{_words(definition)}", loss, "P3 loss", UNIT_ROUNDOFF)
     found = answers.numbered("gradients.saturated_gradient")
     exact = reference.numbered(f"gradients.saturated_gradient{definition}")
@@ -198,52 +191,12 @@ RUNGS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
 }
 
 
-def portability(
-    source: str, saved: Facts, theirs: Facts, reader: str, loaded: Facts, own: Facts
-) -> Iterator[Finding]:
-    """P8: what one backend saved and another loaded, in both of Keras's formats.
-
-    Keras 3.15.1 has two faults here that are known, and warn: `UNREADABLE`, and that a whole-model
-    file keeps what its backend made of `jit_compile="auto"`, so that torch compiles JAX's models.
-
-    Args:
-        source: Whose files they are.
-        saved: What `source` said of them.
-        theirs: `source`'s answer on identity.
-        reader: Who loaded them.
-        loaded: What came of them.
-        own: `reader`'s answer on identity.
-    """
-    whole, alone = loaded["model"], loaded["weights"]
-    file = f"{source}'s model file"
-    yield _differs("weights", file, whole["weights_sha256"], saved["weights_sha256"])
-    yield _differs("layers", file, whole["config"], own["config"])
-    if whole["optimizer_error"] is not None:
-        expected = source == UNREADABLE != reader and UNREADABLE in whole["optimizer_error"]
-        known = "known" if expected else "exact"
-        yield Finding("P8", f"optimizer in {file}, which Keras cannot read here", 1, known)
-    else:
-        yield _differs("optimizer", file, whole["optimizer_sha256"], saved["optimizer_sha256"])
-        yield _differs("configuration", file, whole["compile_config"], own["compile_config"])
-        compiler = whole["jit_compile"]
-        if compiler == theirs["jit_compile"] != own["jit_compile"]:
-            quantity = f"jit_compile in {file}, which Keras keeps as it is there"
-            yield Finding("P8", quantity, 1, "known")
-        else:
-            yield _differs("jit_compile", file, compiler, own["jit_compile"])
-    file = f"{source}'s weights file"
-    yield _differs("weights", file, alone["weights_sha256"], saved["weights_sha256"])
-    yield _differs("optimizer", file, alone["optimizer_sha256"], saved["optimizer_sha256"])
-    loss = _relative(alone["loss"], saved["loss"])
-    yield Finding("P8", f"loss after {file}", loss, "P8 loss", UNIT_ROUNDOFF)
-
-
 def saturated_definition(answers: Answers, reference: Answers) -> str:
     """Which of the oracle's losses a backend's is closer to: "" from logits, or "_clipped"."""
     own, true = answers.facts["gradients"], reference.facts["gradients"]
     return min(
         ("", "_clipped"),
-        key=lambda name: _relative(own["saturated_loss"], true[f"saturated_loss{name}"]),
+        key=lambda name: relative(own["saturated_loss"], true[f"saturated_loss{name}"]),
     )
 
 
@@ -264,10 +217,6 @@ def differing_answers(answers: Answers, reference: Answers, key: str) -> tuple[i
     error = np.abs(own - true)[~differ].max(initial=0.0)
     beyond = ~(first - second <= MARGIN * error)
     return int(differ.sum()), int((differ & beyond).sum())
-
-
-def _differs(what: str, file: str, one: Any, other: Any) -> Finding:
-    return count_of("P8", f"{what} in {file}", one != other)
 
 
 def _listed(what: str, names: Sequence[str]) -> str:
@@ -315,7 +264,8 @@ def _typical(found: Array, exact: Array) -> float:
     return or_infinite(error / (np.sqrt((exact**2).mean()) or 1.0))
 
 
-def _relative(value: float | None, true: float | None) -> float:
+def relative(value: float | None, true: float | None) -> float:
+    """Relative error; infinity where a value is none."""
     if value is None or true is None:
         return np.inf
     return or_infinite(abs(value - true) / (abs(true) or 1.0))

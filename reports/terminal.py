@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from reports import readable, readable_changes, readable_parity, verdicts
-from reports.changes import Side, error_changes, ratio_changes, same_machine, speed_changes
+from reports.changes import error_changes, ratio_changes, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.markdown import CONTROL, DIGITS
+from reports.sides import Side, same_machine
 
 _HEADERS = {
     "model": "model",

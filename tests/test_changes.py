@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import changes, shards
-from reports.changes import LogChange, Side
+from reports import changes, shards, sides
+from reports.changes import LogChange
 from reports.shards import Shards
+from reports.sides import Side
 from tests.stored_launches import TRUTH, Machine, Truth, in_memory, launch_payload
 from tests.stored_runs import accuracy_payload, store_run
 
@@ -129,4 +130,4 @@ def test_nothing_in_common_is_no_change() -> None:
     assert changes.speed_changes(empty, side()).empty
     assert changes.ratio_changes(side(), empty).empty
     assert changes.error_changes(empty, empty).empty
-    assert not changes.same_machine(empty, empty)
+    assert not sides.same_machine(empty, empty)

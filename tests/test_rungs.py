@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import rungs, trajectories
+from reports import portability, rungs, trajectories
 from reports.findings import Answers, Finding
 from tests.stored_answers import SHA, oracle_answers, rounded, whole_model
 
@@ -181,7 +181,7 @@ def odd_files(
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
     own = {"config": "{}", "compile_config": "{}", "jit_compile": False}
     loaded = {"model": whole, "weights": saved}
-    found = rungs.portability(source, saved, own | {"jit_compile": there}, reader, loaded, own)
+    found = portability.judge(source, saved, own | {"jit_compile": there}, reader, loaded, own)
     return [(each.quantity, each.status) for each in found if each.status != "pass"]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from reports.comparison import Comparison
-from reports.figures import agreement, learning, timing
+from reports.figures import agreement, learning, mistakes, timing
 from reports.figures.style import Picture
 
 PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
@@ -14,8 +14,8 @@ PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
     "curves": learning.curves,
     "time-to-error": learning.time_to_error,
     "seeds": learning.seeds,
-    "confusion": learning.confusion,
-    "disagreements": learning.disagreements,
+    "confusion": mistakes.confusion,
+    "disagreements": mistakes.disagreements,
     "costs": timing.costs,
     "latency": timing.latency,
     "batch-sizes": timing.sweep,

@@ -9,7 +9,7 @@ import pytest
 import models
 from bench import questions
 from bench.probes import Probes
-from reports import rungs
+from reports import portability
 from reports.findings import Finding
 from tests.backend import ladder
 
@@ -78,4 +78,4 @@ def test_a_file_of_a_model_that_was_compiled_otherwise_is_seen(
 def files_found(probes: Probes, saved: dict[str, Any], folder: Path) -> list[Finding]:
     """What P8 finds in the files that this backend has saved itself."""
     own, _ = probes.identity()
-    return list(rungs.portability("this", saved, own, "this", probes.load(folder), own))
+    return list(portability.judge("this", saved, own, "this", probes.load(folder), own))

@@ -1,0 +1,149 @@
+"""Figures of what is answered wrongly, and of what backends do not answer alike."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from reports import wording
+from reports.comparison import Comparison
+from reports.figures import style
+from reports.figures.style import INK, MUTED, Panel, Picture
+
+MOST_CLASSES = 20
+"""More cannot be read in a heat map of this width."""
+
+WRONG = to_rgb("#d55e00")
+SHOWN, COLUMNS = 12, 4
+"""Images that are shown for each model, and how many stand beside each other."""
+
+
+SHADES = LinearSegmentedColormap.from_list("shades", [(*WRONG, 0.12), (*WRONG, 0.75)])
+"""More is stronger on a light page and on a dark one."""
+
+
+def confusion(comparison: Comparison) -> Picture:
+    """Which class is taken for which."""
+    panels = []
+    of_models = wording.by_model(comparison.confusion)
+    for model, backend, counts in (
+        (model, backend, counts)
+        for model, rows in of_models
+        for backend, counts in rows.groupby("backend", sort=False)
+    ):
+        matrix = counts.pivot_table(index="label", columns="answer", values="count", aggfunc="sum")
+        if len(matrix) > MOST_CLASSES:
+            continue
+        values = matrix.to_numpy(dtype=np.int64)
+        wrong = values * (1 - np.eye(len(values), dtype=np.int64))
+        figure = Figure(figsize=(style.WIDTH, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(f"{model}, {backend}")
+        sns.heatmap(
+            matrix.astype("int64"),
+            ax=axes,
+            mask=wrong == 0,
+            annot=True,
+            fmt="d",
+            cmap=SHADES,
+            norm=LogNorm(1, max(2, wrong.max())),
+            cbar=False,
+            square=True,
+            linewidths=0.5,
+            linecolor=style.GRID,
+            annot_kws={"fontsize": "small", "color": INK},
+        )
+        for place, right in enumerate(np.diag(values)):
+            axes.text(
+                place + 0.5,
+                place + 0.5,
+                str(right),
+                ha="center",
+                va="center",
+                fontsize="x-small",
+                color=MUTED,
+            )
+        axes.grid(visible=False)
+        axes.set(xlabel="answer", ylabel="label")
+        axes.tick_params(length=0, labelrotation=0)
+        panels.append(Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}"))
+    return Picture(
+        "What is taken for what",
+        "How many test images of each label (rows) got which answer (columns), summed over seeds; "
+        "right answers on the diagonal, without colour.",
+        tuple(panels),
+    )
+
+
+def disagreements(comparison: Comparison) -> Picture:
+    """Images that backends answer differently."""
+    panels, lines = [], []
+    for model, found in wording.by_model(comparison.disagreements):
+        images = list(dict.fromkeys(found["image"]))
+        lines.append(
+            f"{model}: {len(images)} images are answered differently at seed "
+            f"{found['seed'].iloc[0]}."
+        )
+        pixels = comparison.images.get(str(found["dataset_sha256"].iloc[0]))
+        if pixels is not None and max(images) < len(pixels):
+            figure = _grid(model, found, images[:SHOWN], pixels)
+            panels.append(Panel(figure, f"{lines[-1]} {_answers_in_words(found, images[:SHOWN])}"))
+    return Picture(
+        "Where they disagree",
+        f"Up to {SHOWN} test images of which the backends are surest and yet not of one mind: the "
+        "label, and what each answers with its probability.",
+        tuple(panels),
+        tuple(lines) if panels else (),
+    )
+
+
+def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np.uint8]) -> Figure:
+    """Images beside each other, and below each what the backends answer."""
+    lines = 1 + found["backend"].nunique()
+    rows = -(-len(images) // COLUMNS)
+    words, picture = 0.16 * lines, 1.0
+    figure = Figure(figsize=(style.WIDTH, rows * (picture + words) + 0.35))
+    figure.text(0.01, 0.99, model, va="top", fontsize="medium", fontweight="bold")
+    grid = figure.add_gridspec(
+        2 * rows,
+        COLUMNS,
+        height_ratios=[picture, words] * rows,
+        left=0,
+        right=1,
+        bottom=0,
+        top=1 - 0.3 / figure.get_figheight(),
+        hspace=0.05,
+    )
+    for place, image in enumerate(images):
+        row, column = divmod(place, COLUMNS)
+        shown = figure.add_subplot(grid[2 * row, column])
+        shown.imshow(pixels[image].squeeze(), cmap="gray_r", interpolation="none")
+        below = figure.add_subplot(grid[2 * row + 1, column])
+        own = found[found["image"] == image].to_dict("records")
+        told = [(f"label {own[0]['label']}", INK)]
+        for answer in own:
+            wrong = "" if answer["answer"] == answer["label"] else " ✗"
+            text = f"{answer['backend']} {answer['answer']} ({answer['probability']:.0%}){wrong}"
+            told.append((text, style.look(answer["backend"])[0]))
+        for line, (text, colour) in enumerate(told):
+            below.text(0.5, 1 - line / lines, text, va="top", ha="center", fontsize=7, color=colour)
+        for axes in (shown, below):
+            axes.set_axis_off()
+    return figure
+
+
+def _worst_confusions(wrong: NDArray[np.int64]) -> str:
+    order = np.argsort(-wrong, axis=None)[:3]
+    told = [f"{i // len(wrong)} as {i % len(wrong)} {wrong.flat[i]} times" for i in order]
+    return f"{wrong.sum()} wrong answers; most often {', '.join(told)}"
+
+
+def _answers_in_words(found: pd.DataFrame, images: list[int]) -> str:
+    told = []
+    for image in images:
+        own = found[found["image"] == image]
+        answers = ", ".join(f"{r['backend']} {r['answer']}" for r in own.to_dict("records"))
+        told.append(f"label {own['label'].iloc[0]}: {answers}")
+    return "; ".join(told)

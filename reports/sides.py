@@ -1,0 +1,133 @@
+"""Two runs that are compared, each with its report, and whether they may be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from reports import comparison, ratios, samples, speed, steady
+from reports.cells import KEYS
+from reports.comparable import NotComparableError
+from reports.comparison import Comparison
+from reports.samples import LANE, WORKLOAD, Samples, only
+from reports.schema import Lane, Workload
+from reports.shards import AccuracyShard, Shards
+from reports.statistics import MIN_LAUNCHES, LaunchValues
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two runs (or a merged set of runs)."""
+
+    found: Shards
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Its report."""
+        return comparison.compare(self.found)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Its launches."""
+        return samples.collect(self.found)
+
+    @property
+    def machines(self) -> set[str]:
+        """Ids of the machines that its speeds were measured on."""
+        return {shard.payload.machine.id for shard in self.found.speed}
+
+    def values(self, key: Sequence[object]) -> tuple[LaunchValues, LaunchValues] | None:
+        """Logs of steps per second by launch, and the same in units of the anchor.
+
+        None where the lane is not `ok`, or has fewer launches than an interval takes. On another
+        device than the CPU the anchor says nothing, and both are the first.
+        """
+        workload, lane = Workload(*key[:4]), Lane(key[4], key[5], twin=False)  # type: ignore[arg-type]
+        for run, plan in speed.planned(self.found):
+            if workload not in plan.workloads or lane not in plan.lanes:
+                continue
+            if speed.lane_status(self.found, self.samples, run, workload, lane) != "ok":
+                return None
+            own = only(
+                self.samples.usable,
+                ["run", *WORKLOAD, *LANE],
+                [run, *key, False],
+            )
+            values, _ = steady.launch_values(own)
+            if len(values) < MIN_LAUNCHES:
+                return None
+            if lane.device != "cpu":
+                return values, values
+            anchors = only(self.samples.anchors, ["run"], [run])
+            medians = np.log(anchors["gflops"]).groupby(anchors["launch"]).median()
+            anchored = values - medians.reindex(np.unique(own["launch"])).to_numpy()
+            # A launch without an anchor says nothing in its units.
+            return values, values if np.isnan(anchored).any() else anchored
+        return None
+
+    def ratio_values(self, key: Sequence[object]) -> LaunchValues | None:
+        """Logs of the ratio of two backends by launch; None as for `values`."""
+        workload = Workload(*key[:4])  # type: ignore[arg-type]
+        pair = tuple(Lane(name, key[4], twin=False) for name in key[5:7])  # type: ignore[arg-type]
+        for run, plan in speed.planned(self.found):
+            if workload not in plan.workloads or not set(pair) <= set(plan.lanes):
+                continue
+            ends = (
+                speed.lane_status(self.found, self.samples, run, workload, lane) for lane in pair
+            )
+            if set(ends) != {"ok"}:
+                return None
+            values, _ = ratios.launch_values(self.samples, run, workload, (pair[0], pair[1]))
+            return values if len(values) >= MIN_LAUNCHES else None
+        return None
+
+    @cached_property
+    def trainings(self) -> dict[tuple[str, ...], dict[int, AccuracyShard]]:
+        """Those that went well, by `KEYS` and seed."""
+        by_key: dict[tuple[str, ...], dict[int, AccuracyShard]] = {}
+        for shard in self.found.accuracy:
+            if shard.probabilities is not None:
+                cell = shard.payload.cell
+                key = tuple(getattr(cell, name) for name in KEYS)
+                by_key.setdefault(key, {})[cell.seed] = shard
+        return by_key
+
+
+def check(old: Side, new: Side) -> None:
+    """See that the two runs did the same, as far as both did it.
+
+    Raises:
+        NotComparableError: Datasets, protocols, initial weights or batches differ.
+    """
+    timed = [{shard.payload.dataset_sha256 for shard in side.found.speed} for side in (old, new)]
+    if all(timed) and timed[0] != timed[1]:
+        raise NotComparableError("speeds were measured on other datasets")
+    trained = [
+        {plan.protocol for plan in side.found.plans.values() if plan.cells} for side in (old, new)
+    ]
+    if all(trained) and trained[0] != trained[1]:
+        raise NotComparableError("the two runs trained by other protocols, or on other data")
+    known = [side.trainings for side in (old, new)]
+    for key in known[0].keys() & known[1].keys():
+        for seed in known[0][key].keys() & known[1][key].keys():
+            before, after = (_inputs(side[key][seed]) for side in known)
+            if differing := [name for name in before if before[name] != after[name]]:
+                raise NotComparableError(
+                    f"{key[0]} with {key[2]}, seed {seed}: other {', '.join(differing)}"
+                )
+
+
+def _inputs(shard: AccuracyShard) -> dict[str, object]:
+    training, protocol = shard.payload.training, shard.payload.protocol
+    assert training is not None  # noqa: S101 - `_trainings` lets no others through
+    return {
+        "protocol": protocol,
+        "initial weights": training.weights_sha256,
+        "batches": training.batches_sha256,
+    }
+
+
+def same_machine(old: Side, new: Side) -> bool:
+    """Whether speeds may stand side by side as they are."""
+    return len(old.machines | new.machines) == 1
