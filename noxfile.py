@@ -117,6 +117,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["harness", *WORKERS])
 def tests(session: nox.Session) -> None:
     """Run the tests: those without Keras, then those of each backend in its environment."""
+    processes = str(3 * (os.cpu_count() or 1) // 2 + 1)  # many of them wait
     session.run(
         interpreter("harness"),
         *("-m", "pytest", "-W", "error", "tests"),
@@ -124,7 +125,7 @@ def tests(session: nox.Session) -> None:
         "--ignore=tests/mutants",
         "--ignore=tests/browser",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
-        *("-n", "auto", "--dist", "worksteal", "-p", "no:benchmark"),  # most of them wait
+        *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
         *worker_options(),
         *session.posargs,
         external=True,

@@ -4,6 +4,7 @@ A small run with everything that a report can show: three backends, two models, 
 launches with a twin, and the parity ladder with P5. What it says is made up, and always the same.
 """
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import reports
 from bench.journal import Journal
 from reports import figures
+from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import Picture
 from reports.findings import Answers
@@ -76,6 +78,12 @@ def write(folder: Path) -> None:
     _write_answers(journal, subjects)
 
 
+@functools.cache
+def loaded() -> Comparison:
+    """The run as it is in tests/data."""
+    return reports.load(RUN)
+
+
 def data(picture: Picture) -> Payload:
     """What a picture shows, as numbers and words: it may be drawn otherwise, but not say else."""
     return {
@@ -103,10 +111,10 @@ def data(picture: Picture) -> Payload:
     }
 
 
-def drawn(folder: Path) -> dict[str, Payload]:
-    """What all pictures of a run show, by name."""
+def drawn() -> dict[str, Payload]:
+    """What all its pictures show, by name."""
     with style.applied():
-        pictures = figures.draw(reports.load(folder))
+        pictures = figures.draw(loaded())
         return {name: data(picture) for name, picture in pictures.items()}
 
 
@@ -192,4 +200,4 @@ def _with_trajectory(true: Answers) -> Answers:
 
 if __name__ == "__main__":
     write(RUN)
-    FIGURES.write_text(json.dumps(drawn(RUN), indent=1) + "\n", encoding="utf-8")
+    FIGURES.write_text(json.dumps(drawn(), indent=1) + "\n", encoding="utf-8")

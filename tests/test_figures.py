@@ -2,14 +2,12 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-import reports
 from reports import comparison, figures, shards
 from reports.figures import style
 from reports.figures.style import Picture
@@ -19,7 +17,7 @@ from tests import golden
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, Picture]:
     with style.applied():
-        return figures.draw(reports.load(golden.RUN))
+        return figures.draw(golden.loaded())
 
 
 def test_a_full_run_has_every_picture(pictures: dict[str, Picture]) -> None:
@@ -49,7 +47,7 @@ def same(found: Any, wanted: Any, where: str) -> None:
 
 
 def test_the_numbers_of_a_figure_are_those_of_the_run(pictures: dict[str, Picture]) -> None:
-    loaded = reports.load(golden.RUN)
+    loaded = golden.loaded()
     axes = pictures["curves"].panels[0].figure.axes[1]
     last = loaded.curves[(loaded.curves["epoch"] == 10) & (loaded.curves["backend"] == "torch")]
     expected = 100 * last[last["model"] == "single_layer"]["test_accuracy"].mean()
@@ -93,11 +91,12 @@ def test_nothing_is_drawn_of_nothing() -> None:
         assert figures.draw(comparison.compare(shards.Shards())) == {}
 
 
-def test_drawing_leaves_the_style_of_others_alone(tmp_path: Path) -> None:
+def test_drawing_leaves_the_style_of_others_alone(pictures: dict[str, Picture]) -> None:
     import matplotlib as mpl
 
     before = mpl.rcParams["font.size"], mpl.rcParams["svg.fonttype"]
-    golden.drawn(golden.RUN)
+    with style.applied():
+        style.svg(pictures["seeds"].panels[0], "other")
     assert (mpl.rcParams["font.size"], mpl.rcParams["svg.fonttype"]) == before
 
 

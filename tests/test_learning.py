@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import reports
 from bench.journal import Journal
 from reports import curves, divergence, predictions, shards
 from tests import golden
@@ -56,7 +55,7 @@ def test_disagreements_are_of_one_seed_that_all_have(tmp_path: Path) -> None:
 
 
 def test_divergence_is_in_the_units_of_its_envelope() -> None:
-    table = reports.load(golden.RUN).divergence
+    table = golden.loaded().divergence
     torch = table[(table["backend"] == "torch") & (table["model"] == "two_layer")]
     assert list(torch["step"]) == [1, 2, 5]
     # 3e-6 on each of 15 weights; both weights' envelopes are 4e-6 wide.

@@ -15,7 +15,7 @@ from tests.stored_runs import accuracy_payload, store_run
 def test_every_column_is_documented_with_its_dtype() -> None:
     page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"## `(\w+)`\n(.*?)(?=\n## |\Z)", page, re.DOTALL))
-    loaded = reports.load(golden.RUN)
+    loaded = golden.loaded()
     assert set(sections) == set(TABLES)
     for name, frame in loaded.tables().items():
         told = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", sections[name], re.MULTILINE))

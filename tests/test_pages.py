@@ -1,5 +1,6 @@
 """The pages as text; tests/browser looks at them in a browser."""
 
+import functools
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -10,7 +11,6 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-import reports
 from reports import __main__ as command
 from reports import comparison, html, markdown, shards
 from tests import golden
@@ -38,10 +38,14 @@ class Parsed(HTMLParser):
         self.text += data
 
 
+@functools.cache
+def drawn() -> list[html.Drawn]:
+    return html.draw(golden.loaded())
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
-    loaded = reports.load(golden.RUN)
-    return html.report(loaded, html.draw(loaded))
+    return html.report(golden.loaded(), drawn())
 
 
 def test_a_page_needs_nothing_but_itself(page: str) -> None:
@@ -57,15 +61,15 @@ def test_a_page_needs_nothing_but_itself(page: str) -> None:
     assert parsed.tags["svg"] == parsed.tags["figure"] > 20
 
 
-def test_figures_are_files_too_and_bring_their_colours(tmp_path: Path) -> None:
-    command.main([str(golden.RUN), "--output", str(tmp_path)])
-    files = sorted((tmp_path / "figures").iterdir())
-    assert len(files) == Parsed((tmp_path / "report.html").read_text()).tags["figure"]
-    for file in files:
-        style = ElementTree.parse(file).getroot()[0]  # noqa: S314 - our own
+def test_figures_are_files_too_and_bring_their_colours(page: str) -> None:
+    files = {name: text for picture in drawn() for name, text in picture.files().items()}
+    assert len(files) == Parsed(page).tags["figure"]
+    assert {"ratios-1.svg", "ratios-2.svg"} <= files.keys()
+    for text in files.values():
+        style = ElementTree.fromstring(text)[0]  # noqa: S314 - our own
         assert style.tag.endswith("style")
         assert style.text is not None
-        used = set(re.findall(r"var\((--\w+)\)", file.read_text()))
+        used = set(re.findall(r"var\((--\w+)\)", text))
         assert used <= set(re.findall(r"(--\w+):", style.text))
 
 
@@ -125,8 +129,8 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
 
 
 def test_a_summary_of_a_huge_run_fits_where_it_is_read(tmp_path: Path) -> None:
-    payloads = [accuracy_payload("jax", f"m{number:03}") for number in range(400)]
+    payloads = [accuracy_payload("jax", f"m{number:03}") for number in range(150)]
     text = markdown.render(comparison.compare(shards.read([store_run(tmp_path, payloads).folder])))
     assert len(text.encode()) <= markdown.MAX_BYTES
     assert text.rstrip().endswith(markdown.LEFT_OUT)
-    assert len(markdown.render(reports.load(golden.RUN)).encode()) <= markdown.MAX_BYTES
+    assert len(markdown.render(golden.loaded()).encode()) <= markdown.MAX_BYTES

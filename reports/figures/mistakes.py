@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -41,33 +41,19 @@ def confusion(comparison: Comparison) -> Picture:
         figure = Figure(figsize=(style.WIDTH, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.set_title(f"{model}, {backend}")
-        sns.heatmap(
-            matrix.astype("int64"),
-            ax=axes,
-            mask=wrong == 0,
-            annot=True,
-            fmt="d",
-            cmap=SHADES,
-            norm=LogNorm(1, max(2, wrong.max())),
-            cbar=False,
-            square=True,
-            linewidths=0.5,
-            linecolor=style.GRID,
-            annot_kws={"fontsize": "small", "color": INK},
-        )
+        shown = np.ma.masked_equal(wrong, 0)
+        scale = LogNorm(1, max(2, wrong.max()))
+        axes.pcolormesh(shown, cmap=SHADES, norm=scale, edgecolor=style.GRID, linewidth=0.5)
+        for row, column in np.argwhere(wrong):
+            _count(axes, row, column, wrong[row, column], INK)
         for place, right in enumerate(np.diag(values)):
-            axes.text(
-                place + 0.5,
-                place + 0.5,
-                str(right),
-                ha="center",
-                va="center",
-                fontsize="x-small",
-                color=MUTED,
-            )
+            _count(axes, place, place, right, MUTED)
         axes.grid(visible=False)
-        axes.set(xlabel="answer", ylabel="label")
-        axes.tick_params(length=0, labelrotation=0)
+        axes.set(xlabel="answer", ylabel="label", aspect="equal")
+        axes.set_xticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.columns])
+        axes.set_yticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.index])
+        axes.invert_yaxis()
+        axes.tick_params(length=0)
         panels.append(Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}"))
     return Picture(
         "What is taken for what",
@@ -132,6 +118,12 @@ def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np
         for axes in (shown, below):
             axes.set_axis_off()
     return figure
+
+
+def _count(axes: Axes, row: int, column: int, count: int, colour: str) -> None:
+    size = "small" if count < 1000 else "x-small"
+    x, y = column + 0.5, row + 0.5
+    axes.text(x, y, str(count), ha="center", va="center", fontsize=size, color=colour)
 
 
 def _worst_confusions(wrong: NDArray[np.int64]) -> str:

@@ -143,6 +143,9 @@ def svg(drawn: Panel, name: str) -> str:
     file = io.StringIO()
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": name, "svg.id": None}):
+        # Laid out once; saving would lay out twice, which takes longer than all drawing.
+        drawn.figure.draw_without_rendering()
+        drawn.figure.set_layout_engine("none")
         drawn.figure.savefig(file, format="svg", metadata=metadata)
     text = file.getvalue()
     text = text[text.index("<svg") :]
