@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import ruptures
 from numpy.typing import NDArray
-from scipy import signal
 
 from reports import comparison, shards, wording
 from reports.cells import KEYS
@@ -103,6 +101,10 @@ def segments(values: NDArray[np.float64], least_noise: float, family: int = 0) -
         least_noise: The standard deviation is never taken for less.
         family: How many figures are looked at in all, for steps are sought in all of them.
     """
+    # Half a second that every report would wait for.
+    import ruptures
+    from scipy import signal
+
     found = np.zeros(len(values), dtype=np.int64)
     if len(values) < 2 * FEWEST:
         return found

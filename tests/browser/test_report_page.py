@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -62,10 +63,10 @@ def opened(browser: Browser, files: dict[str, Path]) -> Iterator[Opened]:
     complaints: list[str] = []
     contexts = []
 
-    def open_page(name: str, size: tuple[int, int] = DESK, scheme: str = "light") -> Page:
+    def open_page(name: str, size: tuple[int, int] = DESK, scheme: Any = "light") -> Page:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
             offline=True,
         )
         contexts.append(context)
