@@ -123,7 +123,8 @@ def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np
 def _count(axes: Axes, row: int, column: int, count: int, colour: str) -> None:
     size = "small" if count < 1000 else "x-small"
     x, y = column + 0.5, row + 0.5
-    axes.text(x, y, str(count), ha="center", va="center", fontsize=size, color=colour)
+    text = axes.text(x, y, str(count), ha="center", va="center", fontsize=size, color=colour)
+    text.set_in_layout(False)  # it stands in a cell, and measuring all of them takes long
 
 
 def _worst_confusions(wrong: NDArray[np.int64]) -> str:

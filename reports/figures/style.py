@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
@@ -143,10 +144,8 @@ def svg(drawn: Panel, name: str) -> str:
     file = io.StringIO()
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": name, "svg.id": None}):
-        # Laid out once; saving would lay out twice, which takes longer than all drawing.
-        drawn.figure.draw_without_rendering()
-        drawn.figure.set_layout_engine("none")
-        drawn.figure.savefig(file, format="svg", metadata=metadata)
+        # `savefig` would draw and lay out everything twice.
+        FigureCanvasSVG(drawn.figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'\bid="', f'id="{name}-', text)
