@@ -79,11 +79,10 @@ def check(
 
 def _faults(old: Side, new: Side) -> Iterator[Check]:
     """What is wrong with the run, or with its baseline, whatever its figures are."""
-    for row in new.comparison.accuracy.to_dict("records"):
-        if row["status"] != "ok":
-            verdict = FAIL if row["status"] == "diverged" else MISSING
-            what = _named("training of", row["model"], row["variant"], row["backend"])
-            yield Check(f"{what}, seed {row['seed']}", verdict, row["status"])
+    for what, status in _failed_trainings(new):
+        yield Check(what, FAIL if status == "diverged" else MISSING, status)
+    for what, status in _failed_trainings(old):
+        yield Check(f"the baseline's {what}", INCONCLUSIVE, status)
     for line in new.comparison.incomplete:
         yield Check("the run", MISSING, line)
     rungs = [name for name in old.comparison.ladder.columns if name in RUNGS]
@@ -103,6 +102,14 @@ def _faults(old: Side, new: Side) -> Iterator[Check]:
         yield Check("trust", INCONCLUSIVE, line)
     for line in (*old.comparison.untrusted, *old.comparison.incomplete):
         yield Check("the baseline", INCONCLUSIVE, line)
+
+
+def _failed_trainings(side: Side) -> Iterator[tuple[str, str]]:
+    """Those without a good result, the missing ones too, and what became of them."""
+    for row in side.comparison.accuracy.to_dict("records"):
+        if row["status"] != "ok":
+            what = _named("training of", *(row[name] for name in KEYS))
+            yield f"{what}, seed {row['seed']}", row["status"]
 
 
 def _judged(figure: _Figure, family: int) -> Check:

@@ -55,6 +55,7 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
         for backend in required_backends
         if backend not in selected
     ]
+    lines += _never_asked(shards, set(required_backends) & selected)
     for run, plan in speed.planned(shards):
         present = sum(shard.run_id == run for shard in shards.speed)
         may_stop = plan.precision_percent is not None or plan.budget_seconds is not None
@@ -70,6 +71,23 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
             if end != "ok"
         ]
     return tuple(lines + [line for run in shards.plans for line in _unanswered(shards, run)])
+
+
+def _never_asked(shards: Shards, required: set[str]) -> list[str]:
+    """Required backends that no run timed or asked, where others were."""
+    plans = shards.plans.values()
+    asked = {
+        "timed in turn": {lane.backend for _, plan in speed.planned(shards) for lane in plan.lanes},
+        "asked on the parity ladder": {
+            subject.backend for plan in plans if plan.parity for subject in plan.parity.subjects
+        },
+    }
+    return [
+        f"INCOMPLETE: {backend} was not {what}"
+        for what, backends in asked.items()
+        for backend in sorted(required - backends)
+        if backends
+    ]
 
 
 def _unanswered(shards: Shards, run: str) -> list[str]:

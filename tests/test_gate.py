@@ -90,6 +90,11 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "FAIL training of single_layer jax, seed 0: diverged" in capsys.readouterr().out
     assert gated(good, same, "--max-slowdown", "5%", *limit) == 3
     assert "INCONCLUSIVE speed: the baseline has none" in capsys.readouterr().out
+    # What the baseline lacks cannot be judged, and must not go through as if it had been.
+    halved = store_run(tmp_path, [payloads[0], failed_payload("torch")]).folder
+    capsys.readouterr()
+    assert gated(halved, single, *limit) == 3
+    assert "INCONCLUSIVE the baseline's training of single_layer torch" in capsys.readouterr().out
     next(other.glob("shards/single*.json")).write_text("{")
     assert gated(single, other, *limit) == 5
 
@@ -166,7 +171,8 @@ def test_a_run_that_is_not_trusted_is_not_let_through(tmp_path: Path) -> None:
         for item in payload["rounds"]:
             item["evidence"]["steal_percent"] = 90.0
     old, new = (store_launches(tmp_path, payloads).folder for payloads in (good, bad))
-    assert gated(old, new, "--max-slowdown", "5%") in {3, 4}
+    assert gated(old, new, "--max-slowdown", "5%") == 3
+    assert gated(new, old, "--max-slowdown", "5%") == 3
 
 
 def test_compare_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from reports import comparable, notes, outcome, parity, readable_parity, shards
 from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
+from tests.stored_runs import accuracy_payload, store_run
 
 Payload = dict[str, Any]
 
@@ -98,6 +99,15 @@ def test_a_required_backend_that_no_run_has_is_told(tmp_path: Path) -> None:
     found = shards.read([store_answers(tmp_path, ("jax", "torch")).folder])
     owed = notes.incomplete(found, ("tensorflow", "jax", "torch"))
     assert owed == ("INCOMPLETE: tensorflow is in none of the runs",)
+
+
+def test_a_required_backend_that_was_never_asked_is_told_where_others_were(tmp_path: Path) -> None:
+    trained = store_run(tmp_path / "trained", [accuracy_payload("tensorflow")])
+    asked = store_answers(tmp_path / "asked", ("jax", "torch"))
+    found = shards.read([trained.folder, asked.folder])
+    owed = notes.incomplete(found, ("tensorflow", "jax", "torch"))
+    assert owed == ("INCOMPLETE: tensorflow was not asked on the parity ladder",)
+    assert notes.incomplete(shards.read([trained.folder]), ("tensorflow",)) == ()
 
 
 @pytest.mark.parametrize("loss", [None, 0.0])
