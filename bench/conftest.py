@@ -154,11 +154,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
         recorder.json = run.journal.folder / "benchmark.json"
     try:
         yield
+        if run is not None and (junit := config.stash.get(JUNIT, None)) and junit.exists():
+            shutil.move(junit, run.journal.folder / "junit.xml")
     except OSError as error:
-        print(f"error: {recorder.json}: cannot be written: {error.strerror}", file=sys.stderr)
+        path = error.filename or recorder.json
+        print(f"error: {path}: cannot be written: {error.strerror}", file=sys.stderr)
         config.stash[ERROR] = ExitCode.ENVIRONMENT
-    if run is not None and (junit := config.stash.get(JUNIT, None)) and junit.exists():
-        shutil.move(junit, run.journal.folder / "junit.xml")
     code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
     if run is not None:
         command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]

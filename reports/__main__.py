@@ -13,25 +13,15 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
-from reports import gate, history, html, markdown, shards, sides, speed, terminal
+from reports import files, gate, history, html, shards, sides, speed, terminal
 from reports.comparable import NotComparableError
-from reports.comparison import TABLES, Comparison, compare
-from reports.figures import PICTURES
-from reports.markdown import CONTROL
+from reports.comparison import Comparison, compare
 from reports.statistics import MIN_LAUNCHES
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
 OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6
-
-WRITTEN = (
-    "report.html",
-    "report.md",
-    *(f"tables/{n}.{t}" for n in TABLES for t in ("csv", "parquet")),
-)
-"""An old comparison must not stand where a new one was refused."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -102,18 +92,14 @@ def _report(options: argparse.Namespace) -> int:
     try:
         # Nothing is removed from a folder that is none of ours.
         if found.plans or (output / "shards").is_dir():
-            drawn = [
-                path for name in PICTURES for path in output.glob(f"figures/{name}-[0-9]*.svg")
-            ]
-            for stale in (*map(output.joinpath, WRITTEN), *drawn):
-                stale.unlink(missing_ok=True)
+            files.remove(output)
     except OSError as error:
         return _cannot_write(output, error)
     if not found.plans:
         return _tell_problems(found.problems)
     comparison = compare(found, required)
     try:
-        write(comparison, output)
+        files.write(comparison, output)
     except OSError as error:
         return _cannot_write(output, error)
     console = _console()
@@ -156,7 +142,7 @@ def _history(options: argparse.Namespace) -> int:
         return _tell_problems(found.problems or [f"{options.results}: no runs in it"])
     page, table = (options.results / f"history.{form}" for form in ("html", "csv"))
     try:
-        harmless(found.table).to_csv(table, index=False)
+        files.harmless(found.table).to_csv(table, index=False)
         page.write_text(html.history(found), encoding="utf-8")
     except OSError as error:
         return _cannot_write(options.results, error)
@@ -208,35 +194,6 @@ def _cannot_write(output: Path, error: OSError) -> int:
     path = error.filename or output
     print(f"error: {path}: cannot be written ({error.strerror})", file=sys.stderr)
     return ENVIRONMENT
-
-
-def write(comparison: Comparison, folder: Path) -> None:
-    """Write `report.html`, `report.md`, `figures/*.svg` and `tables/*.{csv,parquet}`."""
-    tables = folder / "tables"
-    tables.mkdir(parents=True, exist_ok=True)
-    for name, frame in comparison.tables().items():
-        harmless(frame).to_csv(tables / f"{name}.csv", index=False)
-        frame.to_parquet(tables / f"{name}.parquet", index=False)
-    (folder / "report.md").write_text(markdown.render(comparison), encoding="utf-8")
-    pictures = html.draw(comparison)
-    (folder / "figures").mkdir(exist_ok=True)
-    for picture in pictures:
-        for name, text in picture.files().items():
-            (folder / "figures" / name).write_text(text, encoding="utf-8")
-    (folder / "report.html").write_text(html.report(comparison, pictures), encoding="utf-8")
-
-
-def harmless(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame for a CSV file: no text in it is a formula to a spreadsheet, or moves a cursor.
-
-    Words of a shard may begin as a formula does; such a cell gets an apostrophe in front (OWASP,
-    CSV injection).
-    """
-    frame = frame.copy()
-    for name in map(str, frame.select_dtypes("str").columns):
-        shown = frame[name].str.replace(CONTROL, "?", regex=True)
-        frame[name] = shown.str.replace(r"^(?=[=+\-@])", "'", regex=True)
-    return frame
 
 
 def exit_code(comparison: Comparison, found: shards.Shards) -> int:

@@ -42,6 +42,9 @@ ERROR_COLUMNS = {
 SPEED_KEYS = [*WORKLOAD, "backend", "device"]
 RATIO_KEYS = [*WORKLOAD, "device", "backend", "baseline"]
 
+Pair = tuple[AccuracyShard, AccuracyShard]
+"""An old training and a new one."""
+
 
 @dataclass(frozen=True)
 class LogChange:
@@ -117,23 +120,17 @@ def error_changes(old: Side, new: Side) -> pd.DataFrame:
         95 % interval over paired seeds. `verdict` is `identical` (every answer is the same),
         `better`, `worse`, `unresolved`, or `indicative` (too few seeds for an interval).
     """
-    rows = []
-    known = [side.trainings for side in (old, new)]
-    for key in known[0]:
-        pairs = [
-            (shard, known[1][key][seed])
-            for seed, shard in known[0][key].items()
-            if seed in known[1].get(key, {})
-        ]
-        if pairs:
-            rows.append(dict(zip(KEYS, key, strict=True)) | _error_change(pairs))
+    rows = [
+        dict(zip(KEYS, key, strict=True)) | _error_change(pairs)
+        for key in old.trainings
+        if (pairs := _pairs(old, new, key))
+    ]
     return pd.DataFrame(rows, columns=list(ERROR_COLUMNS)).astype(ERROR_COLUMNS)
 
 
 def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
     """Differences of errors over paired seeds; None where there are too few."""
-    before, after = (side.trainings.get(key, {}) for side in (old, new))
-    pairs = [(shard, after[seed]) for seed, shard in before.items() if seed in after]
+    pairs = _pairs(old, new, key)
     return _paired(pairs) if len(pairs) >= outcome.MIN_SEEDS else None
 
 
@@ -143,10 +140,15 @@ def seeds_lacking(old: Side, new: Side, key: tuple[str, ...]) -> list[int]:
     return sorted(before.keys() - after.keys())
 
 
+def _pairs(old: Side, new: Side, key: tuple[str, ...]) -> list[Pair]:
+    """Trainings of a model and backend from the same seeds."""
+    before, after = (side.trainings.get(key, {}) for side in (old, new))
+    return [(shard, after[seed]) for seed, shard in before.items() if seed in after]
+
+
 def _slots(table: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
     """Rows that were measured in turn."""
-    column = "launches"
-    return table.loc[table[value].notna() & (table[column] > 0), [*keys, value]]
+    return table.loc[table[value].notna() & (table["launches"] > 0), [*keys, value]]
 
 
 def _changed(
@@ -169,7 +171,7 @@ def _changed(
     return frame[list(columns)].astype(columns).reset_index(drop=True)
 
 
-def _error_change(pairs: Sequence[tuple[AccuracyShard, AccuracyShard]]) -> dict[str, object]:
+def _error_change(pairs: Sequence[Pair]) -> dict[str, object]:
     errors = [[outcome.error_percent(shard) for shard in side] for side in zip(*pairs, strict=True)]
     old, new = (float(np.mean(each)) for each in errors)
     row: dict[str, object] = {"seeds": len(pairs), "old": old, "new": new, "difference": new - old}
@@ -182,7 +184,7 @@ def _error_change(pairs: Sequence[tuple[AccuracyShard, AccuracyShard]]) -> dict[
     return row | {"low": low, "high": high, "verdict": verdict}
 
 
-def _paired(pairs: Sequence[tuple[AccuracyShard, AccuracyShard]]) -> Paired:
+def _paired(pairs: Sequence[Pair]) -> Paired:
     differences = [outcome.error_percent(new) - outcome.error_percent(old) for old, new in pairs]
     return Paired(
         np.array(differences), max(100 / old.payload.protocol.test_examples for old, _ in pairs)

@@ -77,6 +77,9 @@ def read(results: Path) -> History:
         except NotComparableError as error:
             problems.append(f"{folder}: {error}")
             continue
+        if len(_machines(found)) > 1:
+            problems.append(f"{folder}: is of several machines and left out")
+            continue
         if compared.untrusted:
             problems.append(f"{folder}: its speeds are UNTRUSTED and left out")
         rows += _rows(found, compared)
@@ -157,11 +160,7 @@ def step_lines(table: pd.DataFrame) -> list[str]:
 
 def _rows(found: shards.Shards, compared: comparison.Comparison) -> Iterator[Row]:
     (run,) = found.plans
-    machines = {shard.payload.machine.id for shard in found.speed}
-    machines |= {shard.payload.machine.id for shard in found.accuracy}
-    if len(machines) != 1:
-        return
-    place = (run, *machines)
+    place = (run, *_machines(found))
     protocol = found.plans[run].protocol
     speeds = compared.main_speed if not compared.untrusted else compared.main_speed.iloc[:0]
     for row in speeds.to_dict("records"):
@@ -175,6 +174,12 @@ def _rows(found: shards.Shards, compared: comparison.Comparison) -> Iterator[Row
             key = [row[name] for name in KEYS]
             error = row["error_percent"]
             yield (*place, _trained(protocol), *key, "error_percent", error, np.nan, np.nan)
+
+
+def _machines(found: shards.Shards) -> set[str]:
+    """Ids of the machines of all that has a figure here."""
+    machines = {shard.payload.machine.id for shard in found.speed}
+    return machines | {shard.payload.machine.id for shard in found.accuracy}
 
 
 def _trained(protocol: Protocol) -> str:

@@ -9,11 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import figures, readable, readable_parity, verdicts
+from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS
 from reports.comparison import Comparison
 from reports.figures import style, trend
 from reports.figures.style import Picture
 from reports.history import History, step_lines
-from reports.markdown import AGREEMENT, CONTROL, DIGITS, LADDER, RATIOS, SPEEDS
+from reports.markdown import CONTROL, DIGITS
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -45,7 +45,7 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def headings(old: Comparison, new: Comparison) -> list[str]:
-    """What was run, and which versions differ."""
+    """What was run, what only one of the two has, and which rungs and versions differ."""
     lines = [
         f"{name} {line}" for name, side in (("old:", old), ("new:", new)) for line in side.headings
     ]

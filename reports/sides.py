@@ -18,7 +18,7 @@ from reports.statistics import MIN_LAUNCHES, LaunchValues
 
 @dataclass(frozen=True)
 class Side:
-    """One of two runs (or a merged set of runs)."""
+    """One of two runs."""
 
     found: Shards
 
@@ -120,7 +120,7 @@ def check(old: Side, new: Side) -> None:
 
 def _inputs(shard: AccuracyShard) -> dict[str, object]:
     training, protocol = shard.payload.training, shard.payload.protocol
-    assert training is not None  # noqa: S101 - `_trainings` lets no others through
+    assert training is not None  # noqa: S101 - `Side.trainings` lets no others through
     return {
         "protocol": protocol,
         "initial weights": training.weights_sha256,

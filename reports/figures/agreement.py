@@ -7,6 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
 from reports import wording
+from reports.captions import LADDER
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
@@ -66,11 +67,8 @@ def ladder(comparison: Comparison) -> Picture:
         panels.append(Panel(figure, f"{model}, worst error in rounding floors: {'; '.join(told)}"))
     return Picture(
         "Do they give the same answers",
-        "Each rung of the parity ladder against an oracle in float64: P0 the same model and "
-        "inputs, P1 weights, P2 outputs, P3 loss and gradients, P4 one step, P5 a training, P6 "
-        "predictions, P7 errors over seeds, P8 files of another backend. Numbers are the worst "
-        "error in multiples of what rounding to float32 alone gives (1 is as good as can be); a "
-        "frame marks a warning or a failure.",
+        f"{LADDER} Numbers are the worst error of a rung in floors; a frame marks a warning or a "
+        "failure.",
         tuple(panels),
     )
 
@@ -96,16 +94,14 @@ def divergence(comparison: Comparison) -> Picture:
             widths = (own["distance"] / own["envelope"]).max()
             told.append(f"{backend} at most {widths:.2f} widths of its envelope")
         axes.plot([], [], color=INK, linestyle=":", label="envelope")
-        axes.set(xlabel="step", ylabel="distance of all weights", xscale="log", yscale="log")
-        style.plain_numbers(axes.xaxis)
-        style.plain_numbers(axes.yaxis)
+        style.both_logarithmic(axes, "step", "distance of all weights")
         axes.legend(ncols=2)
         panels.append(Panel(figure, f"{model}, distance from the oracle: {', '.join(told)}"))
     return Picture(
         "How trainings part",
         "Euclidean distance of all weights from the oracle's training. Dotted: how far trainings "
-        "part that begin one unit in the last place from each other. A backend fails where it is "
-        f"farther than {limit:g} times that.",
+        "part whose weights are moved by one unit in the last place, at the start and at every "
+        f"point that is shown. A backend fails where it is farther than {limit:g} times that.",
         tuple(panels),
     )
 

@@ -1,4 +1,4 @@
-"""Figures of what was learned: curves, errors, confusions and disagreements."""
+"""Figures of what was learned, and how soon: curves and errors."""
 
 from collections.abc import Iterator
 
@@ -87,9 +87,7 @@ def time_to_error(comparison: Comparison) -> Picture:
                 marker=marker,
                 markersize=4,
             )
-        axes.set(xlabel="seconds of training", ylabel="error %", xscale="log", yscale="log")
-        style.plain_numbers(axes.xaxis)
-        style.plain_numbers(axes.yaxis)
+        style.both_logarithmic(axes, "seconds of training", "error %")
         _legend(axes, epochs)
         told = ""
         if model in comparison.published:

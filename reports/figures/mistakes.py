@@ -15,11 +15,10 @@ from reports.figures.style import INK, MUTED, Panel, Picture
 MOST_CLASSES = 20
 """More cannot be read in a heat map of this width."""
 
-WRONG = to_rgb("#d55e00")
 SHOWN, COLUMNS = 12, 4
 """Images that are shown for each model, and how many stand beside each other."""
 
-
+WRONG = to_rgb("#d55e00")
 SHADES = LinearSegmentedColormap.from_list("shades", [(*WRONG, 0.12), (*WRONG, 0.75)])
 """More is stronger on a light page and on a dark one."""
 

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -132,6 +132,21 @@ def plain_numbers(axis: Axis) -> None:
         axis.set_major_locator(LogLocator(numticks=7))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
+
+
+def both_logarithmic(axes: Axes, across: str, up: str) -> None:
+    """Make both axes logarithmic, with these labels."""
+    axes.set(xlabel=across, ylabel=up, xscale="log", yscale="log")
+    plain_numbers(axes.xaxis)
+    plain_numbers(axes.yaxis)
+
+
+def rows(axes: Axes, places: Sequence[float], labels: Sequence[str], across: str) -> None:
+    """Name what lies in rows, the first on top; `across` is what is read off."""
+    axes.set_yticks(places, labels)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(across)
 
 
 def svg(drawn: Panel, name: str) -> str:

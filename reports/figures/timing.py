@@ -38,11 +38,9 @@ def throughput(comparison: Comparison) -> Picture:
             axes.barh(place, row["images_per_second"], color=colour, height=0.8)
             if pd.notna(row["low"]):
                 axes.hlines(place, row["low"], row["high"], color=INK, linewidth=2)
-        axes.set_yticks(places, rows["workload"] + ", " + rows["backend"])
-        axes.invert_yaxis()
-        axes.set(xlabel="images per second")
+        labels = list(rows["workload"] + ", " + rows["backend"])
+        style.rows(axes, places, labels, "images per second")
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.grid(visible=False, axis="y")
         told = ", ".join(
             f"{row['workload']} {row['backend']} {row['images_per_second']:,.0f}"
             for row in rows.to_dict("records")
@@ -78,11 +76,9 @@ def forest(comparison: Comparison) -> Picture:
             fill = colour if decided else GROUND
             axes.plot(row["ratio"], place, "D", color=colour, markerfacecolor=fill, markersize=5)
             labels.append(f"{row['phase']} {row['batch_size']}: {pair[place]}")
-        axes.set_yticks(range(len(rows)), labels)
-        axes.invert_yaxis()
-        axes.set(xlabel="times as fast as the second of the pair", xscale="log")
+        style.rows(axes, range(len(rows)), labels, "times as fast as the second of the pair")
+        axes.set_xscale("log")
         style.plain_numbers(axes.xaxis)
-        axes.grid(visible=False, axis="y")
         told = "; ".join(
             f"{label} {row['ratio']:.2f} ({row['verdict']})"
             for label, row in zip(labels, rows.to_dict("records"), strict=True)
@@ -105,11 +101,9 @@ def costs(comparison: Comparison) -> Picture:
         left = np.zeros(len(rows))
         for (name, parts), colour in zip(COSTS.items(), COST_COLOURS, strict=True):
             seconds = rows[parts].sum(axis=1).clip(lower=0).to_numpy()
-            axes.barh(rows["backend"], seconds, left=left, color=colour, label=name, height=0.7)
+            axes.barh(range(len(rows)), seconds, left=left, color=colour, label=name, height=0.7)
             left += seconds
-        axes.invert_yaxis()
-        axes.set(xlabel="seconds")
-        axes.grid(visible=False, axis="y")
+        style.rows(axes, range(len(rows)), list(rows["backend"]), "seconds")
         figure.legend(loc="outside lower left", ncols=3)
         told = ", ".join(
             f"{row['backend']} {row['wall_seconds']:.0f} s, of which {row['train_seconds']:.0f} s "
@@ -139,10 +133,9 @@ def latency(comparison: Comparison) -> Picture:
             axes.plot(values, [place] * 3, color=colour, linewidth=2)
             for value, marker in zip(values, "o|x", strict=True):
                 axes.plot(value, place, marker, color=colour, markersize=8)
-        axes.set_yticks(range(len(rows)), rows["backend"])
-        axes.invert_yaxis()
+        style.rows(axes, range(len(rows)), list(rows["backend"]), "milliseconds")
         axes.margins(y=0.3)
-        axes.set(xlabel="milliseconds", xscale="log")
+        axes.set_xscale("log")
         style.plain_numbers(axes.xaxis)
         told = ", ".join(
             f"{row['backend']} {row['latency_p50_ms']:.2f}, {row['latency_p90_ms']:.2f} and "
@@ -174,9 +167,7 @@ def sweep(comparison: Comparison) -> Picture:
                     sizes, own["images_per_second"], color=colour, marker=marker, label=str(backend)
                 )
                 axes.fill_between(sizes, own["low"], own["high"], color=colour, alpha=0.2)
-            axes.set(xlabel="batch size", ylabel="images per second", xscale="log", yscale="log")
-            style.plain_numbers(axes.xaxis)
-            style.plain_numbers(axes.yaxis)
+            style.both_logarithmic(axes, "batch size", "images per second")
             axes.legend()
             best = rows.loc[rows.groupby("backend")["images_per_second"].idxmax()]
             told = ", ".join(
@@ -244,10 +235,10 @@ def wander(comparison: Comparison) -> Picture:
     )
 
 
-def _places(rows: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _places(rows: pd.DataFrame) -> list[float]:
     """Where bars stand: a gap between workloads."""
     starts = rows["workload"] != rows["workload"].shift()
-    return np.arange(len(rows)) + 0.6 * (starts.cumsum().to_numpy() - 1)
+    return list(np.arange(len(rows)) + 0.6 * (starts.cumsum().to_numpy() - 1))
 
 
 def _latency(table: pd.DataFrame) -> "pd.Series[bool]":
