@@ -39,15 +39,25 @@ SELECTED = selected("BENCH_BACKENDS", ",".join(BACKENDS), BACKENDS)
 WORKERS = [f"worker({backend}-{DEVICE})" for backend in SELECTED]
 
 
-def install(session: nox.Session, group: str) -> None:
-    """Install a dependency group, unless this environment has just that already."""
+def install(session: nox.Session, group: str, more: Path | None = None) -> None:
+    """Install a dependency group, unless this environment has just that already.
+
+    Args:
+        session: Whose environment.
+        group: Of `pyproject.toml`.
+        more: A requirements file of the user's.
+    """
     requirements = nox.project.dependency_groups(PYPROJECT, group)
+    if more is not None:
+        requirements = (*requirements, *more.read_text(encoding="utf-8").splitlines())
     constraints = (ROOT / CONSTRAINTS).read_text(encoding="utf-8")
     wanted = hashlib.sha256(f"{requirements}{constraints}".encode()).hexdigest()
     stamp = Path(session.virtualenv.location) / "installed.sha256"
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return
-    session.install("--quiet", "--no-compile", *requirements, "--constraint", CONSTRAINTS)
+    own = [] if more is None else ["--requirement", str(more)]
+    packages = nox.project.dependency_groups(PYPROJECT, group)
+    session.install("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
     stamp.write_text(wanted, encoding="ascii")
 
 
@@ -61,6 +71,17 @@ def worker_options() -> list[str]:
     return [
         f"--worker={backend}={interpreter(f'worker-{backend}-{DEVICE}')}" for backend in SELECTED
     ]
+
+
+def glued(arguments: list[str]) -> list[str]:
+    """`--model FILE` as `--model=FILE`: pytest takes a path that stands alone for tests."""
+    words: list[str] = []
+    for argument in arguments:
+        if words and words[-1].startswith("--") and Path(argument).exists():
+            words[-1] += f"={argument}"
+        else:
+            words.append(argument)
+    return words
 
 
 def run_to_the_end(session: nox.Session, *command: str) -> None:
@@ -103,15 +124,18 @@ def harness(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("lane", [nox.param(f"{b}-{d}", id=f"{b}-{d}") for d in DEVICES for b in BACKENDS])
 def worker(session: nox.Session, lane: str) -> None:
-    """Build one backend's environment: Keras, NumPy and that framework."""
-    install(session, lane)
+    """Build one backend's environment: Keras, NumPy and that framework, and BENCH_REQUIREMENTS."""
+    more = os.environ.get("BENCH_REQUIREMENTS")
+    if more and not Path(more).is_file():
+        session.error(f"BENCH_REQUIREMENTS: {more}: no such file")
+    install(session, lane, Path(more) if more else None)
 
 
 @nox.session(venv_backend="none", requires=["plan", "harness", *WORKERS])
 def bench(session: nox.Session) -> None:
     """Train, test and compare on this machine; ends with the report."""
     command = [interpreter("harness"), "-m", "pytest", "bench"]
-    run_to_the_end(session, *command, *worker_options(), *session.posargs)
+    run_to_the_end(session, *command, *worker_options(), *glued(session.posargs))
 
 
 @nox.session(venv_backend="none", requires=["harness", *WORKERS])

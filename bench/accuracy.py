@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data import Dataset, read_npz
 from bench.environment import machine
 from bench.errors import DataError, WorkerError
+from bench.examples import Examples, classes_of
 from bench.journal import Journal
 from bench.plan import Plan
 from bench.remote import Worker, failure
@@ -68,27 +69,26 @@ def run_cell(
             greeted = time.monotonic() - begun
             predictions = worker.scratch / "predictions.npz"
             request = TrainingRequest(
-                model=cell.model,
+                model=dataset.request(cell.model),
                 seed=cell.seed,
                 epochs=plan.epochs,
                 batch_size=plan.batch_size,
                 train_examples=plan.train_examples,
-                data=str(dataset.path.resolve()),
-                data_sha256=dataset.sha256,
                 predictions=str(predictions),
             )
             training = worker.call("train", asdict(request), on_epoch)
             wall_seconds = time.monotonic() - begun
-            probabilities = _probabilities(predictions, dataset)
+            if training["epochs"] and training["epochs"][-1]["test_accuracy"] is not None:
+                arrays = _predictions(predictions, dataset)
             _check_work(training, payload["protocol"])
         payload |= {
             "training": training,
             "wall_seconds": wall_seconds,
             "start_seconds": greeted - payload["worker"]["import_seconds"],
         }
-        arrays = {"probabilities": probabilities, "labels": dataset.y_test}
     except WorkerError as error:
         payload |= failure(error)
+        arrays = None
     journal.write("accuracy", shard_id, payload, arrays)
     return payload
 
@@ -104,23 +104,29 @@ def protocol(plan: Plan, dataset: Dataset) -> dict[str, Any]:
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
         "train_examples": train_examples(plan, dataset),
-        "test_examples": len(dataset.y_test),
+        "test_examples": dataset.test_examples,
         "epochs": plan.epochs,
         "batch_size": plan.batch_size,
     }
 
 
-def _probabilities(path: Path, dataset: Dataset) -> NDArray[np.float32]:
+def _predictions(path: Path, dataset: Dataset) -> dict[str, NDArray[Any]]:
+    """What a classifier answered, and the labels, which the worker has no say in."""
     try:
         probabilities = read_npz(path)["probabilities"]
     except (DataError, KeyError) as error:
         raise WorkerError("invalid", f"the worker stored no predictions: {error}") from error
-    if probabilities.ndim != 2 or len(probabilities) != len(dataset.y_test):
+    if probabilities.ndim != 2 or len(probabilities) != dataset.test_examples:
         raise WorkerError(
             "invalid",
-            f"predictions of shape {probabilities.shape} for {len(dataset.y_test)} test examples",
+            f"predictions of shape {probabilities.shape} for {dataset.test_examples} test examples",
         )
-    return probabilities
+    target = Examples.of(read_npz(dataset.path), "test").only_target
+    labels = classes_of(target)
+    return {
+        "probabilities": probabilities,
+        "labels": labels.astype(np.min_scalar_type(int(labels.max()))),
+    }
 
 
 def _check_work(training: Mapping[str, Any], planned: Mapping[str, Any]) -> None:

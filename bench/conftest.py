@@ -18,7 +18,7 @@ from rich.console import Console
 
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
-from bench.options import NOT_GIVEN, OPTIONS, WORKER_OPTION
+from bench.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
 from bench.plan import ROOT, Plan, Selection, again, begun, resolve
 from bench.run import Run, prepare
 from bench.workload import Cell, Series, Subject
@@ -47,21 +47,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench", "Keras Backend Bench")
     for flag, metavar, text in OPTIONS:
         group.addoption(flag, metavar=metavar, help=text)
-    flag, metavar, text = WORKER_OPTION
-    group.addoption(flag, metavar=metavar, help=text, action="append", default=[])
+    for flag, metavar, text in (MODEL_OPTION, WORKER_OPTION):
+        group.addoption(flag, metavar=metavar, help=text, action="append", default=[])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options before anything else happens."""
     options = {name: config.getoption(name) for name in NOT_GIVEN}
-    environ = dict(os.environ)
+    environ, files = dict(os.environ), config.getoption("model")
     with _exit_on_error(config):
         if options["resume"]:
             journal = Journal.resume(Path(options["results"] or "results"), options["resume"])
-            options, environ = again(journal.plan(), options, environ)
+            options, environ, files = again(journal.plan(), options, environ, files)
             config.stash[RESUMED] = journal
-        plan = resolve(options, config.getoption("worker"), environ)
+        plan = resolve(options, config.getoption("worker"), environ, files)
         resumed = config.stash.get(RESUMED, None)
         config.stash[WORK] = begun(resumed.plan(), plan) if resumed else plan.everything
     config.stash[PLAN] = plan

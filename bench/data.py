@@ -13,7 +13,7 @@ import logging
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+from bench.examples import SPLITS
 from bench.order import arrays_sha256
 from bench.storage import storage_errors, write_atomically
+from bench.workload import ModelRequest
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+SHIPPED, DRAWN = ("mnist", "digits"), "drawn"
+PIXEL_SCALE = 255
 
 # From where Keras itself gets it (keras.datasets.mnist), with Keras's own hash of the file.
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
@@ -56,20 +60,40 @@ class Dataset:
     """A prepared dataset.
 
     Attributes:
-        name: `mnist` or `digits`.
-        path: Read-only npz with the four arrays: x uint8 of shape (n, 28, 28, 1), y uint8.
+        name: `mnist`, `digits`, the name of the user's file, or `drawn`.
+        path: Read-only npz with `ARRAYS`, or with `<array>.<name>` where a model has several
+            inputs or outputs. Of the shipped ones x is uint8 of shape (n, 28, 28, 1), y uint8.
         sha256: `content_sha256` of it.
         train_examples: Number of training examples.
-        y_test: Labels of the test examples, uint8 of shape (n,).
+        test_examples: Number of test examples.
+        scale: What pixels are divided by before they are fed.
         note: Why this is not the dataset that was wished for, or empty.
+        models: What workers are told of each model that is fed with it, as far as it is known.
     """
 
     name: str
     path: Path
     sha256: str
     train_examples: int
-    y_test: Array
+    test_examples: int
+    scale: int
     note: str = ""
+    models: Mapping[str, ModelRequest] = field(default_factory=dict)
+
+    def request(self, model: str) -> ModelRequest:
+        """What a worker is told of a model; of one that nobody has described, where the data is."""
+        plain = ModelRequest(model, model, str(self.path.resolve()), self.sha256, self.scale)
+        return self.models.get(model, plain)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether each model has made-up arrays of its own: there is nothing to learn."""
+        return self.name == DRAWN
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether a report can show its test set as images."""
+        return self.name in SHIPPED
 
 
 def prepare(request: str, mnist: Path | None, folder: Path) -> Dataset:
@@ -105,8 +129,7 @@ def stored(name: str, sha256: str, folder: Path) -> Dataset | None:
     path = _stored_path(name, sha256, folder)
     if not _holds(path, sha256):
         return None
-    arrays = read_npz(path)
-    return Dataset(name, path, sha256, len(arrays["x_train"]), arrays["y_test"])
+    return _dataset(name, path, read_npz(path), sha256)
 
 
 def load_mnist(path: Path) -> dict[str, Array]:
@@ -164,12 +187,13 @@ def idx_md5(array: Array) -> str:
 
 
 def content_sha256(arrays: Mapping[str, Array]) -> str:
-    """SHA-256 over the four arrays of a dataset, in a fixed order."""
-    return arrays_sha256(arrays[name] for name in ARRAYS)
+    """SHA-256 over the arrays of a dataset: the four in a fixed order, then others by name."""
+    others = sorted(arrays.keys() - set(ARRAYS))
+    return arrays_sha256(arrays[name] for name in (*ARRAYS, *others) if name in arrays)
 
 
 def read_verified(path: Path, sha256: str) -> dict[str, Array]:
-    """The four arrays of the dataset in `path`.
+    """The arrays of the dataset in `path`.
 
     Raises:
         DataError: As `read_npz`, or the content is not the one whose hash is given.
@@ -243,11 +267,19 @@ def _download() -> Path:
 
 
 def _store(name: str, arrays: dict[str, Array], folder: Path, note: str = "") -> Dataset:
-    """Keep the arrays as a read-only npz named by their hash; an intact one is used again."""
-    arrays = {
+    images = {
         key: array[..., np.newaxis] if key.startswith("x_") else array
         for key, array in arrays.items()
     }
+    return store(name, images, folder, note)
+
+
+def store(name: str, arrays: Mapping[str, Array], folder: Path, note: str = "") -> Dataset:
+    """Keep the arrays as a read-only npz named by their hash; an intact one is used again.
+
+    Raises:
+        StorageError: The disk does not take it.
+    """
     sha256 = content_sha256(arrays)
     path = _stored_path(name, sha256, folder)
     if not _holds(path, sha256):
@@ -256,7 +288,14 @@ def _store(name: str, arrays: dict[str, Array], folder: Path, note: str = "") ->
         with storage_errors(path):
             folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getvalue(), mode=0o444)
-    return Dataset(name, path, sha256, len(arrays["x_train"]), arrays["y_test"], note)
+    return replace(_dataset(name, path, arrays, sha256), note=note)
+
+
+def _dataset(name: str, path: Path, arrays: Mapping[str, Array], sha256: str) -> Dataset:
+    train, test = (
+        next(len(array) for key, array in arrays.items() if f"x_{split}" in key) for split in SPLITS
+    )
+    return Dataset(name, path, sha256, train, test, PIXEL_SCALE if name in SHIPPED else 1)
 
 
 def _stored_path(name: str, sha256: str, folder: Path) -> Path:

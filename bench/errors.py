@@ -48,12 +48,14 @@ class WorkerError(BenchError):
         status: One word for tables: `crashed`, `out_of_memory`, `timed_out`, `protocol_error`,
             `python_error`, `invalid` or `wrong_environment`.
         log: The end of what the worker wrote to stdout and stderr.
+        kind: Name of the exception that the worker raised, where it raised one.
     """
 
     exit_code = ExitCode.ENVIRONMENT
 
-    def __init__(self, status: str, message: str, log: str = "") -> None:
-        """Keep the status and the log beside the message."""
+    def __init__(self, status: str, message: str, log: str = "", kind: str = "") -> None:
+        """Keep the status, the log and the kind beside the message."""
         super().__init__(message)
         self.status = status
         self.log = log
+        self.kind = kind

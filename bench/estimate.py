@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.backends import BACKENDS
 from bench.errors import BenchError, DataError, UsageError
-from bench.options import OPTIONS, WORKER_OPTION, check_spelling
+from bench.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
 from bench.plan import Plan, Selection, refuse_decided, resolve
 from bench.workload import Cell
 
@@ -73,12 +73,13 @@ def describe(plan: Plan, selection: Selection) -> str:
     minutes = math.ceil(seconds / 60)
     device = "the CPU" if plan.device == "cpu" else "the GPU"
     dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
+    told = {"drawn": "inputs and targets drawn by NumPy", "data": str(plan.data)}
     examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
     backends = [name for name in plan.backends if name in selection.backends]
     models = [name for name in plan.models if name in selection.models]
     lines = [
         f"Keras Backend Bench, suite {plan.suite}: {' and '.join(models)}",
-        f"under {', '.join(backends)} on {device}, dataset {dataset}.",
+        f"under {', '.join(backends)} on {device}, dataset {told.get(dataset, dataset)}.",
     ]
     if selection.cells:
         lines.append(
@@ -87,7 +88,7 @@ def describe(plan: Plan, selection: Selection) -> str:
             "weights with the same batches."
         )
     if selection.subjects:
-        lines.append(f"Parity: {', '.join(plan.probes)}, against an oracle in float64.")
+        lines.append(f"Parity: {', '.join(plan.probes)}, against a reference in float64.")
     if selection.series:
         lines.append(
             f"Speed: {_launches(plan)} of {_number(len(selection.lanes), 'lane')} in turn."
@@ -119,8 +120,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench", add_help=False, allow_abbrev=False)
     for flag, metavar, text in OPTIONS:
         parser.add_argument(flag, metavar=metavar, help=text)
-    flag, metavar, text = WORKER_OPTION
-    parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
+    for flag, metavar, text in (MODEL_OPTION, WORKER_OPTION):
+        parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
     known, others = parser.parse_known_args(arguments)
     options = vars(known)
     try:
@@ -129,10 +130,12 @@ def main(arguments: Sequence[str]) -> int:
         if resume and not (results / resume / "shards" / "plan.json").exists():
             raise UsageError(f"--resume: no run {resume!r} in {results}")
         if resume:
-            refuse_decided(options)
+            refuse_decided(options, options["model"])
             print(f"Keras Backend Bench: go on with {results / resume}.")
         else:
-            plan = resolve(options, options["worker"], os.environ)
+            plan = resolve(options, options["worker"], os.environ, options["model"])
+            if plan.data and not plan.data.exists():
+                raise DataError(f"{plan.data}: no such file; --data wants an npz")
             if plan.mnist and not plan.mnist.exists():
                 raise DataError(f"{plan.mnist}: no such file or folder; MNIST is wanted here")
             print(describe(plan, plan.everything))

@@ -176,11 +176,9 @@ def _start(
             continue
         members.append(_Member(index, lane, worker, psutil.Process(worker.pid), record))
     request = SlotsRequest(
-        models=tuple(dict.fromkeys(workload.model for workload in workloads)),
+        models=[dataset.request(name) for name in dict.fromkeys(w.model for w in workloads)],
         seed=0,
         batch_size=plan.batch_size,
-        data=str(dataset.path.resolve()),
-        data_sha256=dataset.sha256,
         slowdown=1.0,
     )
     with ThreadPoolExecutor(max(1, len(members))) as pool:

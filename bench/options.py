@@ -16,7 +16,8 @@ OPTIONS = (
     ("--suite", "NAME", f"{', '.join(SUITES)} (default: default)"),
     ("--dataset", "NAME", "auto (mnist, else digits; the default), mnist, digits"),
     ("--mnist", "PATH", "mnist.npz, or a folder with the idx files (or set BENCH_MNIST)"),
-    ("--models", "NAMES", f"comma-separated (default: {','.join(models.names())})"),
+    ("--models", "NAMES", f"shipped ones, comma-separated (default: {','.join(models.names())})"),
+    ("--data", "FILE", "npz with x_train, y_train, x_test, y_test, for models of your own"),
     ("--seeds", "N", "train every cell from seeds 0 ... N-1"),
     ("--epochs", "N", "epochs of training"),
     ("--batch-size", "N", "examples in a training step (default: 200)"),
@@ -29,6 +30,7 @@ OPTIONS = (
 NOT_GIVEN: dict[str, str | None] = dict.fromkeys(
     flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS
 )
+MODEL_OPTION = ("--model", "FILE[:FUNCTION]", "a model of your own; may be repeated")
 WORKER_OPTION = ("--worker", "BACKEND=PYTHON", "interpreter of a backend; may be repeated")
 
 
@@ -89,7 +91,7 @@ def interpreters(workers: Sequence[str]) -> dict[str, str]:
 
 def check_spelling(others: Sequence[str]) -> None:
     """What is not ours is pytest's, unless it looks like a slip."""
-    ours = [flag for flag, _, _ in OPTIONS]
+    ours = [flag for flag, _, _ in (*OPTIONS, MODEL_OPTION, WORKER_OPTION)]
     for other in others:
         near = difflib.get_close_matches(other.partition("=")[0], ours, n=1, cutoff=0.8)
         if near:

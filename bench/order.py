@@ -10,50 +10,50 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.initializers import Initializer
+
 # Separate streams, so that no draw of one kind ever moves the other.
 _WEIGHTS, _BATCHES, _BIASES, _NEIGHBOURS = 0, 1, 2, 3
 
 
 def initial_weights(
-    seed: int, layer: int, shapes: Sequence[tuple[int, ...]]
-) -> list[NDArray[np.float32]]:
-    """Draw the weights of one layer: Glorot uniform kernels, zero biases.
+    seed: int, layer: int, weights: Sequence[tuple[Initializer | None, tuple[int, ...]]]
+) -> list[NDArray[np.float32] | None]:
+    """Draw the weights of one layer, each from the distribution that its layer declares.
 
     Args:
         seed: The cell's seed.
         layer: Position of the layer in the model.
-        shapes: Shapes of the layer's weights, in Keras's order. One axis means a bias; the
-            last two axes of a kernel are inputs and outputs, those before it its window.
+        weights: Distribution and shape of each weight, in Keras's order; None for those that are
+            not drawn.
 
     Returns:
-        float32 arrays of these shapes.
+        float32 arrays of these shapes; None for those that are not drawn.
     """
     generator = np.random.default_rng([seed, _WEIGHTS, layer])
-    return [_initial_weight(generator, shape) for shape in shapes]
+    return [
+        None if initializer is None else initializer.draw(generator, shape)
+        for initializer, shape in weights
+    ]
 
 
-def probe_weights(
-    seed: int, shapes: Sequence[Sequence[tuple[int, ...]]]
-) -> list[NDArray[np.float32]]:
-    """Draw the weights that parity is probed with: initial ones, but with biases that are not 0.
+def probe_weights(seed: int, weights: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """The weights that parity is probed with: initial ones, but with biases that are not 0.
 
     Args:
         seed: As for `initial_weights`.
-        shapes: Shapes of the weights of each layer.
+        weights: The initial weights of all layers.
 
     Returns:
-        The weights of all layers in one list. A bias is uniform in [-0.1, 0.1]: one that is 0 would
-        hide that it is left out.
+        What has only zeros and ones is moved by up to 0.1, drawn uniformly: a bias that is 0 would
+        hide that it is left out, and a scale or a variance that is 1 as well.
     """
     generator = np.random.default_rng([seed, _BIASES])
-    drawn = [
-        weight
-        for layer, of_layer in enumerate(shapes)
-        for weight in initial_weights(seed, layer, of_layer)
-    ]
     return [
-        weight if weight.ndim > 1 else generator.uniform(-0.1, 0.1, weight.shape).astype(np.float32)
-        for weight in drawn
+        weight + generator.uniform(-0.1, 0.1, weight.shape).astype(np.float32)
+        if weight.ndim and weight.dtype == np.float32 and np.isin(weight, (0, 1)).all()
+        else weight
+        for weight in weights
     ]
 
 
@@ -73,16 +73,10 @@ def nudged(
             weight,
             np.where(generator.random(weight.shape) < 0.5, -np.inf, np.inf).astype(np.float32),
         )
+        if weight.dtype == np.float32
+        else weight
         for weight in weights
     ]
-
-
-def _initial_weight(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if len(shape) < 2:
-        return np.zeros(shape, np.float32)
-    window = int(np.prod(shape[:-2]))
-    limit = np.sqrt(6 / (window * (shape[-2] + shape[-1])))
-    return generator.uniform(-limit, limit, shape).astype(np.float32)
 
 
 def batch_order(seed: int, epoch: int, examples: int) -> NDArray[np.int64]:

@@ -1,12 +1,13 @@
-"""The parity ladder in the coordinator: workers and the oracle answer, and shards keep it.
+"""The parity ladder in the coordinator: workers and a reference answer, and shards keep it.
 
-Nothing is timed here, so all backends work side by side.
+The reference of a shipped model is the oracle; that of any other model is the model itself in
+float64, under every backend. Nothing is timed here, so all backends work side by side.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import Dataset, read_npz
+from bench.data import PIXEL_SCALE, Dataset, read_npz
 from bench.environment import machine
 from bench.errors import DataError, WorkerError
 from bench.journal import Journal
@@ -23,23 +24,32 @@ from bench.reference import Reference
 from bench.remote import Worker, failure
 from bench.suites import PORTABILITY
 from bench.workload import Lane, ProbesRequest, Subject
+from models.oracle import NETWORKS
 
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.
 SEED = 0
 
 TRAINED_FILE, RESTARTS_FILE = "trained.npz", "restarts.npz"
 
+# The backend of the oracle's answers.
+ORACLE = "numpy"
+
 Payload = dict[str, Any]
 
 
 @dataclass
 class _Climber:
-    """A subject with its backend's worker (None if that did not start) and what it has said."""
+    """Who answers: a backend's worker (None if that did not start) and what it has said."""
 
-    subject: Subject
+    backend: str
     worker: Worker | None
     payload: Payload
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> Subject:
+        """Whose answers they are, where they are no reference's."""
+        return Subject(**self.payload["subject"])
 
     def call(self, name: str, arguments: Payload) -> Payload | None:
         """Have the worker do something; None if it has failed, now or before."""
@@ -103,24 +113,24 @@ def climb(
         climbers = _start(plan, subjects, dataset, stack)
         with ThreadPoolExecutor() as pool:
             try:
-                by_backend = {climber.subject.backend: climber for climber in climbers}
+                by_backend = {climber.backend: climber for climber in climbers}
                 greetings = [pool.submit(_greet, each, climbers) for each in by_backend.values()]
-                data = read_npz(dataset.path)
                 for model in dict.fromkeys(subject.model for subject in subjects):
-                    tell(f"{model}: the oracle in float64")
-                    reference = Reference(model, SEED, plan.batch_size, data)
-                    _store_reference(plan, model, reference, dataset, journal)
                     folder = shared / model
                     folder.mkdir()
-                    if "predictions" in plan.probes:
-                        np.savez(folder / TRAINED_FILE, *reference.trained())
-                    if "trajectory" in plan.probes:
-                        np.savez(folder / RESTARTS_FILE, **reference.restarts())  # type: ignore[arg-type]
+                    request = _request(model, plan, dataset, folder)
+                    if model in NETWORKS and dataset.scale == PIXEL_SCALE:
+                        tell(f"{model}: the oracle in float64")
+                        _ask_oracle(request, plan, dataset, journal)
+                    else:
+                        tell(f"{model}: {', '.join(by_backend)} in float64")
+                        request = replace(request, restarts="")
+                        ask_in_float64(request, plan, list(by_backend), dataset, journal, pool)
                     for greeting in greetings:
                         greeting.result()
                     tell(f"{model}: {', '.join(by_backend)}")
                     those = [each for each in climbers if each.subject.model == model]
-                    _climb_one(plan, those, dataset, folder, pool)
+                    _climb_one(plan, those, request, folder, pool)
                     for each in those:
                         shard_id = journal.next_attempt(f"parity-{each.subject.id}")
                         journal.write("parity", shard_id, each.payload, each.arrays)
@@ -160,9 +170,9 @@ def _start(
         }
         worker = workers[backend]
         if isinstance(worker, WorkerError):
-            climbers.append(_Climber(subject, None, payload | failure(worker)))
+            climbers.append(_Climber(backend, None, payload | failure(worker)))
         else:
-            climbers.append(_Climber(subject, worker, payload))
+            climbers.append(_Climber(backend, worker, payload))
     return climbers
 
 
@@ -192,49 +202,116 @@ def _greet(one: _Climber, climbers: Sequence[_Climber]) -> None:
             each.payload["worker"] = hello
 
 
-def _store_reference(
-    plan: Plan, model: str, reference: Reference, dataset: Dataset, journal: Journal
-) -> None:
-    payload: Payload = {"model": model, **_asked(plan, dataset), "facts": {}}
+def _request(model: str, plan: Plan, dataset: Dataset, folder: Path) -> ProbesRequest:
+    return ProbesRequest(
+        model=dataset.request(model),
+        seed=SEED,
+        batch_size=plan.batch_size,
+        trained=str(folder / TRAINED_FILE),
+        restarts=str(folder / RESTARTS_FILE),
+    )
+
+
+def _ask_oracle(request: ProbesRequest, plan: Plan, dataset: Dataset, journal: Journal) -> None:
+    """Store the oracle's answers, and what backends begin with on some rungs."""
+    model = request.model.name
+    reference = Reference(model, SEED, plan.batch_size, read_npz(dataset.path))
+    payload = reference_payload(model, ORACLE, plan, dataset)
     arrays: dict[str, NDArray[Any]] = {}
-    for probe in _rungs(plan):
+    for probe in rungs(plan):
         facts, found = reference.answer(probe)
         payload["facts"][probe] = facts
         arrays |= {f"{probe}.{name}": array for name, array in found.items()}
-    journal.write("reference", journal.next_attempt(f"reference-{model}"), payload, arrays)
+    journal.write("reference", journal.next_attempt(f"reference-{model}-{ORACLE}"), payload, arrays)
+    if "predictions" in plan.probes:
+        np.savez(request.trained, *reference.trained())
+    if "trajectory" in plan.probes:
+        np.savez(request.restarts, **reference.restarts())  # type: ignore[arg-type]
+
+
+def ask_in_float64(
+    request: ProbesRequest,
+    plan: Plan,
+    backends: Sequence[str],
+    dataset: Dataset,
+    journal: Journal,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Store what every backend answers in float64 on the CPU, and train the weights of P6."""
+    model = request.model.name
+    with ExitStack() as stack:
+        references = []
+        for backend in backends:
+            payload = reference_payload(model, backend, plan, dataset)
+            try:
+                lane = Lane(backend, "cpu", plan.workers[backend])
+                worker = stack.enter_context(Worker(lane, plan.timeout_seconds))
+                references.append(_Climber(backend, worker, payload))
+            except WorkerError as error:
+                references.append(_Climber(backend, None, payload | failure(error)))
+        try:
+            list(pool.map(lambda each: _widen(each, request), references))
+            trained = False
+            for each in references:
+                if "predictions" in plan.probes and not trained:
+                    arguments = {"trained": request.trained}
+                    trained = each.call("train_reference", arguments) is not None
+            list(pool.map(lambda each: _answer(each, rungs(plan)), references))
+        except BaseException:  # Ctrl-C: nothing may keep the pool waiting
+            for each in references:
+                if each.worker is not None:
+                    each.worker.kill()
+            raise
+    for each in references:
+        shard_id = journal.next_attempt(f"reference-{model}-{each.backend}")
+        journal.write("reference", shard_id, each.payload, each.arrays)
+
+
+def reference_payload(model: str, backend: str, plan: Plan, dataset: Dataset) -> Payload:
+    """What a reference's shard holds before it has answered."""
+    return {
+        "model": model,
+        "backend": backend,
+        **_asked(plan, dataset),
+        "status": "ok",
+        "error": None,
+        "log": None,
+        "facts": {},
+    }
+
+
+def _widen(reference: _Climber, request: ProbesRequest) -> None:
+    reference.call("hello", {})
+    reference.call("widen", {})
+    reference.call("open_probes", asdict(request))
 
 
 def _climb_one(
     plan: Plan,
     climbers: Sequence[_Climber],
-    dataset: Dataset,
+    request: ProbesRequest,
     folder: Path,
     pool: ThreadPoolExecutor,
 ) -> None:
     """All probes of one model."""
-    request = ProbesRequest(
-        model=climbers[0].subject.model,
-        seed=SEED,
-        batch_size=plan.batch_size,
-        data=str(dataset.path.resolve()),
-        data_sha256=dataset.sha256,
-        trained=str(folder / TRAINED_FILE),
-        restarts=str(folder / RESTARTS_FILE),
-    )
-    list(pool.map(lambda each: _ask(each, request, _rungs(plan)), climbers))
+    list(pool.map(lambda each: _ask(each, request, rungs(plan)), climbers))
     if PORTABILITY in plan.probes:
         list(pool.map(lambda each: _save(each, folder), climbers))
-        saved = [each.subject.backend for each in climbers if each.payload["portability"]]
+        saved = [each.backend for each in climbers if each.payload["portability"]]
         list(pool.map(lambda each: _load(each, folder, saved), climbers))
 
 
-def _rungs(plan: Plan) -> list[str]:
+def rungs(plan: Plan) -> list[str]:
     """Probes that a backend answers alone."""
     return [probe for probe in plan.probes if probe != PORTABILITY]
 
 
 def _ask(climber: _Climber, request: ProbesRequest, probes: Sequence[str]) -> None:
     climber.call("open_probes", asdict(request))
+    _answer(climber, probes)
+
+
+def _answer(climber: _Climber, probes: Sequence[str]) -> None:
     for probe in probes:
         if climber.worker is None or climber.payload["status"] != "ok":
             return
@@ -252,7 +329,7 @@ def _ask(climber: _Climber, request: ProbesRequest, probes: Sequence[str]) -> No
 
 
 def _save(climber: _Climber, folder: Path) -> None:
-    own = folder / climber.subject.backend
+    own = folder / climber.backend
     own.mkdir()
     saved = climber.call("save", {"folder": str(own)})
     if saved is not None:

@@ -22,6 +22,7 @@ from bench.options import (
 )
 from bench.suites import MOST_LAUNCHES, SUITES
 from bench.workload import PHASES, Cell, Lane, Series, Subject, Workload
+from models.files import ModelFile, ModelFileError
 
 # Where only one of the two is given.
 PRECISION_PERCENT = 3.0
@@ -82,8 +83,10 @@ class Plan:
         models: Models to train.
         backends: Backends that must all be there.
         device: `cpu` or `gpu`.
-        dataset: `auto`, `mnist` or `digits`.
+        own: Where those of the models are defined that are the user's own.
+        dataset: `auto`, `mnist`, `digits`, `data` (the user's) or `drawn` (made up).
         mnist: Where the user says MNIST lies.
+        data: The user's data.
         seeds: How many seeds.
         epochs: How many epochs.
         batch_size: Examples in a step.
@@ -104,8 +107,10 @@ class Plan:
     models: tuple[str, ...]
     backends: tuple[str, ...]
     device: str
+    own: tuple[ModelFile, ...]
     dataset: str
     mnist: Path | None
+    data: Path | None
     seeds: int
     epochs: int
     batch_size: int
@@ -135,12 +140,19 @@ class Plan:
             for backend in self.backends
         )
 
+    def source(self, model: str) -> str:
+        """What `models.build` takes for a model."""
+        return next((file.source for file in self.own if file.name == model), model)
+
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """All cells, the backends of one model and seed beside each other."""
+        """All cells, the backends of one model and seed beside each other.
+
+        None where data is drawn: there is nothing to learn.
+        """
         return tuple(
             Cell(model, "stock", backend, self.device, seed)
-            for seed in range(self.seeds)
+            for seed in range(self.seeds if self.dataset != "drawn" else 0)
             for model in self.models
             for backend in self.backends
         )
@@ -181,7 +193,10 @@ class Plan:
 
 
 def resolve(
-    options: Mapping[str, str | None], workers: Sequence[str], environ: Mapping[str, str]
+    options: Mapping[str, str | None],
+    workers: Sequence[str],
+    environ: Mapping[str, str],
+    files: Sequence[str] = (),
 ) -> Plan:
     """Check the options and fill in the defaults.
 
@@ -189,10 +204,12 @@ def resolve(
         options: Texts by option name without dashes (`batch_size`); None is "not given".
         workers: Texts of `--worker`.
         environ: `BENCH_BACKENDS`, `BENCH_DEVICE` and `BENCH_MNIST` are read from it.
+        files: Texts of `--model`.
 
     Raises:
         UsageError: An option cannot be obeyed.
     """
+    own = own_models(files)
     suite = SUITES[choice("--suite", options["suite"] or "default", SUITES)]
     device = choice("BENCH_DEVICE", environ.get("BENCH_DEVICE") or "cpu", DEVICES)
     found = interpreters(workers)
@@ -205,16 +222,23 @@ def resolve(
     budget = duration("--budget", options["budget"], suite.budget_seconds)
     open_ended = precision is not None or budget is not None
     mnist = options["mnist"] or environ.get("BENCH_MNIST")
-    dataset = choice("--dataset", options["dataset"] or "auto", DATASETS)
-    if options["mnist"] and dataset == "digits":
-        raise UsageError("--mnist PATH and --dataset digits contradict each other")
+    dataset = _dataset(options, own=bool(own))
+    default = "" if own else ",".join(models.names())
+    shipped = options["models"] or default
+    chosen = names("--models", shipped, models.names()) if shipped else ()
+    if chosen and dataset == "drawn":
+        raise UsageError(
+            "--models and --model together want data that both take: --data FILE or --dataset mnist"
+        )
     return Plan(
         suite=suite.name,
-        models=names("--models", options["models"] or ",".join(models.names()), models.names()),
+        models=(*chosen, *(file.name for file in own)),
         backends=backends,
         device=device,
+        own=own,
         dataset=dataset,
         mnist=Path(mnist) if mnist else None,
+        data=Path(options["data"]) if options["data"] else None,
         seeds=count("--seeds", options["seeds"], suite.seeds),
         epochs=count("--epochs", options["epochs"], suite.epochs),
         batch_size=count("--batch-size", options["batch_size"], 200),
@@ -235,10 +259,47 @@ def resolve(
     )
 
 
+def own_models(files: Sequence[str]) -> tuple[ModelFile, ...]:
+    """The user's models, each under a name of its own.
+
+    Raises:
+        UsageError: A file cannot be used, or two models would have one name.
+    """
+    found: list[ModelFile] = []
+    for text in files:
+        try:
+            file = ModelFile.read(text)
+        except ModelFileError as error:
+            raise UsageError(f"--model: {error}") from error
+        if file.name in {*models.names(), *(other.name for other in found)}:
+            raise UsageError(
+                f"--model: {text}: there is another model {file.name!r}; rename the file or "
+                "the function"
+            )
+        found.append(file)
+    return tuple(found)
+
+
+def _dataset(options: Mapping[str, str | None], *, own: bool) -> str:
+    """Which dataset is meant; without a word, the user's models get drawn data."""
+    named = options["dataset"]
+    if named == "digits" and options["mnist"]:
+        raise UsageError("--mnist PATH and --dataset digits contradict each other")
+    if options["data"]:
+        for other in ("dataset", "mnist"):
+            if options[other]:
+                raise UsageError(f"--data FILE and --{other} contradict each other")
+        return "data"
+    if own and not named and not options["mnist"]:
+        return "drawn"
+    return choice("--dataset", named or "auto", DATASETS)
+
+
 # What `--resume` takes from the run itself.
 STORED_OPTIONS = (
     "suite",
     "dataset",
+    "data",
     "models",
     "seeds",
     "epochs",
@@ -271,6 +332,15 @@ def plan_payload(plan: Plan, selection: Selection) -> dict[str, Any]:
         "parity": parity if selection.subjects else None,
         "suite": plan.suite,
         "models": list(plan.models),
+        "own_models": [
+            {
+                "name": file.name,
+                "path": str(file.path),
+                "function": file.function,
+                "sha256": file.sha256,
+            }
+            for file in plan.own
+        ],
         "backends": list(plan.backends),
         "device": plan.device,
         "seeds": plan.seeds,
@@ -278,22 +348,32 @@ def plan_payload(plan: Plan, selection: Selection) -> dict[str, Any]:
 
 
 def again(
-    stored: Mapping[str, Any], options: Mapping[str, str | None], environ: Mapping[str, str]
-) -> tuple[dict[str, str | None], dict[str, str]]:
-    """Options and variables with which a stored run goes on.
+    stored: Mapping[str, Any],
+    options: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    files: Sequence[str] = (),
+) -> tuple[dict[str, str | None], dict[str, str], list[str]]:
+    """Options, variables and model files with which a stored run goes on.
 
     Raises:
-        UsageError: An option was given that the run has decided already.
+        UsageError: An option was given that the run has decided already, or a model has changed.
     """
-    refuse_decided(options)
-    protocol = stored["protocol"]
+    refuse_decided(options, files)
+    protocol, own = stored["protocol"], stored["own_models"]
+    named = {model["name"] for model in own}
+    shipped = [name for name in stored["models"] if name not in named]
+    # The prepared dataset is taken by its hash; which one it was is all that must be known.
     decided = {
         "suite": stored["suite"],
-        "models": ",".join(stored["models"]),
+        "models": ",".join(shipped) or None,
         "seeds": str(stored["seeds"]),
         "epochs": str(protocol["epochs"]),
         "batch_size": str(protocol["batch_size"]),
-        "dataset": protocol["dataset"],
+        **(
+            {"dataset": protocol["dataset"]}
+            if protocol["dataset"] in DATASETS
+            else {"data": None if protocol["dataset"] == "drawn" else protocol["dataset"]}
+        ),
     }
     selected = {
         "BENCH_BACKENDS": ",".join(stored["backends"]),
@@ -301,7 +381,13 @@ def again(
     }
     if stored["speed"]:
         decided |= _decided_stop(stored["speed"])
-    return {**options, **decided}, {**environ, **selected}
+    texts = [f"{model['path']}:{model['function']}" for model in own]
+    for model, file in zip(own, own_models(texts), strict=True):
+        if model["sha256"] != file.sha256:
+            raise UsageError(
+                f"--resume: {model['path']} has changed since the run was begun; start a new one"
+            )
+    return {**options, **decided}, {**environ, **selected}, texts
 
 
 def _decided_stop(speed: Mapping[str, Any]) -> dict[str, str]:
@@ -313,7 +399,7 @@ def _decided_stop(speed: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def refuse_decided(options: Mapping[str, str | None]) -> None:
+def refuse_decided(options: Mapping[str, str | None], files: Sequence[str] = ()) -> None:
     """Refuse options that a run which goes on has decided already.
 
     Raises:
@@ -323,6 +409,8 @@ def refuse_decided(options: Mapping[str, str | None]) -> None:
         if options[name] is not None:
             flag = name.replace("_", "-")
             raise UsageError(f"--resume takes the plan from the run; leave out --{flag}")
+    if files:
+        raise UsageError("--resume takes the plan from the run; leave out --model")
 
 
 def begun(stored: Mapping[str, Any], plan: Plan) -> Selection:

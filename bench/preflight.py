@@ -1,13 +1,19 @@
-"""Greets every backend once before anything is timed, so that a broken one costs seconds."""
+"""Greets every backend once before anything is timed, so that a broken one costs seconds.
 
+Each also describes the models: a file that cannot be used, or data that does not fit, is told
+before anything is measured.
+"""
+
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.errors import BenchError, ExitCode, WorkerError
+from bench.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
 from bench.plan import Plan
 from bench.remote import Worker
-from bench.workload import Lane
+from bench.workload import Lane, ModelRequest
 
 GREETING_SECONDS = 300  # importing a framework from a slow disk
 
@@ -18,33 +24,54 @@ class PreflightError(BenchError):
     exit_code = ExitCode.ENVIRONMENT
 
 
-def greet_backends(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Start a worker of every backend, side by side, and hear who it is.
+@dataclass
+class Greeting:
+    """What one backend said.
+
+    Attributes:
+        hello: Who it is.
+        models: What it says of each model.
+        faults: Why it could not, by model.
+    """
+
+    hello: dict[str, Any]
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: dict[str, WorkerError] = field(default_factory=dict)
+
+
+def greet_backends(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greeting]:
+    """Start a worker of every backend, side by side, hear who it is, and what the models are.
 
     It also brings each framework's files into the page cache, so that no lane's import is
     measured cold and another's warm.
 
+    Args:
+        plan: Which backends.
+        requests: Models to be described.
+
     Returns:
-        The worker's `hello` by backend.
+        What each backend said; a model that only some of them can build is a fault of those.
 
     Raises:
         PreflightError: One line for each backend that failed.
+        UsageError: No backend can use a model's file.
+        DataError: The data does not fit a model.
     """
-    hellos: dict[str, dict[str, Any]] = {}
+    greetings: dict[str, Greeting] = {}
     faults: dict[str, WorkerError] = {}
-    greetings = {}
+    started = {}
     # On Ctrl-C the workers are killed first; then no greeting can keep the pool waiting.
     with ThreadPoolExecutor() as pool, ExitStack() as workers:
         for backend in plan.backends:
             lane = Lane(backend, plan.device, plan.workers[backend])
             try:
                 worker = workers.enter_context(Worker(lane, GREETING_SECONDS))
-                greetings[backend] = pool.submit(worker.greet)
+                started[backend] = pool.submit(_greet, worker, requests)
             except WorkerError as error:
                 faults[backend] = error
-        for backend, greeting in greetings.items():
+        for backend, greeting in started.items():
             try:
-                hellos[backend] = greeting.result()
+                greetings[backend] = greeting.result()
             except WorkerError as error:
                 faults[backend] = error
     if faults:
@@ -57,4 +84,49 @@ def greet_backends(plan: Plan) -> dict[str, dict[str, Any]]:
             "\n".join(lines) + f"\nBuild with nox -s {build}, or name an interpreter with "
             "--worker BACKEND=PYTHON."
         )
-    return hellos
+    for each in requests:
+        _check(each.name, greetings)
+    return greetings
+
+
+def share_weights(
+    plan: Plan, backend: str, request: ModelRequest, numbers: Sequence[int], path: str
+) -> None:
+    """Have one backend write the weights that the others would draw otherwise.
+
+    Raises:
+        PreflightError: It failed.
+    """
+    lane = Lane(backend, plan.device, plan.workers[backend])
+    arguments = {"numbers": list(numbers), "seeds": plan.seeds, "path": path}
+    try:
+        with Worker(lane, GREETING_SECONDS) as worker:
+            worker.greet()
+            worker.call("share", {"model": asdict(request), **arguments})
+    except WorkerError as error:
+        raise PreflightError(str(error)) from error
+
+
+def _greet(worker: Worker, requests: Sequence[ModelRequest]) -> Greeting:
+    greeting = Greeting(worker.greet())
+    for request in requests:
+        try:
+            greeting.models[request.name] = worker.call("describe", asdict(request))
+        except WorkerError as error:
+            greeting.faults[request.name] = error
+            if not error.kind:  # it is dead
+                raise
+    return greeting
+
+
+def _check(model: str, greetings: Mapping[str, Greeting]) -> None:
+    """Raise what is wrong with a model that no backend can use, in words of the first."""
+    faults = [each.faults[model] for each in greetings.values() if model in each.faults]
+    if len(faults) < len(greetings):
+        return
+    match faults[0].kind:
+        case "ModelError":
+            raise UsageError(f"--model: {faults[0]}")
+        case "DataError":
+            raise DataError(f"{model}: {faults[0]}")
+    raise PreflightError(str(faults[0]))

@@ -7,8 +7,10 @@ probes is never timed.
 
 import importlib
 import itertools
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import order, questions
-from bench.data import read_verified
-from bench.questions import Answer, Arrays, numbered
-from bench.training import as_input, as_targets, finite, weights_kept
+from bench import building, order, questions, stillness
+from bench.building import Built
+from bench.examples import Examples
+from bench.feed import leaves
+from bench.layers import EveryLayer
+from bench.questions import Answer, Arrays, numbered, sampled
+from bench.training import finite, weights_kept
+from bench.weights import set_initial_weights
 from bench.workload import ProbesRequest
 
 
@@ -28,7 +34,9 @@ class Probes:
     """One model under one backend, asked rung after rung, always from the same weights.
 
     The model is given back after every question, optimizer and all, and asked again: compiling a
-    new one is most of the ladder's time.
+    new one is most of the ladder's time. What draws at random while it trains is still, or no two
+    answers would be alike. In float64 this is a reference: it also tells what becomes of its
+    answers when the weights are moved by a rounding of float32.
     """
 
     def __init__(self, request: ProbesRequest) -> None:
@@ -36,76 +44,98 @@ class Probes:
 
         Raises:
             DataError: The dataset is not the one whose hash was sent.
+            ModelError: The model cannot be built.
         """
         self._request = request
         self._loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
         self._loop.be_exact()
-        self._data = read_verified(Path(request.data), request.data_sha256)
-        self._inputs = questions.inputs(self._data, request.batch_size)
-        self._model = self._fresh()
-        self._drawn = order.probe_weights(
-            request.seed, [[tuple(w.shape) for w in layer.weights] for layer in self._model.layers]
-        )
+        self._wide = keras.config.floatx() == "float64"
+        whole = building.examples(request.model)
+        self._train, self._test = whole["train"], whole["test"]
+        keras.utils.clear_session(free_memory=False)  # it numbers layers from the first on
+        self._built = self._fresh()
+        self._model = self._built.model
+        set_initial_weights(self._model, request.seed, request.model)
+        initial = [_narrow(weight) for weight in self._model.get_weights()]
+        self._drawn = order.probe_weights(request.seed, initial)
+        self._near: int | None = None
         self._model.set_weights(self._drawn)
         self._model.optimizer.build(self._model.trainable_variables)
-        self._x = {
-            name: pixels.astype(np.float32) if name == questions.UNSCALED else as_input(pixels)
-            for name, pixels in self._inputs.images.items()
-        }
-        self._y = self._targets(self._inputs.labels["train"])
+        scale = request.model.scale
+        self._inputs = questions.inputs(self._train, self._test, request.batch_size, scale)
+        self._x = {name: self._fed(name, given) for name, given in self._inputs.items()}
+        self._y = self._targets(self._inputs["train"])
+        self._every_layer = EveryLayer(self._model)
 
     def answer(self, rung: str) -> Answer:
         """Facts and arrays of one of `questions.RUNGS`."""
         with weights_kept(self._model):
-            return ANSWERS[rung](self)
+            facts, arrays = ANSWERS[rung](self)
+        if self._wide and rung in questions.SENSITIVE:
+            for near in range(questions.NEAR):
+                with weights_kept(self._model), self._moved(near):
+                    told, found = ANSWERS[rung](self)
+                numbers = {name: v for name, v in told.items() if isinstance(v, float)}
+                found |= {f"fact.{name}": np.array(value) for name, value in numbers.items()}
+                arrays |= {f"near{near}.{name}": array for name, array in found.items()}
+        return facts, arrays
 
     def identity(self) -> Answer:
         """P0 and P1: what the model is, what it is fed, and its weights as read back."""
-        fed = {name: order.arrays_sha256([x]) for name, x in self._x.items()}
+        fed = {name: order.arrays_sha256(leaves(x)) for name, x in self._x.items()}
+        weights, trained = self._model.weights, {id(w) for w in self._model.trainable_weights}
+        read = self._model.get_weights()
         return {
             "config": _config(self._model),
             "compile_config": _compile_config(self._model),
-            "layers": [layer.name for layer in self._model.layers],
+            "layers": self._every_layer.names,
+            "weights": [weight.path for weight in weights],
+            "trainable": [n for n, weight in enumerate(weights) if id(weight) in trained],
+            "weights_sha256": order.arrays_sha256([_narrow(weight) for weight in read]),
+            "outputs": [port.name for port in self._built.feed.outputs],
+            "still": self._stilled,
             "parameters": self._model.count_params(),
-            "jit_compile": self._model.jit_compile,
+            "jit_compile": bool(self._model.jit_compile),
             "settings": self._loop.settings(),
-            "fed_sha256": fed | {"targets": order.arrays_sha256([self._y])},
-        }, numbered("weight", self._model.get_weights())
+            "fed_sha256": fed | {"targets": order.arrays_sha256(leaves(self._y))},
+        }, numbered("weight", sampled(read))
 
     def forward(self) -> Answer:
-        """P2: output of every layer, logits and probabilities."""
+        """P2: what the model gives, and the output of every layer that can be asked alone."""
         arrays: Arrays = {}
-        every_layer = _every_layer(self._model)
         for name, x in self._x.items():
-            *outputs, logits = every_layer.predict(x, batch_size=len(x), verbose=0)
-            arrays |= {f"{name}.logits": logits, f"{name}.probabilities": outputs[-1]}
+            told = self._every_layer.predict(x)
+            arrays |= {f"{name}.{what}": array for what, array in told.given.items()}
             if name in questions.LAYERED:
-                arrays |= numbered(f"{name}.layer", outputs[:-1])
+                arrays |= numbered(f"{name}.layer", sampled(told.layers))
         return {}, arrays
 
     def gradients(self) -> Answer:
         """P3: the loss of a batch and its gradient, as they are and with saturated outputs."""
         facts: dict[str, Any] = {}
         arrays: Arrays = {}
-        starts = [self._drawn, questions.saturated(self._drawn)]
-        results = self._loop.gradients(self._model, starts, self._x["train"], self._y)
-        for name, (loss, found) in zip(("", "saturated_"), results, strict=True):
+        starts = {"": self._start()}
+        # Backends define the loss of saturated outputs in two ways, which only the oracle knows.
+        if self._every_layer.head is not None and self._request.restarts:
+            starts["saturated_"] = questions.saturated(self._start())
+        results = self._loop.gradients(
+            self._model, list(starts.values()), self._x["train"], self._y
+        )
+        for name, (loss, found) in zip(starts, results, strict=True):
             facts[f"{name}loss"] = finite(loss)
-            arrays |= numbered(f"{name}gradient", found)
+            arrays |= numbered(f"{name}gradient", sampled(found))
         return facts, arrays
 
     def update(self) -> Answer:
-        """P4: weights after one step of SGD, and after one of Adam, both by `fit`."""
+        """P4: weights after one step of SGD, and after one of the model's own optimizer."""
         steps: dict[str, int] = {}
         arrays: Arrays = {}
-        plain = self._fresh()
-        sgd = keras.optimizers.SGD(questions.SGD_RATE)
-        plain.compile(optimizer=sgd, loss=plain.loss, metrics=["accuracy"])
-        plain.set_weights(self._drawn)
-        for name, model in (("sgd", plain), ("adam", self._model)):
+        for name, model in (("sgd", self._plain), ("adam", self._model)):
+            model.set_weights(self._start())
+            model.optimizer.iterations.assign(0)
             _fit(model, self._x["train"], self._y, self._request.batch_size)
             steps[name] = _steps(model)
-            arrays |= numbered(name, model.get_weights())
+            arrays |= numbered(name, sampled(model.get_weights()))
         return {"steps": steps}, arrays
 
     def trajectory(self) -> Answer:
@@ -117,6 +147,8 @@ class Probes:
         arrays: Arrays = {}
         for checkpoint, weights in zip(questions.CHECKPOINTS, path, strict=True):
             arrays |= numbered(f"step{checkpoint}.weight", weights)
+        if self._wide:
+            return {"steps": steps}, arrays
         arrays["distances"] = np.array(
             [
                 [_distances(*pair) for pair in zip(neighbour, path, strict=True)]
@@ -124,6 +156,8 @@ class Probes:
                 for _, neighbour in [self._train_along(number)]
             ]
         )
+        if not self._request.restarts:
+            return {"steps": steps}, arrays
         with np.load(self._request.restarts, allow_pickle=False) as states:
             for step in questions.RESTARTS:
                 with weights_kept(self._model):
@@ -133,12 +167,22 @@ class Probes:
         return {"steps": steps}, arrays
 
     def predictions(self) -> Answer:
-        """P6: probabilities of the whole test set, from trained weights."""
+        """P6: what the model gives for the whole test set, from trained weights."""
         with np.load(self._request.trained, allow_pickle=False) as trained:
-            self._model.set_weights([trained[f"arr_{n}"] for n in range(len(trained.files))])
-        x = as_input(self._inputs.test)
-        size = self._request.batch_size
-        return {}, {"probabilities": np.asarray(self._model.predict(x, size, verbose=0))}
+            weights = [trained[f"arr_{n}"] for n in range(len(trained.files))]
+        self._model.set_weights(self._nudged(weights))
+        given = self._model.predict(
+            self._built.x(self._test), batch_size=self._request.batch_size, verbose=0
+        )
+        if self._every_layer.head is not None:
+            return {}, {"probabilities": np.asarray(given)}
+        return {}, numbered("output", sampled(leaves(given)))
+
+    def write_trained(self, path: Path) -> None:
+        """Train some steps, and write the weights from which all backends predict."""
+        with weights_kept(self._model):
+            self._fit_steps(0, questions.TRAINED_STEPS)
+            np.savez(path, *map(_narrow, self._model.get_weights()))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """P8: train a step, save model and weights in Keras's formats, and train two more.
@@ -162,11 +206,14 @@ class Probes:
         read.
         """
         unreadable = None
+        read = partial(
+            keras.models.load_model, folder / MODEL_FILE, self._classes(), safe_mode=True
+        )
         try:
-            whole = keras.models.load_model(folder / MODEL_FILE, safe_mode=True)
+            whole = read()
         except TypeError as error:  # Keras's for a class that it does not find
             unreadable = str(error)[:300]
-            whole = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+            whole = read(compile=False)
         known = unreadable is None
         from_model = {
             "weights_sha256": _values_sha256(whole.variables),
@@ -185,15 +232,51 @@ class Probes:
             "weights_sha256": _values_sha256(self._model.variables),
             "optimizer_sha256": _values_sha256(self._model.optimizer.variables),
         }
-        x, y = (np.concatenate([batch, batch]) for batch in (self._x["train"], self._y))
+        x, y = keras.tree.map_structure(
+            lambda batch: np.concatenate([batch, batch]), (self._x["train"], self._y)
+        )
         return state | {"loss": finite(_fit(self._model, x, y, self._request.batch_size))}
 
-    def _fresh(self) -> keras.Model:
+    def _fresh(self) -> Built:
         keras.utils.set_random_seed(self._request.seed)
-        return models.build(self._request.model)
+        built = building.build(self._request.model, self._train.take(slice(1)))
+        self._stilled = stillness.still(built.model)
+        return built
 
-    def _targets(self, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return as_targets(labels, self._model.output_shape[-1])
+    @cached_property
+    def _plain(self) -> keras.Model:
+        """The model with an optimizer that remembers nothing."""
+        model = self._fresh().model
+        model.optimizer = keras.optimizers.SGD(questions.SGD_RATE)
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    def _fed(self, name: str, examples: Examples) -> Any:
+        feed = self._built.feed
+        return (replace(feed, scale=1) if name == questions.UNSCALED else feed).x(examples)
+
+    def _targets(self, examples: Examples) -> Any:
+        return self._built.y(examples)
+
+    def _start(self) -> list[Any]:
+        """The weights that are probed."""
+        return self._nudged(self._drawn)
+
+    def _nudged(self, weights: list[Any]) -> list[Any]:
+        return weights if self._near is None else order.nudged(weights, self._near, 0)
+
+    @contextmanager
+    def _moved(self, near: int) -> Iterator[None]:
+        """All weights moved by a rounding of float32."""
+        self._near = near
+        self._model.set_weights(self._start())
+        yield
+        self._near = None
+
+    def _classes(self) -> dict[str, Any]:
+        """What the model's own file defines: Keras must know it to read the model again."""
+        module = models.module(self._request.model.source)
+        return {name: each for name, each in vars(module).items() if isinstance(each, type)}
 
     def _train_along(self, neighbour: int | None = None) -> tuple[int, list[list[Any]]]:
         """Steps that were counted, and weights at every checkpoint; all is given back.
@@ -209,14 +292,14 @@ class Probes:
                 model.set_weights(weights)
                 self._fit_steps(first, last)
                 weights = model.get_weights()
-                path.append(weights)
+                path.append(sampled(weights))
             return _steps(model), path
 
     def _fit_steps(self, first: int, last: int) -> None:
         """Train on the trajectory's steps after `first`, up to `last`."""
         size = self._request.batch_size
-        images, labels = questions.steps(self._data, first, last, size)
-        _fit(self._model, as_input(images), self._targets(labels), size)
+        given = questions.steps(self._train, first, last, size)
+        _fit(self._model, self._built.x(given), self._targets(given), size)
 
     def _take_over(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
         """Go on from the oracle's training after `step` steps: weights, moments and all."""
@@ -238,34 +321,25 @@ ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
 
 
 def _config(model: keras.Model) -> str:
-    """The layers as JSON."""
-    return _nameless(model.get_config())
+    """The layers as JSON; empty of a model that cannot be saved so."""
+    try:
+        return building.told(model.get_config())
+    except NotImplementedError:  # Keras's for a subclassed model without `get_config`
+        return ""
 
 
 def _compile_config(model: keras.Model) -> str:
     """Optimizer and loss as JSON, without what a backend decides for itself."""
-    return _nameless(model.optimizer.get_config() | {"loss": model.loss})
+    optimizer = {"class": type(model.optimizer).__name__, **model.optimizer.get_config()}
+    return building.told(optimizer | {"loss": model.loss})
 
 
-def _nameless(config: Mapping[str, Any]) -> str:
-    """Names are numbered by how many were made before."""
-    told = {name: value for name, value in config.items() if name != "name"}
-    return json.dumps(told, sort_keys=True, default=str)
+def _narrow(weight: NDArray[Any]) -> NDArray[Any]:
+    """In the precision that all backends share."""
+    return weight.astype(np.float32) if weight.dtype == np.float64 else weight
 
 
-def _every_layer(model: keras.Model) -> keras.Model:
-    """A model with the output of each layer, and last the logits, from the same weights."""
-    *before, last = model.layers
-    logits = keras.layers.Dense(last.units, name="logits")
-    outputs = [layer.output for layer in model.layers]
-    whole = keras.Model(model.inputs, [*outputs, logits(before[-1].output)])
-    logits.set_weights(last.get_weights())
-    return whole
-
-
-def _fit(
-    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], batch_size: int
-) -> float:
+def _fit(model: keras.Model, x: Any, y: Any, batch_size: int) -> float:
     """Train over the examples once, in their order; the mean loss."""
     history = model.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
     return float(history["loss"][-1])

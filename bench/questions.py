@@ -1,17 +1,17 @@
 """What every backend, and the oracle, is asked on the parity ladder: inputs and constants.
 
-Inputs are pixels as they are stored, 0 to 255: workers and the oracle scale them on their own, and
-hashes of what was fed show whether they did alike.
+Inputs are examples as they are stored, pixels as 0 to 255: workers and the oracle scale them on
+their own, and hashes of what was fed show whether they did alike.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from bench.examples import Examples
+
 Weights = NDArray[np.float32]
 Arrays = dict[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], Arrays]
@@ -23,8 +23,11 @@ RUNGS = ("identity", "forward", "gradients", "update", "trajectory", "prediction
 UNSCALED = "raw33"
 """Fed without division by 255: large values show what small ones hide."""
 
-LAYERED = ("zeros", "ones", "odd33", UNSCALED)
-"""Inputs of which every layer's output is stored; of the others, logits and probabilities are."""
+LAYERED = ("zeros", "ones", "odd3", "odd33", UNSCALED)
+"""Inputs of which every layer's output is stored; of the others, what the model gives is."""
+
+MOST_ELEMENTS = 1 << 21
+"""Of all arrays of a kind together; of larger ones a sample is stored."""
 
 SGD_RATE = 1.0
 SATURATION, FAVOUR = 40.0, 40.0
@@ -37,6 +40,10 @@ CHECKPOINTS = (1, 2, 5, 10, 20, 50, 100, 200)
 NEIGHBOURS = 8
 """Trainings from weights moved by one unit in the last place: the trajectory's envelope."""
 
+SENSITIVE, NEAR = ("forward", "gradients", "update", "predictions"), 2
+"""Rungs that a reference in float64 also answers from so many weights moved by a rounding of
+float32: what that changes, no backend in float32 can be expected to get right."""
+
 RESTARTS, RESTART_STEPS = (5, 20, 50, 100, 198), 2
 """Where on the oracle's trajectory a backend takes over, for so many steps: late steps are judged
 as sharply as early ones then. The last of them has half a batch."""
@@ -45,50 +52,37 @@ TRAINED_STEPS = 50
 """Steps that the oracle trains for the weights of which all backends predict the test set."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Pixels, shape (examples, rows, columns, channels), and classes.
+def inputs(train: Examples, test: Examples, batch_size: int, scale: int) -> dict[str, Examples]:
+    """What is fed, by name, from a dataset.
 
-    Attributes:
-        images: By name; `train` is the batch of P3 and P4, the others are for P2.
-        labels: Of those that are trained on: `train`.
-        test: The whole test set.
+    `train` is the batch of P3 and P4; the others are for P2. A model of the user's, whose numbers
+    are not scaled, may be a large one: it gets fewer, in fewer sizes, each of which is compiled.
     """
+    one = test.take(slice(1))
+    some = {"train": train.repeated(batch_size), "zeros": _filled(one, 0), "one": one}
+    if scale == 1:
+        return some | {"test": test.repeated(batch_size), "odd3": test.repeated(3)}
+    return some | {
+        "test512": test.take(slice(512)),
+        "ones": _filled(one, scale),
+        "odd33": test.take(slice(33)),
+        UNSCALED: test.take(slice(33)),
+    }
 
-    images: Mapping[str, Pixels]
-    labels: Mapping[str, Pixels]
-    test: Pixels
 
-
-def inputs(data: Mapping[str, Pixels], batch_size: int) -> Inputs:
-    """What is fed, from a dataset."""
-    train, labels, test = data["x_train"], data["y_train"], data["x_test"]
-    one = test[:1]
-    return Inputs(
-        images={
-            "train": train[:batch_size],
-            "test512": test[:512],
-            "zeros": np.zeros_like(one),
-            "ones": np.full_like(one, 255),
-            "one": one,
-            "odd33": test[:33],
-            UNSCALED: test[:33],
-        },
-        labels={"train": labels[:batch_size]},
-        test=test,
+def _filled(one: Examples, value: int) -> Examples:
+    return Examples(
+        {name: np.full_like(array, value) for name, array in one.inputs.items()}, one.targets
     )
 
 
-def steps(
-    data: Mapping[str, Pixels], first: int, last: int, batch_size: int
-) -> tuple[Pixels, Pixels]:
-    """Images and classes of the trajectory's steps after `first`, up to `last`, in order.
+def steps(train: Examples, first: int, last: int, batch_size: int) -> Examples:
+    """Examples of the trajectory's steps after `first`, up to `last`, in order.
 
     Where the dataset is smaller, its examples come again. The last step of all has half a batch.
     """
     end = CHECKPOINTS[-1] * batch_size - batch_size // 2
-    chosen = np.arange(first * batch_size, min(last * batch_size, end)) % len(data["y_train"])
-    return data["x_train"][chosen], data["y_train"][chosen]
+    return train.take(np.arange(first * batch_size, min(last * batch_size, end)) % len(train))
 
 
 def saturated(weights: Sequence[Weights]) -> list[Weights]:
@@ -102,3 +96,17 @@ def saturated(weights: Sequence[Weights]) -> list[Weights]:
 def numbered(name: str, arrays: Sequence[NDArray[Any]]) -> Arrays:
     """Arrays by `name` and their place: `<name>0`, `<name>1` and so on."""
     return {f"{name}{number}": np.asarray(array) for number, array in enumerate(arrays)}
+
+
+def sampled(arrays: Sequence[NDArray[Any]], most: int = MOST_ELEMENTS) -> list[NDArray[Any]]:
+    """The arrays, or where they are larger than their share of `most`, elements drawn from them.
+
+    The same elements of two arrays of one size: what is wrong in a layer is wrong in many places.
+    """
+    share = max(1, most // max(1, len(arrays)))
+    return [array if array.size <= share else _some(array, share) for array in arrays]
+
+
+def _some(array: NDArray[Any], count: int) -> NDArray[Any]:
+    drawn = np.random.default_rng(array.size).choice(array.size, count, replace=False)
+    return np.asarray(array.reshape(-1)[np.sort(drawn)])

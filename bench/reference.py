@@ -11,8 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import order, questions
+from bench.data import PIXEL_SCALE as SCALE
+from bench.examples import SPLITS, Examples
+from bench.initializers import Initializer
 from bench.questions import Answer, Arrays, numbered
 from models import oracle
+
+GLOROT = Initializer("uniform", mode="fan_avg")
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,14 @@ class Reference:
         """Draw the weights and scale the inputs."""
         self._network = oracle.NETWORKS[model]
         self._batch_size = batch_size
-        self._data = data
-        self._inputs = questions.inputs(data, batch_size)
-        self._drawn = order.probe_weights(seed, self._network.shapes())
+        self._train, self._test = (Examples.of(data, split) for split in SPLITS)
+        inputs = questions.inputs(self._train, self._test, batch_size, SCALE)
+        self._drawn = order.probe_weights(seed, self._initial(seed))
         self._x = {
-            name: pixels / np.float32(1 if name == questions.UNSCALED else 255)
-            for name, pixels in self._inputs.images.items()
+            name: examples.only_input / np.float32(1 if name == questions.UNSCALED else SCALE)
+            for name, examples in inputs.items()
         }
-        self._y = self._targets(self._inputs.labels["train"])
+        self._y = self._targets(inputs["train"].only_target)
         self._adams = {clipped: oracle.Adam() for clipped in (False, True)}
         self._paths: dict[bool, list[list[oracle.Array]]] = {False: [], True: []}
         self._restarts: dict[int, State] = {}
@@ -144,7 +149,8 @@ class Reference:
 
     def predictions(self) -> Answer:
         """P6: probabilities of the whole test set, from trained weights."""
-        logits = self._network.logits(self.trained(), self._inputs.test / np.float32(255))
+        x = self._test.only_input / np.float32(SCALE)
+        logits = self._network.logits(self.trained(), x)
         return {}, {"logits": logits, "probabilities": oracle.softmax(logits)}
 
     def trained(self) -> list[NDArray[np.float32]]:
@@ -174,11 +180,22 @@ class Reference:
         self, weights: oracle.Weights, number: int, adam: oracle.Adam, clipped: bool
     ) -> list[oracle.Array]:
         """Weights after step `number` (from 0) of the trajectory."""
-        images, labels = questions.steps(self._data, number, number + 1, self._batch_size)
-        _, gradient = self._network.gradients(
-            weights, images / np.float32(255), self._targets(labels), clipped
-        )
+        fed = questions.steps(self._train, number, number + 1, self._batch_size)
+        x, y = fed.only_input / np.float32(SCALE), self._targets(fed.only_target)
+        _, gradient = self._network.gradients(weights, x, y, clipped)
         return adam.step(weights, gradient)
+
+    def _initial(self, seed: int) -> list[NDArray[np.float32]]:
+        """Glorot uniform kernels, biases of zero, as both CNNs declare."""
+        found = []
+        for position, shapes in enumerate(self._network.shapes()):
+            layer = [(GLOROT if len(shape) > 1 else None, shape) for shape in shapes]
+            drawn = order.initial_weights(seed, position, layer)
+            found += [
+                np.zeros(shape, np.float32) if array is None else array
+                for array, shape in zip(drawn, shapes, strict=True)
+            ]
+        return found
 
     def _targets(self, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
         classes = self._network.shapes()[-1][-1][0]

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOG_BYTES = 1 << 16
 RECORDED_CHARACTERS = 4000
 GRACE_SECONDS = 5
+# Errors of ours, whose words need no class before them.
+EXPECTED = {"DataError", "ModelError"}
 # How often the coordinator looks whether a silent worker still lives. Its death closes the
 # pipe and is seen at once, unless a child of the worker holds the pipe open.
 POLL_SECONDS = 1.0
@@ -154,7 +156,8 @@ class Worker:
                     return result
                 case {"error": {"type": str(kind), "message": str(text)}}:
                     trace = str(message["error"].get("traceback", ""))
-                    raise self._fault("python_error", f"{kind}: {text}", trace)
+                    told = text if kind in EXPECTED else f"{kind}: {text}"
+                    raise self._fault("python_error", told, trace, kind)
                 case _:
                     raise self._fault("protocol_error", f"unknown message {message!r:.80}")
 
@@ -243,9 +246,9 @@ class Worker:
             return self._fault("protocol_error", "left before answering")
         return self._fault("crashed", f"left with exit code {code}")
 
-    def _fault(self, status: str, what: str, log: str = "") -> WorkerError:
+    def _fault(self, status: str, what: str, log: str = "", kind: str = "") -> WorkerError:
         lane = f"{self.lane.name} on {self.lane.device}"
-        return WorkerError(status, f"{lane}: {what}", log or self._log.text())
+        return WorkerError(status, f"{lane}: {what}", log or self._log.text(), kind)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

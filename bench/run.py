@@ -1,13 +1,13 @@
 """A run before its first training: dataset, backends and journal, found and checked in turn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from rich.console import Console
 
-from bench import data
+from bench import data, own
 from bench.accuracy import finished, protocol
 from bench.environment import machine
 from bench.errors import DataError, ExitCode, UsageError
@@ -16,7 +16,7 @@ from bench.journal import Journal
 from bench.launches import stored as launched
 from bench.parity import finished as asked
 from bench.plan import Plan, Selection, plan_payload
-from bench.preflight import greet_backends
+from bench.preflight import Greeting, greet_backends, share_weights
 from bench.progress import Progress
 
 
@@ -53,8 +53,8 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     Raises:
         BenchError: Something is missing; then no new run was begun.
     """
-    chosen = selection.backends
-    plan = replace(plan, backends=tuple(name for name in plan.backends if name in chosen))
+    backends = tuple(name for name in plan.backends if name in selection.backends)
+    plan = replace(plan, backends=backends)
     if resumed is None:
         say(console, describe(plan, selection))
     else:
@@ -67,16 +67,24 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
             f"{len(selection.subjects)} subjects of the parity ladder and {launches} launches are "
             "done.",
         )
-    dataset = _dataset(plan, resumed)
-    if dataset.note:
-        say(console, _banner(dataset))
+    given = _dataset(plan, resumed)
+    if given and given.note:
+        say(console, _banner(given))
     say(console, f"Starting {', '.join(plan.backends)} once, to see that they are there.")
-    hellos = greet_backends(plan)
+    chosen = [name for name in plan.models if name in selection.models]
+    greetings = greet_backends(plan, [own.request(plan, given, model) for model in chosen])
+    hellos = {backend: greeting.hello for backend, greeting in greetings.items()}
     for backend, hello in hellos.items():
         say(console, f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
+    notes = _notes(greetings, chosen)
+    for note in notes:
+        say(console, note)
+    dataset = _fed(plan, given, chosen, greetings)
     if resumed is not None:
         _check_same_place(resumed, hellos)
-    journal = resumed or _begin(plan, dataset, selection)
+        if dataset.sha256 != resumed.plan()["protocol"]["dataset_sha256"]:
+            raise DataError(f"{resumed.folder} was begun with other data")
+    journal = resumed or _begin(plan, dataset, selection, notes)
     journal.lock()
     journal.point_latest()
     if selection.cells:
@@ -115,11 +123,52 @@ def _identity(worker: Mapping[str, Any]) -> dict[str, Any]:
     return {"versions": worker["versions"], "settings": settings}
 
 
-def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:
+def _notes(greetings: Mapping[str, Greeting], asked: Sequence[str]) -> list[str]:
+    """What was chosen for models that do not say it, and which cannot be built everywhere."""
+    lines = []
+    for model in asked:
+        told = [each.models[model] for each in greetings.values() if model in each.models]
+        if told[0]["chosen"]:
+            lines.append(f"{model} is not compiled; chosen: {told[0]['chosen']}")
+        lines += [str(each.faults[model]) for each in greetings.values() if model in each.faults]
+    return lines
+
+
+def _fed(
+    plan: Plan,
+    given: data.Dataset | None,
+    asked: Sequence[str],
+    greetings: Mapping[str, Greeting],
+) -> data.Dataset:
+    """The dataset, drawn where none was given, and how each model is fed and begun."""
+    told = {
+        model: {b: each.models[model] for b, each in greetings.items() if model in each.models}
+        for model in asked
+    }
+    folder = plan.results / "data"
+    dataset = given or own.draw(
+        {model: next(iter(each.values())) for model, each in told.items()}, plan.batch_size, folder
+    )
+    requests = []
+    for model, by_backend in told.items():
+        descriptions = list(by_backend.values())
+        request = replace(own.request(plan, dataset, model), kept=own.kept(descriptions))
+        if numbers := own.shared(descriptions):
+            path = folder.resolve() / f"weights-{dataset.sha256[:16]}-{model}.npz"
+            share_weights(plan, next(iter(by_backend)), request, numbers, str(path))
+            request = replace(request, shared=str(path))
+        requests.append(request)
+    return own.with_models(dataset, requests)
+
+
+def _begin(
+    plan: Plan, dataset: data.Dataset, selection: Selection, notes: Sequence[str]
+) -> Journal:
     journal = Journal.create(plan.results)
     payload = plan_payload(plan, selection) | {
         "protocol": protocol(plan, dataset),
         "dataset_note": dataset.note,
+        "model_notes": list(notes),
     }
     journal.write("plan", "plan", payload)
     return journal
@@ -127,22 +176,25 @@ def _begin(plan: Plan, dataset: data.Dataset, selection: Selection) -> Journal:
 
 def _keep_images(journal: Journal, dataset: data.Dataset) -> None:
     """Store the test set once, so that a report can show what backends disagree on."""
-    if not journal.has("images"):
+    if dataset.shows_images and not journal.has("images"):
         images = {"images": data.read_npz(dataset.path)["x_test"]}
         origin = {"dataset": dataset.name, "dataset_sha256": dataset.sha256}
         journal.write("images", "images", origin, images)
 
 
-def _dataset(plan: Plan, resumed: Journal | None) -> data.Dataset:
+def _dataset(plan: Plan, resumed: Journal | None) -> data.Dataset | None:
+    """What is given or kept; None where it has yet to be drawn from what the models say."""
     folder = plan.results / "data"
-    if resumed is None:
-        return data.prepare(plan.dataset, plan.mnist, folder)
-    begun = resumed.plan()["protocol"]
-    stored = data.stored(begun["dataset"], begun["dataset_sha256"], folder)
-    dataset = stored or data.prepare(plan.dataset, plan.mnist, folder)
-    if dataset.sha256 != begun["dataset_sha256"]:
-        raise DataError(f"{resumed.folder} was begun with another {dataset.name} dataset")
-    return dataset
+    if resumed is not None:
+        begun = resumed.plan()["protocol"]
+        stored = data.stored(begun["dataset"], begun["dataset_sha256"], folder)
+        if stored is not None:
+            return stored
+    if plan.dataset == "drawn":
+        return None
+    if plan.data is not None:
+        return own.load(plan.data, folder)
+    return data.prepare(plan.dataset, plan.mnist, folder)
 
 
 def _banner(dataset: data.Dataset) -> str:

@@ -17,27 +17,18 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-import models
-from bench import flops, order, steal
-from bench.data import read_verified
-from bench.training import (
-    as_input,
-    as_targets,
-    first_steps,
-    peak_rss_mib,
-    set_initial_weights,
-    weights_kept,
-)
-from bench.workload import SlotsRequest, Workload
+from bench import building, flops, order, steal
+from bench.building import Built
+from bench.feed import leaves, sliced
+from bench.training import first_steps, peak_rss_mib, weights_kept
+from bench.weights import set_initial_weights
+from bench.workload import ModelRequest, SlotsRequest, Workload
 
-MIN_STEPS, MAX_STEPS, MAX_EXAMPLES = 4, 1024, 65_536
+MIN_STEPS, MAX_STEPS, MAX_EXAMPLES, MAX_BYTES = 4, 1024, 65_536, 1 << 28
 LEAST_GROWTH = 2.5
 # Warm-up: at least so many steps, and until a window of steps is no longer faster than the best
 # before it by more than this share.
@@ -86,11 +77,10 @@ class Slots:
         Raises:
             DataError: The dataset is not the one whose hash was sent.
         """
-        arrays = read_verified(Path(request.data), request.data_sha256)
-        self._images, self._labels = arrays["x_train"], arrays["y_train"]
         self._request = request
-        self._models: dict[str, keras.Model] = {}
-        self._x = self._y = np.empty(0, np.float32)
+        self._examples = {model.name: building.examples(model)["train"] for model in request.models}
+        self._built: dict[str, Built] = {}
+        self._fed: dict[str, tuple[Any, Any]] = {}
         self._outside_seconds = 0.0
         self._loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
 
@@ -100,7 +90,7 @@ class Slots:
         Returns:
             For each model what `reports.speed_schema.Preparation` says.
         """
-        return [self._prepare(name) for name in self._request.models]
+        return [self._prepare(model) for model in self._request.models]
 
     def warm_up(self, workload: Workload, steps_of_slot: int) -> dict[str, Any]:
         """Repeat the workload until it gets no faster, or for `WARM_UP_SECONDS`.
@@ -115,7 +105,7 @@ class Slots:
         start = time.perf_counter()
         steps, best, steady = 0, math.inf, False
         # The examples are made here, so that no turn pays for it.
-        self._examples(workload.batch_size * max(WINDOW_STEPS, steps_of_slot))
+        self._feed(workload.model, workload.batch_size * max(WINDOW_STEPS, steps_of_slot))
         with self._untouched(workload):
             while not steady and time.perf_counter() - start < WARM_UP_SECONDS:
                 compiled = self._compilations(workload)
@@ -139,21 +129,21 @@ class Slots:
             well above it, as long as its examples are not too many.
         """
         size = workload.batch_size
-        self._examples(size * MIN_STEPS)
+        self._feed(workload.model, size * MIN_STEPS)
         with self._untouched(workload):
             one, few = (self._best_of_two(workload, count) for count in (1, MIN_STEPS))
             steps = MIN_STEPS
             # With the price of the call in it a step looks longer than it is, so this stays below;
             # trying all sizes from the bottom would last as long as ten launches' turns.
-            while 2 * steps * few / MIN_STEPS < seconds and _may_double(steps, size):
+            while 2 * steps * few / MIN_STEPS < seconds and self._may_double(workload, steps):
                 steps *= 2
-            while _may_double(steps, size):
-                self._examples(size * steps)
+            while self._may_double(workload, steps):
+                self._feed(workload.model, size * steps)
                 slot = self._best_of_two(workload, steps)
                 if slot - one >= seconds and slot >= LEAST_GROWTH * one:
                     break
                 steps *= 2
-        self._examples(size * steps)
+        self._feed(workload.model, size * steps)
         return {"steps": steps}
 
     def turn(self, workload: Workload, steps: int, slot_first: bool) -> dict[str, Any]:
@@ -194,21 +184,23 @@ class Slots:
         """`peak_rss_mib` of the process so far."""
         return {"peak_rss_mib": peak_rss_mib()}
 
-    def _prepare(self, name: str) -> dict[str, Any]:
+    def _prepare(self, request: ModelRequest) -> dict[str, Any]:
         keras.utils.set_random_seed(self._request.seed)
+        examples = self._examples[request.name]
         start = time.perf_counter()
-        model = models.build(name)
+        built = building.build(request, examples.take(slice(1)))
         build_seconds = time.perf_counter() - start
-        set_initial_weights(model, self._request.seed)
+        model = built.model
+        set_initial_weights(model, self._request.seed, request)
         weights_sha256 = order.arrays_sha256(model.get_weights())
-        self._models[name] = model
-        x, y = self._examples(self._request.batch_size)
+        self._built[request.name] = built
+        x, y = self._feed(request.name, self._request.batch_size)
         first, second = first_steps(model, x, y)
         return {
-            "model": name,
+            "model": request.name,
             "parameters": model.count_params(),
             "weights_sha256": weights_sha256,
-            "jit_compile": model.jit_compile,
+            "jit_compile": bool(model.jit_compile),
             "build_seconds": build_seconds,
             "first_step_seconds": first,
             "second_step_seconds": second,
@@ -216,24 +208,24 @@ class Slots:
             "train_flops": flops.train(model),
         }
 
-    def _examples(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The first `count` examples, repeated where the dataset is smaller."""
-        if len(self._x) < count:
-            chosen = np.arange(count) % len(self._labels)
-            classes = next(iter(self._models.values())).output_shape[-1]
-            self._x = as_input(self._images[chosen])
-            self._y = as_targets(self._labels[chosen], classes)
-        return self._x[:count], self._y[:count]
+    def _feed(self, name: str, count: int) -> tuple[Any, Any]:
+        """Inputs and targets of the first `count` examples, repeated where there are fewer."""
+        if name not in self._fed or len(leaves(self._fed[name][0])[0]) < count:
+            built, examples = self._built[name], self._examples[name].repeated(count)
+            self._fed[name] = built.x(examples), built.y(examples)
+        x, y = self._fed[name]
+        few = slice(count)
+        return sliced(x, few), sliced(y, few)
 
     def _timed(self, workload: Workload, steps: int, is_slot: bool) -> dict[str, Any]:
         """One of the two calls of a turn."""
-        outside, done = self._outside_seconds, _iterations(self._models[workload.model])
+        outside, done = self._outside_seconds, _iterations(self._model(workload))
         seconds = self._call(workload, steps)
         outside = self._outside_seconds - outside
         if not is_slot:
             return {"one_step_seconds": seconds, "one_step_outside_seconds": outside}
         if workload.phase == "train":
-            steps = _iterations(self._models[workload.model]) - done
+            steps = _iterations(self._model(workload)) - done
         return {"seconds": seconds, "outside_seconds": outside, "steps": steps, "latencies": []}
 
     def _latency_turn(self, workload: Workload, calls: int) -> dict[str, Any]:
@@ -252,11 +244,7 @@ class Slots:
 
     def _untouched(self, workload: Workload) -> AbstractContextManager[None]:
         """Training is undone afterwards: the next turn shall do the same work."""
-        return (
-            weights_kept(self._models[workload.model])
-            if workload.phase == "train"
-            else nullcontext()
-        )
+        return weights_kept(self._model(workload)) if workload.phase == "train" else nullcontext()
 
     def _counters(self, workload: Workload) -> dict[str, Any]:
         return {
@@ -270,8 +258,8 @@ class Slots:
         """Seconds of the steps of one call; what the call takes beside them is added up apart."""
         if workload.is_latency:
             return sum(self._latencies(workload, steps))
-        model, size = self._models[workload.model], workload.batch_size
-        x, y = self._examples(size * steps)
+        model, size = self._model(workload), workload.batch_size
+        x, y = self._feed(workload.model, size * steps)
         clock = StepClock(self._loop.wait, self._request.slowdown)
         start = time.perf_counter()
         match workload.phase:
@@ -285,21 +273,26 @@ class Slots:
         return clock.seconds
 
     def _latencies(self, workload: Workload, calls: int) -> list[float]:
-        model = self._models[workload.model]
-        x, _ = self._examples(calls)
+        model = self._model(workload)
+        x, _ = self._feed(workload.model, calls)
         seconds = []
-        for index in range(calls):
+        for one in [sliced(x, slice(index, index + 1)) for index in range(calls)]:
             start = time.perf_counter()
-            model.predict_on_batch(x[index : index + 1])  # gives a NumPy array
+            model.predict_on_batch(one)  # gives NumPy arrays
             seconds.append(time.perf_counter() - start)
         return seconds
 
     def _compilations(self, workload: Workload) -> int:
-        return int(self._loop.compilations(self._models[workload.model]))
+        return int(self._loop.compilations(self._model(workload)))
 
+    def _may_double(self, workload: Workload, steps: int) -> bool:
+        x, y = self._feed(workload.model, 1)
+        examples = 2 * steps * workload.batch_size
+        size = sum(array.nbytes for array in (*leaves(x), *leaves(y)))
+        return steps < MAX_STEPS and examples <= MAX_EXAMPLES and examples * size <= MAX_BYTES
 
-def _may_double(steps: int, batch_size: int) -> bool:
-    return steps < MAX_STEPS and 2 * steps * batch_size <= MAX_EXAMPLES
+    def _model(self, workload: Workload) -> keras.Model:
+        return self._built[workload.model].model
 
 
 def _iterations(model: keras.Model) -> int:

@@ -7,23 +7,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-import models
-from bench import order, steal
-from bench.data import read_verified
+from bench import building, order, steal
+from bench.building import Built
+from bench.examples import Examples, classes_of
+from bench.feed import leaves, sliced
+from bench.weights import set_initial_weights
 from bench.workload import TrainingRequest
 
 
 def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Train and test one model from weights and batches drawn by NumPy.
 
-    The predicted probabilities of the test set are written to `request.predictions`.
+    A classifier's probabilities of the test set are written to `request.predictions`.
 
     Args:
         request: What to do.
@@ -37,52 +38,47 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
         a list with `epoch` (from 1), `feed_seconds` (putting its batches in order),
         `train_seconds` (training alone), `steal_seconds` (what a hypervisor took meanwhile from
         all our cores), `test_seconds`, `train_loss` and `train_accuracy`
-        (running means over the epoch, as Keras shows them), `test_loss`, `test_accuracy`.
+        (running means over the epoch, as Keras shows them; None where it keeps no accuracy),
+        `test_loss`, `test_accuracy` (None of what is no classifier).
         A loss that is no finite number is None.
 
     Raises:
         DataError: The dataset is not the one whose hash was sent.
     """
     start = time.perf_counter()
-    arrays = read_verified(Path(request.data), request.data_sha256)
-    images = arrays["x_train"][: request.train_examples]
-    labels = arrays["y_train"][: request.train_examples]
-    test_images = as_input(arrays["x_test"])
+    whole = building.examples(request.model)
+    train_set = whole["train"].take(slice(request.train_examples))
     load_seconds = time.perf_counter() - start
 
-    # No layer of the two CNNs draws at random, but a dropout layer would.
+    # A layer may draw at random while it trains, as dropout does.
     keras.utils.set_random_seed(request.seed)
     start = time.perf_counter()
-    model = models.build(request.model)
+    built = building.build(request.model, train_set.take(slice(1)))
+    model = built.model
     build_seconds = time.perf_counter() - start
-    set_initial_weights(model, request.seed)
+    set_initial_weights(model, request.seed, request.model)
     weights_sha256 = order.arrays_sha256(model.get_weights())
-    classes = model.output_shape[-1]
     # Enough for a whole batch and for one of the size of an epoch's last.
-    few = slice(min(request.batch_size, len(labels)))
+    few = train_set.take(slice(request.batch_size))
     first_step_seconds, second_step_seconds = first_steps(
-        model,
-        as_input(images[few]),
-        as_targets(labels[few], classes),
-        last_batch=len(labels) % request.batch_size,
+        model, built.x(few), built.y(few), last_batch=len(train_set) % request.batch_size
     )
 
+    test = TestSet(built, whole["test"], request.batch_size)
     batches = hashlib.sha256()
     epochs = []
-    probabilities = np.empty(0, np.float32)
     for epoch in range(request.epochs):
         start = time.perf_counter()
-        chosen = order.batch_order(request.seed, epoch, len(labels))
-        epoch_images, epoch_labels = images[chosen], labels[chosen]
-        batches.update(epoch_images.data)
-        batches.update(epoch_labels.data)
-        x, y = as_input(epoch_images), as_targets(epoch_labels, classes)
+        fed = train_set.take(order.batch_order(request.seed, epoch, len(train_set)))
+        for array in (*fed.inputs.values(), *fed.targets.values()):
+            batches.update(array.data)
+        x, y = built.x(fed), built.y(fed)
         feed_seconds = time.perf_counter() - start
         record = _train_epoch(model, x, y, request.batch_size)
         start = time.perf_counter()
-        probabilities = model.predict(test_images, batch_size=request.batch_size, verbose=0)
+        probabilities = test.ask()
         test_seconds = time.perf_counter() - start
-        test_loss, test_accuracy = score(probabilities, arrays["y_test"])
+        test_loss, test_accuracy = test.score(probabilities)
         record |= {
             "epoch": epoch + 1,
             "feed_seconds": feed_seconds,
@@ -92,7 +88,8 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
         }
         epochs.append(record)
         emit(record)
-    np.savez(request.predictions, probabilities=probabilities)
+    if built.classes:
+        np.savez(request.predictions, probabilities=probabilities)
     return {
         "parameters": model.count_params(),
         "weights_sha256": weights_sha256,
@@ -108,27 +105,36 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     }
 
 
-def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pixels 0-255 as float32 in 0-1, as in the reference."""
-    pixels = images.astype(np.float32)
-    pixels /= 255
-    return pixels
+class TestSet:
+    """Asked after every epoch: of a classifier the probabilities, of another model its own loss."""
 
+    def __init__(self, built: Built, examples: Examples, batch_size: int) -> None:
+        """Make the inputs ready."""
+        self._built, self._batch_size = built, batch_size
+        self._x, self._y = built.x(examples), None
+        if built.classes:
+            self._labels = classes_of(examples.only_target)
+        else:
+            self._y = built.y(examples)
 
-def as_targets(labels: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
-    """One-hot rows, shape (examples, classes)."""
-    return np.eye(classes, dtype=np.float32)[labels]
+    def ask(self) -> Any:
+        """Probabilities, float32, shape (examples, classes); or the mean loss."""
+        model = self._built.model
+        if self._y is None:
+            outputs = model.predict(self._x, batch_size=self._batch_size, verbose=0)
+            return self._built.probabilities(leaves(outputs)[0])
+        told = model.evaluate(
+            self._x, self._y, batch_size=self._batch_size, verbose=0, return_dict=True
+        )
+        return told["loss"]
 
-
-def set_initial_weights(model: keras.Model, seed: int) -> None:
-    """Give every layer the weights that NumPy draws for (seed, position of the layer)."""
-    for position, layer in enumerate(model.layers):
-        shapes = [tuple(weight.shape) for weight in layer.weights]
-        layer.set_weights(order.initial_weights(seed, position, shapes))
+    def score(self, asked: Any) -> tuple[float | None, float | None]:
+        """Loss, and of a classifier accuracy."""
+        return score(asked, self._labels) if self._y is None else (finite(asked), None)
 
 
 def score(
-    probabilities: NDArray[np.float32], labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float32], labels: NDArray[np.integer]
 ) -> tuple[float | None, float]:
     """Loss and accuracy of predictions, by the same NumPy code for every backend.
 
@@ -144,9 +150,7 @@ def synchronise(model: keras.Model) -> None:
     keras.ops.convert_to_numpy(model.trainable_variables[-1].value)
 
 
-def first_steps(
-    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], last_batch: int = 0
-) -> tuple[float, float]:
+def first_steps(model: keras.Model, x: Any, y: Any, last_batch: int = 0) -> tuple[float, float]:
     """Seconds of the first step, most of it tracing and compiling, and of the second; undone.
 
     An epoch's smaller last batch has a shape of its own and is compiled here too, but not
@@ -156,14 +160,15 @@ def first_steps(
     with weights_kept(model):
         first, second = (timed_step(model, x, y) for _ in range(2))
         if last_batch:
-            timed_step(model, x[:last_batch], y[:last_batch])
+            rest = slice(last_batch)
+            timed_step(model, sliced(x, rest), sliced(y, rest))
     return first, second
 
 
-def timed_step(model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
+def timed_step(model: keras.Model, x: Any, y: Any) -> float:
     """Seconds of a `fit` over one batch."""
     start = time.perf_counter()
-    model.fit(x, y, batch_size=len(x), shuffle=False, verbose=0)
+    model.fit(x, y, batch_size=len(leaves(x)[0]), shuffle=False, verbose=0)
     synchronise(model)
     return time.perf_counter() - start
 
@@ -180,9 +185,7 @@ def weights_kept(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _train_epoch(
-    model: keras.Model, x: NDArray[np.float32], y: NDArray[np.float32], batch_size: int
-) -> dict[str, Any]:
+def _train_epoch(model: keras.Model, x: Any, y: Any, batch_size: int) -> dict[str, Any]:
     # No callbacks: one per batch would end asynchronous dispatch on JAX and torch.
     taken, start = steal.taken_seconds(), time.perf_counter()
     history = model.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
@@ -191,7 +194,7 @@ def _train_epoch(
         "train_seconds": time.perf_counter() - start,
         "steal_seconds": max(0.0, steal.taken_seconds() - taken),
         "train_loss": finite(history["loss"][-1]),
-        "train_accuracy": float(history["accuracy"][-1]),
+        "train_accuracy": float(history["accuracy"][-1]) if "accuracy" in history else None,
     }
 
 

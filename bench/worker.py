@@ -60,16 +60,42 @@ def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
     from bench import training
     from bench.workload import TrainingRequest
 
-    return training.train(TrainingRequest(**arguments), emit)
+    return training.train(TrainingRequest(**_with_model(arguments)), emit)
+
+
+def describe(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Say what a model is; see `bench.description`."""
+    from bench import description
+    from bench.workload import ModelRequest
+
+    return description.describe(ModelRequest(**arguments))
+
+
+def share(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Write the weights that this backend shares with the others; see `bench.description`."""
+    from bench import description
+    from bench.workload import ModelRequest
+
+    description.share(ModelRequest(**arguments.pop("model")), **arguments)
+    return {}
+
+
+def widen(_: dict[str, Any], __: Emit) -> dict[str, Any]:
+    """Compute in float64 from now on, as a reference."""
+    from bench import wide
+
+    wide.be_wide()
+    return {}
 
 
 def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Make everything ready for slots; see `bench.slots`."""
     from bench.slots import Slots
-    from bench.workload import SlotsRequest
+    from bench.workload import ModelRequest, SlotsRequest
 
     global _slots
-    _slots = Slots(SlotsRequest(**arguments))
+    models = [ModelRequest(**model) for model in arguments.pop("models")]
+    _slots = Slots(SlotsRequest(models, **arguments))
     return {"preparations": _slots.prepare()}
 
 
@@ -106,7 +132,7 @@ def open_probes(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     from bench.workload import ProbesRequest
 
     global _probes
-    _probes = Probes(ProbesRequest(**arguments))
+    _probes = Probes(ProbesRequest(**_with_model(arguments)))
     return {}
 
 
@@ -117,6 +143,12 @@ def probe(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     facts, arrays = _probes.answer(arguments["probe"])
     np.savez(arguments["arrays"], **arrays)  # type: ignore[arg-type]
     return facts
+
+
+def train_reference(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Write the weights from which all backends predict."""
+    _probes.write_trained(Path(arguments["trained"]))
+    return {}
 
 
 def save(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
@@ -131,6 +163,9 @@ def load(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
 
 CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
     "hello": hello,
+    "describe": describe,
+    "share": share,
+    "widen": widen,
     "train": train,
     "prepare": prepare,
     "warm_up": warm_up,
@@ -139,9 +174,16 @@ CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
     "usage": usage,
     "open_probes": open_probes,
     "probe": probe,
+    "train_reference": train_reference,
     "save": save,
     "load": load,
 }
+
+
+def _with_model(arguments: dict[str, Any]) -> dict[str, Any]:
+    from bench.workload import ModelRequest
+
+    return {**arguments, "model": ModelRequest(**arguments["model"])}
 
 
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:

@@ -23,28 +23,50 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class ModelRequest:
+    """Everything a worker needs to build a model, to feed it and to give it its first weights.
+
+    Attributes:
+        name: What tables call it.
+        source: What `models.build` takes.
+        data: Path of the prepared dataset (npz); empty where there is none yet.
+        data_sha256: What `bench.data.content_sha256` gives for it.
+        scale: What pixels, which are stored as bytes, are divided by.
+        part: What the model's arrays in the dataset begin with, where each model has its own.
+        kept: Numbers of the weights that stay as they were built: NumPy does not draw them.
+        shared: Path of an npz with weights that would differ between backends, `<seed>.<number>`;
+            empty where there are none.
+    """
+
+    name: str
+    source: str
+    data: str
+    data_sha256: str
+    scale: int = 1
+    part: str = ""
+    kept: Sequence[int] = ()
+    shared: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingRequest:
     """Everything a worker needs for training one cell; sent over the wire as it is.
 
     Attributes:
-        model: Name of a model in `models`.
+        model: What to train.
         seed: Seed of the initial weights and of every epoch's batch order.
         epochs: How many epochs to train.
         batch_size: Examples in a step; the last step of an epoch may be smaller.
         train_examples: Train on the first so many examples only; None takes all.
-        data: Path of the prepared dataset (npz).
-        data_sha256: What `bench.data.content_sha256` gives for it.
-        predictions: Path of the npz that the worker writes: `probabilities`, float32,
-            shape (test examples, classes).
+        predictions: Path of the npz that the worker writes: of a classifier `probabilities`,
+            float32, shape (test examples, classes), of others nothing.
     """
 
-    model: str
+    model: ModelRequest
     seed: int
     epochs: int
     batch_size: int
     train_examples: int | None
-    data: str
-    data_sha256: str
     predictions: str
 
 
@@ -109,19 +131,15 @@ class SlotsRequest:
     """Everything a worker needs before its first slot; sent over the wire as it is.
 
     Attributes:
-        models: Names of the models that will be timed.
+        models: What will be timed.
         seed: Seed of their initial weights.
         batch_size: Examples in the first steps, which are timed.
-        data: Path of the prepared dataset (npz).
-        data_sha256: What `bench.data.content_sha256` gives for it.
         slowdown: Factor by which this lane works longer than it needs.
     """
 
-    models: Sequence[str]
+    models: Sequence[ModelRequest]
     seed: int
     batch_size: int
-    data: str
-    data_sha256: str
     slowdown: float
 
 
@@ -145,21 +163,17 @@ class ProbesRequest:
     """Everything a worker needs before the first probe; sent over the wire as it is.
 
     Attributes:
-        model: Name of a model in `models`.
+        model: What is probed.
         seed: Seed of the weights that are probed.
         batch_size: Examples in a step.
-        data: Path of the prepared dataset (npz).
-        data_sha256: What `bench.data.content_sha256` gives for it.
         trained: Path of an npz with the trained weights, `arr_0` and so on; there if predictions
             are asked for.
         restarts: Path of an npz with `bench.reference.Reference.restarts`; there if a trajectory
-            is asked for.
+            is asked for by the oracle's.
     """
 
-    model: str
+    model: ModelRequest
     seed: int
     batch_size: int
-    data: str
-    data_sha256: str
     trained: str
     restarts: str

@@ -1,7 +1,8 @@
 """The models that are run: one file each, one `build()` in each.
 
 This package is standard library only until `build` is called, so that the harness can
-list the models without Keras. Adding a model means adding a file.
+list the models without Keras. Adding a model means adding a file; one that lies elsewhere is
+named by its path (`models.files`).
 """
 
 import ast
@@ -9,30 +10,44 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from models.files import BUILD, ModelFile, defines
+
 
 def names() -> tuple[str, ...]:
     """Names of the shipped models: the files of this folder that define `build()`, sorted."""
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return tuple(file.stem for file in files if file.stem != "__init__" and _defines_build(file))
+    return tuple(
+        file.stem
+        for file in files
+        if file.stem not in {"__init__", "files"}
+        and defines(ast.parse(file.read_text(encoding="utf-8")), BUILD)
+    )
 
 
-def build(name: str) -> Any:
-    """Build and compile the model `name` with the Keras backend of this process.
+def build(source: str) -> Any:
+    """Build a model with the Keras backend of this process.
 
     Args:
-        name: One of `names()`.
+        source: One of `names()`, or the `source` of a `ModelFile`.
 
     Returns:
-        A compiled `keras.Model`.
+        A `keras.Model`; those that are shipped are compiled.
 
     Raises:
         ValueError: No model has this name.
     """
-    if name not in names():
-        raise ValueError(f"unknown model {name!r}; choose from {', '.join(names())}")
-    return importlib.import_module(f"{__name__}.{name}").build()
+    return getattr(module(source), ModelFile.of_source(source).function)()
 
 
-def _defines_build(file: Path) -> bool:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return any(isinstance(node, ast.FunctionDef) and node.name == "build" for node in tree.body)
+def module(source: str) -> Any:
+    """The module that builds a model; a user's file is run here, and only in workers.
+
+    Raises:
+        ValueError: No model has this name.
+    """
+    file = ModelFile.of_source(source)
+    if file.path is not None:
+        return file.load()
+    if source not in names():
+        raise ValueError(f"unknown model {source!r}; choose from {', '.join(names())}")
+    return importlib.import_module(f"{__name__}.{source}")

@@ -52,12 +52,14 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
     return frame.sort_values(keys, kind="stable", ignore_index=True)
 
 
-def score(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[float, int]:
+def score(
+    probabilities: NDArray[np.float32], labels: NDArray[np.unsignedinteger]
+) -> tuple[float, int]:
     """Loss and number of right answers.
 
     Args:
         probabilities: float32, shape (examples, classes).
-        labels: uint8, shape (examples,).
+        labels: unsigned, shape (examples,).
 
     Returns:
         Mean categorical cross-entropy with Keras's clipping to [1e-7, 1 - 1e-7], in nats, and
@@ -72,27 +74,31 @@ def _row(shard: AccuracyShard) -> dict[str, object]:
     payload, protocol = shard.payload, shard.payload.protocol
     row = _identity(payload.cell, protocol.dataset, protocol.epochs) | {"status": payload.status}
     training = payload.training
-    if training is None or shard.probabilities is None or shard.labels is None:
+    if training is None or payload.status != "ok":
         return row
-    loss, correct = score(shard.probabilities, shard.labels)
-    total = len(shard.labels)
     last = training.epochs[-1]
     seconds = sum(epoch.train_seconds for epoch in training.epochs)
-    commonest = int(np.bincount(shard.labels).max())
-    if not math.isfinite(loss) or last.train_loss is None or correct <= commonest:
-        # No better than the answer that is always the same: the training went nowhere.
-        row["status"] = "diverged"
-    return row | {
+    row |= {
         "train_loss": last.train_loss,
-        "test_loss": loss,
+        "test_loss": last.test_loss,
         "train_accuracy": last.train_accuracy,
-        "test_accuracy": correct / total,
-        "error_percent": 100 * (total - correct) / total,
-        "correct": correct,
-        "total": total,
+        "total": protocol.test_examples,
         "train_seconds": seconds,
         "images_per_second": protocol.train_examples * len(training.epochs) / seconds,
     }
+    lost = last.train_loss is None or last.test_loss is None
+    if shard.probabilities is not None and shard.labels is not None:
+        loss, correct = score(shard.probabilities, shard.labels)
+        total, commonest = len(shard.labels), int(np.bincount(shard.labels).max())
+        # No better than the answer that is always the same: the training went nowhere.
+        lost = lost or not math.isfinite(loss) or correct <= commonest
+        row |= {
+            "test_loss": loss,
+            "test_accuracy": correct / total,
+            "error_percent": 100 * (total - correct) / total,
+            "correct": correct,
+        }
+    return row | ({"status": "diverged"} if lost else {})
 
 
 def _absent(

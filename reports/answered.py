@@ -9,8 +9,17 @@ from reports.shards import ParityShard, ReferenceShard, Shards
 
 
 def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]:
-    """The oracle's answers on each model of each run, and the subjects that went well."""
+    """The reference of each model of each run, and the subjects that went well.
+
+    Where there are several, it is the first: who wants to know which is right asks
+    `reports.references`.
+    """
+    seen = set()
     for reference in shards.references:
+        key = reference.run_id, reference.payload.model
+        if key in seen or reference.payload.status != "ok":
+            continue
+        seen.add(key)
         yield (
             reference,
             [

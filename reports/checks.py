@@ -37,8 +37,13 @@ def accuracy(path: Path, record: Accuracy) -> None:
     versions(path, cell.backend, worker)
     if record.status != "ok":
         return
-    if worker is None or training is None or record.arrays_sha256 is None:
+    if worker is None or training is None:
         raise ShardError(f"{path}: status ok, but no result")
+    classifies = {epoch.test_accuracy is not None for epoch in training.epochs}
+    if classifies != {record.arrays_sha256 is not None}:
+        raise ShardError(
+            f"{path}: accuracy of all epochs wants predictions, and the other way round"
+        )
     if record.wall_seconds is None or record.start_seconds is None:
         raise ShardError(f"{path}: status ok, but no wall_seconds or start_seconds")
     if (worker.backend, worker.device) != (cell.backend, cell.device):

@@ -25,7 +25,8 @@ def table(shards: Shards) -> pd.DataFrame:
     """One row per epoch of each training that went well.
 
     Returns:
-        `COLUMNS`. Losses are in nats, accuracies shares of 1. Those of training are Keras's running
+        `COLUMNS`. Losses are in nats, or in what the model's own loss is in; accuracies are shares
+        of 1, and NaN of what is no classifier. Those of training are Keras's running
         means over the epoch, in which the model still learns; those of the test set are of the
         model after it. `error_percent` is of the test set. `trained_seconds` are of all epochs so
         far, training alone: without start, feeding and evaluation.
@@ -59,10 +60,14 @@ def _rows(shard: AccuracyShard) -> Iterator[dict[str, object]]:
         yield {
             **{name: getattr(cell, name) for name in [*KEYS, "seed"]},
             "epoch": epoch.epoch,
-            "train_loss": np.nan if epoch.train_loss is None else epoch.train_loss,
-            "train_accuracy": epoch.train_accuracy,
-            "test_loss": np.nan if epoch.test_loss is None else epoch.test_loss,
-            "test_accuracy": epoch.test_accuracy,
-            "error_percent": 100 * (1 - epoch.test_accuracy),
+            "train_loss": _number(epoch.train_loss),
+            "train_accuracy": _number(epoch.train_accuracy),
+            "test_loss": _number(epoch.test_loss),
+            "test_accuracy": _number(epoch.test_accuracy),
+            "error_percent": 100 * (1 - _number(epoch.test_accuracy)),
             "trained_seconds": seconds,
         }
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reports.schema import Accuracy, Envelope
 
-SCHEMA = 4
+SCHEMA = 5
 MAX_JSON_BYTES = 16 << 20
 MAX_ARRAYS_BYTES = 1 << 30
 
@@ -100,11 +100,11 @@ def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
 
 def read_predictions(
     path: Path, accuracy: Accuracy
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger]]:
     """The arrays beside an accuracy shard.
 
     Returns:
-        Probabilities, float32, shape (test examples, classes), and labels, uint8, shape
+        Probabilities, float32, shape (test examples, classes), and labels, unsigned, shape
         (test examples,).
 
     Raises:
@@ -117,7 +117,7 @@ def read_predictions(
     examples = accuracy.protocol.test_examples
     if probabilities.ndim != 2 or probabilities.dtype != np.float32:
         raise ShardError(f"{path}: probabilities are {probabilities.dtype} {probabilities.shape}")
-    if labels.dtype != np.uint8 or labels.shape != (examples,) or len(probabilities) != examples:
+    if labels.dtype.kind != "u" or labels.shape != (examples,) or len(probabilities) != examples:
         raise ShardError(f"{path}: {labels.shape} labels for {examples} test examples")
     if labels.max() >= probabilities.shape[1]:
         raise ShardError(f"{path}: a label beyond the {probabilities.shape[1]} classes")

@@ -1,7 +1,7 @@
 """What a reader must know before believing a figure, in lines, gravest first."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -11,6 +11,9 @@ from reports.schema import Protocol
 from reports.shards import Shards, SpeedShard
 from reports.speed_schema import LaneRecord
 from reports.trust import Trust
+
+DRAWN = "drawn"
+"""Name of a dataset that is made up."""
 
 DISAGREEMENT_PERCENT = 10
 """Slots and epochs that differ by more are spoken of."""
@@ -142,18 +145,31 @@ def notes(
         ),
         *owed,
         *(f"NOT MNIST: {plan.dataset_note}." for plan in plans if plan.dataset_note),
+        *_own(shards),
         *_machines(shards),
     ]
-    if not all(is_reference(plan.protocol) for plan in plans if plan.cells):
+    reference = set(published.ERROR_PERCENT)
+    trained = {cell.model for plan in plans for cell in plan.cells}
+    if trained & reference and not all(is_reference(p.protocol) for p in plans if p.cells):
         lines.append("Not the reference's protocol, so its published errors are left out.")
     if any(plan.seeds == 1 and plan.cells for plan in plans):
-        lines.append(
-            "One seed is one draw: over seeds the reference's errors vary by 0.1 to 0.2 points."
-        )
+        more = ": over seeds the reference's errors vary by 0.1 to 0.2 points"
+        lines.append(f"One seed is one draw{more if trained & reference else ''}.")
     lines += [note for trusted in trusts.values() for note in trusted.notes]
     lines += _disagreements(shards, cost_table, trusts)
     lines += _claims(shards, ratio_table)
     return tuple(dict.fromkeys(lines))
+
+
+def _own(shards: Shards) -> Iterator[str]:
+    """What must be known of models and data that are not shipped."""
+    for plan in shards.plans.values():
+        yield from plan.model_notes
+        if plan.protocol.dataset == DRAWN:
+            yield (
+                "No data was given: inputs and targets were drawn by NumPy from what the models "
+                "declare. Speed and parity are of these; there is nothing to learn, and no error."
+            )
 
 
 def is_reference(protocol: Protocol) -> bool:

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import answered, outcome, portability, rungs
+from reports import answered, outcome, portability, references
 from reports.findings import Finding, count_of
 from reports.parity_schema import Asked
+from reports.references import Reference
 from reports.schema import Subject
 from reports.shards import ParityShard, ReferenceShard, Shards
 
@@ -110,7 +111,7 @@ def saturated_losses(shards: Shards) -> pd.DataFrame:
         exact = reference.payload.facts.gradients
         for shard in group:
             own = shard.payload.facts.gradients
-            if own is not None and exact is not None:
+            if own is not None and exact is not None and exact.saturated_loss_clipped is not None:
                 rows.append(
                     {
                         "model": shard.payload.subject.model,
@@ -127,33 +128,47 @@ def saturated_losses(shards: Shards) -> pd.DataFrame:
 def _rows(shards: Shards, subjects: Sequence[tuple[str, Subject]]) -> Iterator[Row]:
     """All findings on the subjects of one model, each with its run."""
     found = {(shard.run_id, shard.payload.subject): shard for shard in shards.parity}
-    references = {(shard.run_id, shard.payload.model): shard for shard in shards.references}
     present = [found[key] for key in subjects if key in found and found[key].payload.status == "ok"]
+    # What each backend computes in float64 on the CPU is the same in all runs; oracles are too, but
+    # every run has its own, and with it says what it was asked.
+    of_model = [s for s in shards.references if s.payload.model == subjects[0][1].model]
+    chosen = {run: references.choose(_for(run, of_model)) for run, _ in subjects}
     for run, subject in subjects:
-        shard, reference = found.get((run, subject)), references.get((run, subject.model))
+        shard, reference = found.get((run, subject)), chosen[run]
         if shard is None or shard.payload.status != "ok":
             status = shard.payload.status if shard else "missing"
             yield _row(subject, count_of("P0", f"answers: {status}", 1))
-        elif reference is None:
+        elif not reference.shards:
             yield _row(subject, count_of("P0", "answers of the oracle: missing", 1))
         else:
             for finding in _judge(shard, reference, present):
                 yield _row(subject, finding)
 
 
+def _for(run: str, of_model: Sequence[ReferenceShard]) -> list[ReferenceShard]:
+    """The run's oracle; where it has none, what all backends answered in float64, in any run."""
+    own = [shard for shard in of_model if shard.run_id == run]
+    if any(shard.payload.backend == references.ORACLE for shard in own):
+        return own
+    others = {shard.payload.backend: shard for shard in of_model}
+    return list((others | {shard.payload.backend: shard for shard in own}).values())
+
+
 def _judge(
-    shard: ParityShard, reference: ReferenceShard, all_shards: Sequence[ParityShard]
+    shard: ParityShard, reference: Reference, all_shards: Sequence[ParityShard]
 ) -> list[Finding]:
     findings = [
         _like_most(what, shard, all_shards, fact)
         for what, fact in (("Keras version", _keras_version), ("model configuration", _config))
     ]
     asked = all(
-        getattr(shard.payload, name) == getattr(reference.payload, name)
+        getattr(shard.payload, name) == getattr(reference.shards[0].payload, name)
         for name in Asked.__struct_fields__
     )
     findings.append(count_of("P0", "questions", not asked))
-    findings += rungs.judge(answered.answers(shard), answered.answers(reference))
+    backend = shard.payload.subject.backend
+    findings += references.in_float64(reference, backend)
+    findings += references.judge(answered.answers(shard), backend, reference)
     findings += _portability(shard, [each for each in all_shards if each.run_id == shard.run_id])
     return sorted(findings, key=lambda finding: finding.rung)
 

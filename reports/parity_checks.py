@@ -20,7 +20,7 @@ from reports.trajectories import checkpoints, restarts
 
 Arrays = Mapping[str, NDArray[Any]]
 
-PORTABILITY = "portability"
+PORTABILITY, ORACLE = "portability", "numpy"
 
 
 def parity(path: Path, record: Parity, planned: Plan) -> None:
@@ -39,15 +39,20 @@ def parity(path: Path, record: Parity, planned: Plan) -> None:
 
 
 def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> None:
-    """The oracle's answers on a planned model: all of them, finite, and of fitting shapes."""
+    """A reference's answers on a planned model: all of them, and of the oracle's shapes, finite."""
     if planned.parity is None or record.model not in {
         subject.model for subject in planned.parity.subjects
     }:
         raise ShardError(f"{path}: answers on a model that was not planned")
+    if record.status != "ok":
+        return
     _complete(path, record, record.facts, planned)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ShardError(f"{path}: {name} is not finite")
+    if record.backend != ORACLE:
+        _in_float64(path, record, arrays)
+        return
     identity = record.facts.identity
     names = (identity and identity.weights) or []
     answers = Answers({}, arrays)
@@ -75,6 +80,26 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
         losses.saturated_loss_clipped,
     ):
         raise ShardError(f"{path}: no losses")
+
+
+def _in_float64(path: Path, record: Reference, arrays: Arrays) -> None:
+    """A backend's own answers: an array for each weight, and what the model gives."""
+    identity, answers = record.facts.identity, Answers({}, arrays)
+    if identity is None or not identity.weights or identity.trainable is None:
+        raise ShardError(f"{path}: no names of weights")
+    families = {"identity.weight": len(identity.weights)}
+    if record.facts.gradients is not None:
+        families["gradients.gradient"] = len(identity.trainable)
+    if record.facts.update is not None:
+        families |= dict.fromkeys(("update.sgd", "update.adam"), len(identity.weights))
+    for name, count in families.items():
+        if len(answers.numbered(name)) != count:
+            raise ShardError(f"{path}: not {count} arrays {name}")
+    for name in identity.fed_sha256.keys() - {"targets"}:
+        if record.facts.forward is not None and not any(
+            key in arrays for key in (f"forward.{name}.output0", f"forward.{name}.logits")
+        ):
+            raise ShardError(f"{path}: no output for {name}")
 
 
 def _complete(path: Path, record: Asked, facts: Facts, planned: Plan) -> None:

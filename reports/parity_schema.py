@@ -4,35 +4,55 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from reports.schema import Count, Id, Machine, Positive, Record, Sha256, Subject, Text, WorkerInfo
+from reports.schema import (
+    Count,
+    Id,
+    LongText,
+    Machine,
+    Positive,
+    Record,
+    Sha256,
+    Subject,
+    Text,
+    WorkerInfo,
+)
 
-Names = list[Annotated[str, Meta(max_length=100)]]
+Names = list[Annotated[str, Meta(max_length=500)]]
 Loss = float | None
 """None where it was no finite number."""
 
 
 class Identity(Record, frozen=True):
-    """What the model is and is fed, in hashes; `weights` are names, which only the oracle gives.
+    """What the model is and is fed, in hashes; `weights` are names.
 
     `config` is Keras's own JSON of the layers, `compile_config` that of optimizer and loss,
-    `settings` what changes rounding: TF32 is off.
+    `settings` what changes rounding: TF32 is off. `trainable` are numbers of weights (None: all
+    are), `weights_sha256` of all of them in float32, `still` layers that draw at random in training
+    and were kept from it. The oracle does not give them.
     """
 
     layers: Names
     parameters: Count
     fed_sha256: dict[Id, Sha256]
-    config: Text | None = None
-    compile_config: Text | None = None
+    config: LongText | None = None
+    compile_config: LongText | None = None
     jit_compile: bool | None = None
     settings: dict[Id, Any] | None = None
     weights: Names | None = None
+    trainable: list[Count] | None = None
+    weights_sha256: Sha256 | None = None
+    outputs: Names | None = None
+    still: Names | None = None
 
 
 class Losses(Record, frozen=True):
-    """Of one batch; where outputs are saturated, the oracle has both of Keras's definitions."""
+    """Of one batch; where outputs are saturated, the oracle has both of Keras's definitions.
+
+    Only a model that ends in a softmax over logits has outputs that can be saturated.
+    """
 
     loss: Loss
-    saturated_loss: Loss
+    saturated_loss: Loss = None
     saturated_loss_clipped: Loss = None
 
 
@@ -88,8 +108,8 @@ class WholeModel(Record, frozen=True):
 
     weights_sha256: Sha256
     optimizer_sha256: Sha256 | None
-    config: Text
-    compile_config: Text | None
+    config: LongText
+    compile_config: LongText | None
     jit_compile: bool | None
     optimizer_error: Text | None
 
@@ -133,8 +153,12 @@ class Parity(Asked, frozen=True):
 
 
 class Reference(Asked, frozen=True):
-    """The oracle's answers."""
+    """Answers in float64: the oracle's (`backend` is numpy), or a backend's of the model itself."""
 
     model: Id
+    backend: Id
+    status: Id
+    error: Text | None
+    log: Text | None
     facts: Facts
     arrays_sha256: Sha256

@@ -92,7 +92,7 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
 
 
 def _answers(model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence[str]) -> list[str]:
-    """What the oracle says of all subjects of one model."""
+    """What the reference says of all subjects of one model."""
     silent = group["first"].str.startswith("P0 answers: ")
     wrong = (group[list(rungs)] == "fail").any(axis=1) & ~silent
     warned = (group[list(rungs)] == "warn").any(axis=1)
@@ -107,7 +107,7 @@ def _answers(model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence
         floors = f"{errors['floors'].max():.0f}"
         lines.append(
             f"{model}: {', '.join(wording.backends(good))} {'gives' if len(good) == 1 else 'give'} "
-            f"the same answers as an oracle in float64, to {floors} "
+            f"the same answers as a reference in float64, to {floors} "
             f"{'rounding' if floors == '1' else 'roundings'} of float32 at most "
             f"({' '.join(rungs)} of the parity ladder; not asked: {others})."
         )

@@ -4,6 +4,7 @@ Each rung asks for less than the one before and can go wrong in fewer ways once 
 the first that fails says where to look.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -12,7 +13,7 @@ import numpy as np
 from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, count_of, norm, or_infinite
 from reports.trajectories import checkpoints, part, restarts
 
-ORACLE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$")
+REFERENCE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$|\.near\d")
 FIRST_RUNG = {
     "identity": "P1",
     "forward": "P2",
@@ -23,11 +24,16 @@ FIRST_RUNG = {
 }
 """The rung that a probe's arrays belong to."""
 
+ANSWERING = "predictions.probabilities"
+"""What only a classifier that ends in a softmax has."""
+
 MARGIN = 10.0
 """Two backends may answer differently only where the oracle's margin is below so many errors."""
 
 GRADIENT_SHARE = 1e-3
-"""Adam's first step is the gradient's sign; below this share of the largest, that is rounding."""
+"""Adam's first step is the gradient's sign; below this share of the largest, that is rounding. A
+gradient that is smaller than this share of the largest weight's is compared on that scale: that of
+an attention's key bias cancels to 0, and what rounding leaves of it says nothing."""
 
 LONGEST_STEP = 1.01
 """Adam's first step in learning rates: 1, and some rounding."""
@@ -53,7 +59,7 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
 def misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
     """The first array of a probe that is not as the oracle's; None if all are."""
     for name, array in reference.arrays.items():
-        if not name.startswith(f"{probe}.") or ORACLE_ALONE.search(name):
+        if not name.startswith(f"{probe}.") or REFERENCE_ALONE.search(name):
             continue
         if name not in answers.arrays or answers.arrays[name].shape != array.shape:
             return name
@@ -81,25 +87,34 @@ def identity(answers: Answers, reference: Answers) -> Iterator[Finding]:
     yield count_of("P0", "steps", planned != done)
     drawn, read = reference.numbered("identity.weight"), answers.numbered("identity.weight")
     alike = len(drawn) == len(read) and all(map(np.array_equal, drawn, read))
-    yield count_of("P1", "weights", not alike)
+    # Of large weights only samples are stored, and a hash of all.
+    hashes = {each.get("weights_sha256") for each in (own, true)}
+    yield count_of("P1", "weights", not alike or (None not in hashes and len(hashes) > 1))
 
 
 def forward(answers: Answers, reference: Answers) -> Iterator[Finding]:
     """P2: outputs, the largest error over the largest value; each layer's worst input speaks."""
-    names = {name.split(".")[1] for name in reference.arrays if name.startswith("forward.")}
-    for number, layer in enumerate(reference.facts["identity"]["layers"][:-1]):
-        keys = [f"forward.{name}.layer{number}" for name in sorted(names)]
-        worst = max(_largest(answers, reference, key) for key in keys if key in reference.arrays)
-        yield Finding("P2", layer, worst, "P2 output", UNIT_ROUNDOFF)
-    worst = max(_largest(answers, reference, f"forward.{name}.logits") for name in names)
-    yield Finding("P2", "logits", worst, "P2 output", UNIT_ROUNDOFF)
-    worst = max(_of_probabilities(answers, reference, f"forward.{name}") for name in names)
-    last = reference.facts["identity"]["layers"][-1]
-    yield Finding("P2", f"{last} (probabilities)", worst, "P2 output", UNIT_ROUNDOFF)
-    wrong = sum(
-        differing_answers(answers, reference, f"forward.{name}.logits")[1] for name in names
-    )
-    yield count_of("P2", "answers beyond the margin", wrong)
+    true = reference.facts["identity"]
+    layers = {f"layer{number}": name for number, name in enumerate(true["layers"])}
+    outputs = {f"output{n}": f"output {name}" for n, name in enumerate(true.get("outputs") or ())}
+    for suffix, name in (layers | {"logits": "logits"} | outputs).items():
+        keys = _asked(reference, suffix)
+        if keys:
+            worst = max(_largest(answers, reference, key) for key in keys)
+            yield Finding("P2", name, worst, "P2 output", UNIT_ROUNDOFF)
+    if keys := _asked(reference, "logits"):
+        inputs = [key.removesuffix(".logits") for key in keys]
+        worst = max(_of_probabilities(answers, reference, name) for name in inputs)
+        name = f"{true['layers'][-1]} (probabilities)"
+        yield Finding("P2", name, worst, "P2 output", UNIT_ROUNDOFF)
+        wrong = sum(differing_answers(answers, reference, key)[1] for key in keys)
+        yield count_of("P2", "answers beyond the margin", wrong)
+
+
+def _asked(reference: Answers, what: str) -> list[str]:
+    """Names of this array for every input of P2 for which it was stored."""
+    name = re.compile(rf"forward\.[^.]+\.{what}")
+    return sorted(key for key in reference.arrays if name.fullmatch(key))
 
 
 def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
@@ -107,8 +122,11 @@ def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
     own, true = answers.facts["gradients"], reference.facts["gradients"]
     yield Finding("P3", "loss", relative(own["loss"], true["loss"]), "P3 loss", UNIT_ROUNDOFF)
     found, exact = (each.numbered("gradients.gradient") for each in (answers, reference))
-    for name, value in zip(weight_names(reference), _norms(found, exact), strict=True):
+    least = GRADIENT_SHARE * max((norm(each) for each in exact), default=0.0)
+    for name, value in zip(trained_names(reference), _norms(found, exact, least), strict=True):
         yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
+    if true.get("saturated_loss") is None:
+        return
     definition = saturated_definition(answers, reference)
     loss = relative(own["saturated_loss"], true[f"saturated_loss{definition}"])
     yield Finding("P3", f"saturated loss{_words(definition)}", loss, "P3 loss", UNIT_ROUNDOFF)
@@ -132,19 +150,23 @@ def update(answers: Answers, reference: Answers) -> Iterator[Finding]:
         UNIT_ROUNDOFF * norm(weight) / (norm(move) or 1.0)
         for weight, move in zip(drawn, moves[1], strict=True)
     ]
-    for name, value, floor in zip(names, _norms(*moves), floors, strict=True):
+    for name, value, floor in zip(names, _norms(moves[0], moves[1]), floors, strict=True):
         yield Finding("P4", f"SGD on {name}", value, "P4 sgd", floor)
-    gradient = reference.numbered("gradients.gradient")
     found, exact = (each.numbered("update.adam") for each in (answers, reference))
+    gradient = reference.numbered("gradients.gradient")
+    of_weight = dict(zip(trained(reference), gradient, strict=True))
+    largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
     for number, name in enumerate(names):
-        size = np.abs(gradient[number])
-        unclear = size <= GRADIENT_SHARE * size.max()
+        size = np.abs(of_weight.get(number, np.ones(1)))
+        unclear = size <= GRADIENT_SHARE * max(float(size.max()), GRADIENT_SHARE * largest)
         rate = np.abs(exact[number] - drawn[number]).max() or 1.0
         floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate
         error = np.abs(found[number] - exact[number]) / rate
         # Where the gradient is rounding, a step may go either way, but no farther than elsewhere.
         error[unclear & (np.abs(found[number] - drawn[number]) <= LONGEST_STEP * rate)] = 0
-        yield Finding("P4", f"Adam on {name}", or_infinite(error.max()), "P4 adam", floor)
+        yield Finding(
+            "P4", f"{optimizer_name(answers)} on {name}", or_infinite(error.max()), "P4 adam", floor
+        )
 
 
 def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
@@ -155,7 +177,9 @@ def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
     """
     definition, names = saturated_definition(answers, reference), weight_names(reference)
     parting = part(answers, reference, names, definition)
-    quantity = f"distance from the oracle{_words(definition)}{parting.where}"
+    whose = "the oracle" if _is_oracle(reference) else "float64"
+    words = _words(definition) if _is_oracle(reference) else ""
+    quantity = f"distance from {whose}{words}{parting.where}"
     yield Finding("P5", quantity, parting.value, "P5 distance")
     for step in restarts(reference):
         start = reference.numbered(f"trajectory.restart{step}.start")
@@ -174,7 +198,14 @@ def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
 
 def predictions(answers: Answers, reference: Answers) -> Iterator[Finding]:
     """P6: the same answers to the test set, but where the oracle itself is undecided."""
-    key = "predictions.probabilities"
+    names = reference.facts["identity"].get("outputs") or ()
+    for number, name in enumerate(names):
+        if (key := f"predictions.output{number}") in reference.arrays:
+            error = _largest(answers, reference, key)
+            yield Finding("P6", f"output {name}", error, "P6 output", UNIT_ROUNDOFF)
+    key = ANSWERING
+    if key not in reference.arrays:
+        return
     error = _of_probabilities(answers, reference, "predictions")
     yield Finding("P6", "probabilities", error, "P6 output", UNIT_ROUNDOFF)
     differing, wrong = differing_answers(answers, reference, key)
@@ -193,11 +224,31 @@ RUNGS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
 
 def saturated_definition(answers: Answers, reference: Answers) -> str:
     """Which of the oracle's losses a backend's is closer to: "" from logits, or "_clipped"."""
+    if not _is_oracle(reference):
+        return ""
     own, true = answers.facts["gradients"], reference.facts["gradients"]
     return min(
         ("", "_clipped"),
         key=lambda name: relative(own["saturated_loss"], true[f"saturated_loss{name}"]),
     )
+
+
+def optimizer_name(answers: Answers) -> str:
+    """Of the model's own optimizer: Adam where nothing else is said."""
+    config = answers.facts["identity"].get("compile_config") or "{}"
+    return str(json.loads(config).get("class", "Adam"))
+
+
+def trained(reference: Answers) -> list[int]:
+    """Numbers of the weights that are trained."""
+    told = reference.facts["identity"].get("trainable")
+    return list(range(len(weight_names(reference)))) if told is None else list(told)
+
+
+def trained_names(reference: Answers) -> list[str]:
+    """Names of the weights that are trained, in the order of gradients."""
+    names = weight_names(reference)
+    return [names[number] for number in trained(reference)]
 
 
 def weight_names(reference: Answers) -> list[str]:
@@ -217,6 +268,11 @@ def differing_answers(answers: Answers, reference: Answers, key: str) -> tuple[i
     error = np.abs(own - true)[~differ].max(initial=0.0)
     beyond = ~(first - second <= MARGIN * error)
     return int(differ.sum()), int((differ & beyond).sum())
+
+
+def _is_oracle(reference: Answers) -> bool:
+    """Whether it has answered by both of Keras's definitions of the loss."""
+    return reference.facts.get("gradients", {}).get("saturated_loss_clipped") is not None
 
 
 def _listed(what: str, names: Sequence[str]) -> str:
@@ -240,14 +296,15 @@ def _of_probabilities(answers: Answers, reference: Answers, probe: str) -> float
     A probability's error is the absolute error of logits, and those of pixels up to 255 are in the
     hundreds: the error must not be told as one of the softmax.
     """
-    largest = np.abs(reference.arrays[f"{probe}.logits"]).max()
+    logits = reference.arrays.get(f"{probe}.logits", np.zeros(1))
+    largest = np.abs(logits).max()
     return _largest(answers, reference, f"{probe}.probabilities") / max(1.0, float(largest))
 
 
-def _norms(found: Sequence[Array], exact: Sequence[Array]) -> list[float]:
-    """Norm of each error over the norm of what is exact."""
+def _norms(found: Sequence[Array], exact: Sequence[Array], least: float = 0.0) -> list[float]:
+    """Norm of each error over the norm of what is exact, or over `least` where that is more."""
     return [
-        or_infinite(norm(own - true) / (norm(true) or 1.0))
+        or_infinite(norm(own - true) / (max(norm(true), least) or 1.0))
         for own, true in zip(found, exact, strict=True)
     ]
 

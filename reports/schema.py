@@ -18,6 +18,8 @@ Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Amount = Annotated[float, Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, Meta(ge=1e-9, le=1e9)]
 Text = Annotated[str, Meta(max_length=20_000)]
+LongText = Annotated[str, Meta(max_length=4_000_000)]
+"""Of a deep model's configuration."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,11 +91,26 @@ class ParityPlan(Record, frozen=True):
     probes: list[Id]
 
 
+class OwnModel(Record, frozen=True):
+    """A model that is not a shipped one: its file and function, and the hash of the file."""
+
+    name: Id
+    path: Text
+    function: Id
+    sha256: Sha256
+
+
 class Plan(Record, frozen=True):
-    """What a run set out to do; each of its cells and series must be there in the end."""
+    """What a run set out to do; each of its cells and series must be there in the end.
+
+    `model_notes` say what was chosen for models that do not declare it, and where they could not
+    be built.
+    """
 
     suite: Id
     models: list[Id]
+    own_models: list[OwnModel]
+    model_notes: list[Text]
     backends: list[Id]
     device: Id
     seeds: Positive
@@ -129,7 +146,7 @@ class WorkerInfo(Record, frozen=True):
 
 
 class Epoch(Record, frozen=True):
-    """One epoch. A loss that was no finite number is None.
+    """One epoch. A loss that was no finite number is None, and accuracy of what is no classifier.
 
     `feed_seconds` is for putting the epoch's batches in their order; `steal_seconds` is CPU time
     that the hypervisor took from all our cores during `train_seconds`.
@@ -141,9 +158,9 @@ class Epoch(Record, frozen=True):
     steal_seconds: Amount
     test_seconds: Seconds
     train_loss: float | None
-    train_accuracy: float
+    train_accuracy: float | None
     test_loss: float | None
-    test_accuracy: float
+    test_accuracy: float | None
 
 
 class Training(Record, frozen=True):

@@ -30,15 +30,15 @@ class AccuracyShard:
         shard_id: Its name in that run.
         payload: What was recorded.
         probabilities: Predicted class probabilities, float32, shape (test examples, classes);
-            None if the attempt failed.
-        labels: True classes, uint8, shape (test examples,); None if the attempt failed.
+            None if the attempt failed, or the model is no classifier.
+        labels: True classes, unsigned, shape (test examples,); None with them.
     """
 
     run_id: str
     shard_id: str
     payload: Accuracy
     probabilities: NDArray[np.float32] | None
-    labels: NDArray[np.uint8] | None
+    labels: NDArray[np.unsignedinteger] | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class ParityShard:
 
 @dataclass(frozen=True)
 class ReferenceShard:
-    """The oracle's answers for one model; attributes as of `ParityShard`."""
+    """A reference's answers for one model; attributes as of `ParityShard`."""
 
     run_id: str
     shard_id: str
@@ -92,7 +92,7 @@ class Shards:
         accuracy: The last attempt at each cell of each run.
         speed: The launches of each run, in their order.
         parity: The last attempt at each subject of each run.
-        references: The oracle's last answers on each model of each run.
+        references: Each reference's last answers on each model of each run.
         images: Pixels of the test set, 0 to 255, shape (examples, rows, columns, channels), by the
             hash of the dataset.
         problems: One line for each file that was rejected, with the reason.
@@ -182,7 +182,9 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
             shards.problems.append(str(error))
     shards.accuracy.extend(_last(attempts, lambda shard: shard.payload.cell))
     shards.parity.extend(_last(answers, lambda shard: shard.payload.subject))
-    shards.references.extend(_last(references, lambda shard: shard.payload.model))
+    shards.references.extend(
+        _last(references, lambda shard: (shard.payload.model, shard.payload.backend))
+    )
     shards.speed.extend(sorted(launches, key=lambda shard: shard.payload.launch))
 
 
@@ -190,7 +192,7 @@ def _read_attempt(path: Path, envelope: Envelope) -> AccuracyShard:
     accuracy = payload(path, envelope, Accuracy)
     checks.accuracy(path, accuracy)
     probabilities = labels = None
-    if accuracy.status == "ok":
+    if accuracy.status == "ok" and accuracy.arrays_sha256 is not None:
         probabilities, labels = read_predictions(path.with_suffix(".npz"), accuracy)
     return AccuracyShard(envelope.run_id, envelope.shard_id, accuracy, probabilities, labels)
 
@@ -206,7 +208,7 @@ def _last(attempts: Iterable[Attempt], what: Callable[[Attempt], Hashable]) -> l
 
 
 def _went_well(attempt: AnyAttempt) -> bool:
-    return isinstance(attempt, ReferenceShard) or attempt.payload.status == "ok"
+    return attempt.payload.status == "ok"
 
 
 def _attempt_number(attempt: AnyAttempt) -> int:

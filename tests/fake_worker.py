@@ -49,7 +49,7 @@ def hello(behaviour: str) -> dict[str, Any]:
 def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]:
     import numpy as np
 
-    with np.load(request["data"]) as data:
+    with np.load(request["model"]["data"]) as data:
         labels, examples = data["y_test"], len(data["y_train"])
     examples = min(request["train_examples"] or examples, examples)
     epochs = []
@@ -93,7 +93,27 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
         "forward_flops": 10,
         "train_flops": 30,
     }
-    return {"preparations": [{"model": name, **preparation} for name in request["models"]]}
+    models = [model["name"] for model in request["models"]]
+    return {"preparations": [{"model": name, **preparation} for name in models]}
+
+
+def describe(_: dict[str, Any]) -> dict[str, Any]:
+    """A classifier of images, as the shipped models are."""
+    weight = {"path": "output/kernel", "sha256": "d" * 64, "random": True, "drawn": True}
+    return {
+        "inputs": [{"name": "image", "shape": [28, 28, 1], "dtype": "float32", "values": None}],
+        "outputs": [
+            {
+                "name": "output",
+                "shape": [10],
+                "dtype": "float32",
+                "loss": "categorical_crossentropy",
+            }
+        ],
+        "chosen": "",
+        "classes": 10,
+        "weights": [weight],
+    }
 
 
 def turn(request: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +137,7 @@ def turn(request: dict[str, Any]) -> dict[str, Any]:
 
 
 SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "describe": describe,
     "prepare": prepare,
     "warm_up": lambda _: {"steps": 24, "seconds": 0.001, "steady": True},
     "calibrate": lambda _: {"steps": 8},
@@ -133,10 +154,11 @@ class FakeProbes:
 
         from bench.reference import Reference
 
-        with np.load(request["data"]) as data:
+        model = request["model"]
+        with np.load(model["data"]) as data:
             arrays = {name: data[name] for name in data.files}
         self.behaviour = behaviour
-        self.reference = Reference(request["model"], request["seed"], request["batch_size"], arrays)
+        self.reference = Reference(model["name"], request["seed"], request["batch_size"], arrays)
 
     def probe(self, request: dict[str, Any]) -> dict[str, Any]:
         import numpy as np

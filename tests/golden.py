@@ -19,7 +19,7 @@ from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import Picture
 from reports.findings import Answers
-from tests.stored_answers import oracle_answers, rounded, subject_payload
+from tests.stored_answers import oracle_answers, reference_of, rounded, subject_payload
 from tests.stored_launches import (
     LATENCY,
     PREDICT,
@@ -160,8 +160,8 @@ def _write_answers(journal: Journal, subjects: list[Payload]) -> None:
     asked = {**_dataset(), "batch_size": 200, "seed": 0, "probes": PROBES}
     true = _with_trajectory(oracle_answers())
     for model in MODELS:
-        payload = {"model": model, **asked, "facts": dict(true.facts)}
-        journal.write("reference", f"reference-{model}.try1", payload, dict(true.arrays))
+        payload = {**reference_of(model), **asked, "facts": dict(true.facts)}
+        journal.write("reference", f"reference-{model}-numpy.try1", payload, dict(true.arrays))
     for subject in subjects:
         payload = subject_payload(subject, asked, true, BACKENDS) | {"portability": None}
         del payload["facts"]["trajectory"]["clipped_since"]

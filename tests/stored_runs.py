@@ -112,6 +112,8 @@ def run_plan(cells: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:
     return {
         "suite": "default",
         "models": sorted({cell["model"] for cell in cells}),
+        "own_models": [],
+        "model_notes": [],
         "backends": sorted({cell["backend"] for cell in cells}),
         "device": "cpu",
         "seeds": 1 + max((cell["seed"] for cell in cells), default=0),

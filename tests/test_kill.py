@@ -107,13 +107,11 @@ def train_request(tmp_path: Path) -> dict[str, object]:
     dataset = data.prepare("digits", None, tmp_path / "data")
     return asdict(
         TrainingRequest(
-            model="two_layer",
+            model=dataset.request("two_layer"),
             seed=0,
             epochs=1000,
             batch_size=32,
             train_examples=None,
-            data=str(dataset.path),
-            data_sha256=dataset.sha256,
             predictions=str(tmp_path / "predictions.npz"),
         )
     )

@@ -54,7 +54,7 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> data.Dataset:
-    return data.Dataset("mnist", tmp_path / "none.npz", "d" * 64, 60_000, np.zeros(10, np.uint8))
+    return data.Dataset("mnist", tmp_path / "none.npz", "d" * 64, 60_000, 10_000, 255)
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, machine: Machine, **changes: Any) -> Plan:

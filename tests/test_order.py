@@ -3,35 +3,27 @@ import sys
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
-from scipy import stats
 
 from bench import order
+from bench.initializers import Initializer
 
-SHAPES = [(5, 5, 1, 16), (16,)]
-
-
-def test_kernels_are_glorot_uniform_and_biases_zero() -> None:
-    kernel, bias = order.initial_weights(0, 0, [(3, 3, 64, 128), (128,)])
-    limit = np.sqrt(6 / (9 * (64 + 128)))
-    uniform = stats.kstest(kernel.ravel(), stats.uniform(-limit, 2 * limit).cdf)
-    assert uniform.pvalue > 0.001
-    assert abs(kernel).max() <= limit
-    assert not bias.any()
-    assert kernel.dtype == bias.dtype == np.float32
+GLOROT = Initializer("uniform", mode="fan_avg")
+WEIGHTS: list[tuple[Initializer | None, tuple[int, ...]]] = [(GLOROT, (5, 5, 1, 16)), (None, (16,))]
 
 
-def test_dense_kernel_counts_inputs_and_outputs() -> None:
-    (kernel,) = order.initial_weights(0, 0, [(300, 100)])
-    assert abs(kernel).max() == pytest.approx(np.sqrt(6 / 400), rel=1e-3)
+def drawn(seed: int, layer: int) -> NDArray[np.float32]:
+    kernel, bias = order.initial_weights(seed, layer, WEIGHTS)
+    assert kernel is not None
+    assert bias is None
+    return kernel
 
 
 def test_weights_depend_on_seed_and_layer_alone() -> None:
-    first = order.initial_weights(0, 0, SHAPES)[0]
-    assert np.array_equal(first, order.initial_weights(0, 0, SHAPES)[0])
-    assert not np.array_equal(first, order.initial_weights(1, 0, SHAPES)[0])
-    assert not np.array_equal(first, order.initial_weights(0, 1, SHAPES)[0])
+    first = drawn(0, 0)
+    assert np.array_equal(first, drawn(0, 0))
+    assert not np.array_equal(first, drawn(1, 0))
+    assert not np.array_equal(first, drawn(0, 1))
 
 
 def test_batch_order_is_a_permutation_of_its_own_for_each_seed_and_epoch() -> None:
@@ -43,12 +35,11 @@ def test_batch_order_is_a_permutation_of_its_own_for_each_seed_and_epoch() -> No
 
 def test_draws_are_the_same_in_another_process() -> None:
     code = (
-        "from bench import order;"
-        f"print(order.arrays_sha256([*order.initial_weights(3, 2, {SHAPES}),"
-        " order.batch_order(3, 1, 500)]))"
+        "from bench import order;from tests.test_order import drawn;"
+        "print(order.arrays_sha256([drawn(3, 2), order.batch_order(3, 1, 500)]))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    here: list[NDArray[Any]] = [*order.initial_weights(3, 2, SHAPES), order.batch_order(3, 1, 500)]
+    here: list[NDArray[Any]] = [drawn(3, 2), order.batch_order(3, 1, 500)]
     assert told.stdout.strip() == order.arrays_sha256(here)
 
 
@@ -85,12 +76,21 @@ def test_a_nudge_is_one_unit_in_the_last_place_and_drawn_anew_each_time() -> Non
     assert np.array_equal(order.nudged(weights, 0, 5)[0], nudged[0])
 
 
-def test_probe_weights_are_initial_ones_with_biases_that_show() -> None:
-    kernels = [(5, 5, 1, 16)], [(200, 10)]
-    shapes = [[*kernels[0], (16,)], [], [*kernels[1], (10,)]]
-    drawn = order.probe_weights(3, shapes)
-    assert [weight.shape for weight in drawn] == [(5, 5, 1, 16), (16,), (200, 10), (10,)]
-    assert np.array_equal(drawn[0], order.initial_weights(3, 0, shapes[0])[0])
-    assert np.array_equal(drawn[2], order.initial_weights(3, 2, shapes[2])[0])
-    assert all((np.abs(bias) > 0).all() and np.abs(bias).max() <= 0.1 for bias in drawn[1::2])
-    assert all(weight.dtype == np.float32 for weight in drawn)
+def test_probe_weights_move_what_would_hide_a_fault_and_nothing_else() -> None:
+    kernel, trained = drawn(3, 0), np.array([0.5, 1, 0], np.float32)
+    zeros, ones = np.zeros(16, np.float32), np.ones(16, np.float32)
+    count: NDArray[Any] = np.zeros(3, np.int32)
+    scalar = np.zeros((), np.float32)
+    moved = order.probe_weights(3, [kernel, zeros, ones, trained, count, scalar])
+    for before, after in zip(
+        [kernel, trained, count, scalar], [*moved[:1], *moved[3:]], strict=True
+    ):
+        assert np.array_equal(before, after)
+    for before, after in ((zeros, moved[1]), (ones, moved[2])):
+        assert 0 < np.abs(after - before).min() <= np.abs(after - before).max() <= 0.1 + 1e-7
+        assert after.dtype == np.float32
+
+
+def test_a_nudge_leaves_whole_numbers_alone() -> None:
+    count: NDArray[Any] = np.arange(3)
+    assert np.array_equal(order.nudged([count], 0, 0)[0], count)

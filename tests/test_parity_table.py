@@ -38,8 +38,8 @@ def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_pa
     assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "partly"  # P5 was not asked
     (line,) = readable_parity.verdict_lines(parity.summary(table), table)
     assert line == (
-        "single_layer: jax, tensorflow, torch give the same answers as an oracle in float64, to 1 "
-        "rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5)."
+        "single_layer: jax, tensorflow, torch give the same answers as a reference in float64, to "
+        "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5)."
     )
 
 
@@ -50,8 +50,8 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path, torch=wrong).folder)
     assert readable_parity.verdict_lines(parity.summary(table), table) == [
         "single_layer: NOT the same answers under torch.",
-        "single_layer: jax, tensorflow give the same answers as an oracle in float64, to 1 "
-        "rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
+        "single_layer: jax, tensorflow give the same answers as a reference in float64, to "
+        "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
         "single_layer, torch: P3 gradient of output kernel.",
     ]
     assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "no"

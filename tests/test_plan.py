@@ -95,8 +95,8 @@ def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> N
     stored = plan.plan_payload(first, first.everything) | {
         "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200}
     }
-    options, environ = plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
-    second = plan.resolve(options, (), environ)
+    options, environ, files = plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    second = plan.resolve(options, (), environ, files)
     assert second == first
     assert plan.begun(stored, second) == first.everything
 

@@ -143,7 +143,7 @@ def test_preflight_names_every_backend_that_is_not_there(
         f"torch={tmp_path / 'nothing'}",
     )
     with pytest.raises(PreflightError) as caught:
-        greet_backends(resolve(workers=workers))
+        greet_backends(resolve(workers=workers), [])
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("jax on cpu: ModuleNotFoundError: No module named 'keras'")
     assert lines[1].startswith("torch: cannot start")
@@ -156,4 +156,4 @@ def test_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
 ) -> None:
     plan = resolve({"BENCH_DEVICE": "gpu"}, (f"torch={fake_python('good')}",))
     with pytest.raises(PreflightError, match="device is 'cpu', wanted 'gpu'"):
-        greet_backends(plan)
+        greet_backends(plan, [])

@@ -101,7 +101,8 @@ class VirtualWorker:
                     "forward_flops": 1000,
                     "train_flops": 3000,
                 }
-                return {"preparations": [{"model": n, **preparation} for n in arguments["models"]]}
+                names = [model["name"] for model in arguments["models"]]
+                return {"preparations": [{"model": n, **preparation} for n in names]}
             case "warm_up":
                 return {"steps": 24, "seconds": machine.spend(24 * self.step), "steady": True}
             case "calibrate":

@@ -30,6 +30,11 @@ def be_exact() -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
+def be_wide() -> None:
+    """Allow float64, which JAX rounds to float32 else."""
+    jax.config.update("jax_enable_x64", True)
+
+
 def wait() -> None:
     """Return when all that was dispatched has been computed."""
     for array in jax.live_arrays():
@@ -54,21 +59,22 @@ jax.monitoring.register_event_duration_secs_listener(_count)
 
 def gradients(
     model: keras.Model,
-    starts: Sequence[list[NDArray[np.float32]]],
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
+    starts: Sequence[list[NDArray[Any]]],
+    x: Any,
+    y: Any,
 ) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
     """Loss of a batch and its gradient at each of these weights, compiled as Keras's own step."""
-    rest, metrics, optimizer = (
+    metrics, optimizer = (
         [variable.value for variable in each]
-        for each in (
-            model.non_trainable_variables,
-            model.metrics_variables,
-            model.optimizer.variables,
-        )
+        for each in (model.metrics_variables, model.optimizer.variables)
     )
     loss_of = partial(model.compute_loss_and_updates, training=True, optimizer_variables=optimizer)
     compute = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
     for weights in starts:
-        (loss, _), found = compute(list(map(jax.numpy.asarray, weights)), rest, metrics, x, y, None)
+        model.set_weights(weights)
+        trained, rest = (
+            [variable.value for variable in each]
+            for each in (model.trainable_variables, model.non_trainable_variables)
+        )
+        (loss, _), found = compute(trained, rest, metrics, x, y, None)
         yield float(loss), [np.asarray(gradient) for gradient in found]

@@ -31,6 +31,10 @@ def be_exact() -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def be_wide() -> None:
+    """Allow float64: TensorFlow always does."""
+
+
 def wait() -> None:
     """Return when all that was dispatched has been computed."""
     tf.test.experimental.sync_devices()
@@ -57,14 +61,14 @@ def _traced(outer: Any) -> list[Any]:
 
 def gradients(
     model: keras.Model,
-    starts: Sequence[list[NDArray[np.float32]]],
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
+    starts: Sequence[list[NDArray[Any]]],
+    x: Any,
+    y: Any,
 ) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
     """Loss of a batch and its gradient at each of these weights, compiled as Keras's own step."""
 
     @tf.function(jit_compile=model.jit_compile)  # type: ignore[untyped-decorator]
-    def compute(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def compute(x: Any, y: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
             loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)
@@ -73,5 +77,5 @@ def gradients(
 
     for weights in starts:
         model.set_weights(weights)
-        loss, found = compute(tf.constant(x), tf.constant(y))
-        yield float(loss), [gradient.numpy() for gradient in found]
+        loss, found = compute(*keras.tree.map_structure(tf.constant, (x, y)))
+        yield float(loss), [tf.convert_to_tensor(gradient).numpy() for gradient in found]

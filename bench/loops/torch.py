@@ -33,6 +33,10 @@ def be_exact() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def be_wide() -> None:
+    """Allow float64: PyTorch always does."""
+
+
 def wait() -> None:
     """Return when all that was dispatched has been computed; on the CPU nothing is pending."""
     if torch.cuda.is_initialized():
@@ -52,12 +56,12 @@ def compilations(model: keras.Model) -> int:
 
 def gradients(
     model: keras.Model,
-    starts: Sequence[list[NDArray[np.float32]]],
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
+    starts: Sequence[list[NDArray[Any]]],
+    x: Any,
+    y: Any,
 ) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
     """Loss of a batch and its gradient at each of these weights, as in Keras's own step."""
-    inputs, targets = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
+    inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, (x, y))
     for weights in starts:
         model.set_weights(weights)
         model.zero_grad()

@@ -1,7 +1,6 @@
 """The parity ladder climbed in this process: probes, oracle and judge, without a coordinator."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ import numpy as np
 import pytest
 
 from bench import questions
-from bench.data import content_sha256
+from bench.data import PIXEL_SCALE, content_sha256
+from bench.examples import Examples
 from bench.probes import Probes
 from bench.reference import Reference
-from bench.workload import ProbesRequest
+from bench.workload import ModelRequest, ProbesRequest
 from reports import rungs
 from reports.findings import Answers, Finding
 
@@ -25,10 +25,9 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer inputs, and trajectories of five steps."""
     ask = questions.inputs
 
-    def fewer(*given: Any) -> questions.Inputs:
+    def fewer(*given: Any) -> dict[str, Examples]:
         whole = ask(*given)
-        kept = {name: whole.images[name] for name in ("train", "odd33", questions.UNSCALED)}
-        return replace(whole, images=kept)
+        return {name: whole[name] for name in ("train", "odd33", questions.UNSCALED)}
 
     checkpoints, trained_steps = SHORT
     monkeypatch.setattr(questions, "inputs", fewer)
@@ -72,15 +71,18 @@ def opened(model: str, folder: Path) -> Probes:
     np.savez(folder / "trained.npz", *one.trained())
     np.savez(folder / "restarts.npz", **one.restarts())  # type: ignore[arg-type]
     request = ProbesRequest(
-        model=model,
+        model=asked(model, folder / "data.npz", content_sha256(data)),
         seed=0,
         batch_size=BATCH,
-        data=str(folder / "data.npz"),
-        data_sha256=content_sha256(data),
         trained=str(folder / "trained.npz"),
         restarts=str(folder / "restarts.npz"),
     )
     return Probes(request)
+
+
+def asked(model: str, data: Path, sha256: str) -> ModelRequest:
+    """What a worker is told of a shipped model."""
+    return ModelRequest(model, model, str(data), sha256, PIXEL_SCALE)
 
 
 def answers(one: Probes | Reference, probes: Sequence[str]) -> Answers:

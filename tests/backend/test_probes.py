@@ -51,7 +51,7 @@ def test_a_file_whose_optimizer_is_forgotten_is_seen(
     ladder.shorten(monkeypatch)
     probes = ladder.opened("two_layer", tmp_path)
     saved = probes.save(tmp_path)
-    monkeypatch.setattr("keras.models.load_model", lambda *_, **__: probes._fresh())
+    monkeypatch.setattr("keras.models.load_model", lambda *_, **__: probes._fresh().model)
     found = files_found(probes, saved, tmp_path)
     assert {finding.quantity for finding in found if finding.status == "fail"} == {
         "weights in this's model file",
@@ -65,7 +65,7 @@ def test_a_file_of_a_model_that_was_compiled_otherwise_is_seen(
     ladder.shorten(monkeypatch)
     probes = ladder.opened("two_layer", tmp_path)
     saved = probes.save(tmp_path)
-    other = probes._fresh()
+    other = probes._fresh().model
     rate = keras.optimizers.Adam(0.01)
     other.compile(optimizer=rate, loss=other.loss, jit_compile=not probes._model.jit_compile)
     monkeypatch.setattr("keras.models.load_model", lambda *_, **__: other)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from bench.data import content_sha256
 from bench.errors import DataError
 from bench.slots import Slots, StepClock
 from bench.workload import PHASES, SlotsRequest, Workload
+from tests.backend import ladder
 
 BATCH, EXAMPLES = 32, 100
 
@@ -26,7 +28,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slots, list[dict[str
     }
     path = tmp_path_factory.mktemp("data") / "data.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
-    request = SlotsRequest(models.names(), 0, BATCH, str(path), content_sha256(arrays), 1.0)
+    asked = [ladder.asked(name, path, content_sha256(arrays)) for name in models.names()]
+    request = SlotsRequest(asked, 0, BATCH, 1.0)
     slots = Slots(request)
     return slots, slots.prepare()
 
@@ -78,7 +81,7 @@ def test_latency_times_every_call(slots: Slots) -> None:
 
 
 def test_training_slots_are_undone(slots: Slots) -> None:
-    model = slots._models["two_layer"]
+    model = slots._built["two_layer"].model
     before = model.get_weights()
     slots.turn(workload("train"), 3, slot_first=True)
     for old, new in zip(before, model.get_weights(), strict=True):
@@ -88,7 +91,7 @@ def test_training_slots_are_undone(slots: Slots) -> None:
 
 def test_a_slot_with_fewer_steps_is_told(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `KERAS_MAX_STEPS_PER_EPOCH` would do if it got through to a worker."""
-    model = slots._models["two_layer"]
+    model = slots._built["two_layer"].model
     fit = model.fit
     monkeypatch.setattr(model, "fit", lambda x, y, **rest: fit(x[:BATCH], y[:BATCH], **rest))
     assert slots.turn(workload("train"), 5, slot_first=False)["steps"] == 1
@@ -180,7 +183,8 @@ def test_a_layer_that_cannot_be_counted_leaves_no_number() -> None:
 
 def test_the_wrong_dataset_is_refused(slots: Slots) -> None:
     request = slots._request
-    wrong = SlotsRequest(request.models, 0, BATCH, request.data, "0" * 64, 1.0)
+    other = [replace(model, data_sha256="0" * 64) for model in request.models]
+    wrong = SlotsRequest(other, 0, BATCH, 1.0)
     with pytest.raises(DataError, match="hash"):
         Slots(wrong)
 

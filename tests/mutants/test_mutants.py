@@ -14,7 +14,7 @@ import pytest
 from keras import ops, optimizers
 
 import models
-from bench import probes
+from bench.feed import Feed
 from tests.backend import ladder
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -74,12 +74,12 @@ def of_fit(change: Callable[..., Any]) -> Mutant:
     return of_model(apply)
 
 
-def of_probes(name: str, change: Callable[[Any], Any]) -> Mutant:
-    """A mutant whose function `name` of `bench.probes` gives something else."""
+def of_feed(name: str, change: Callable[[Any], Any]) -> Mutant:
+    """A mutant whose inputs (`x`) or targets (`y`) are something else."""
 
     def apply(monkeypatch: pytest.MonkeyPatch) -> None:
-        right = getattr(probes, name)
-        monkeypatch.setattr(probes, name, lambda *given: change(right(*given)))
+        right = getattr(Feed, name)
+        monkeypatch.setattr(Feed, name, lambda *given: change(right(*given)))
 
     return apply
 
@@ -148,8 +148,8 @@ def whole_batches(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
 
 
 MUTANTS: dict[str, tuple[str, Mutant]] = {
-    "pixels divided by 256": ("P0", of_probes("as_input", lambda x: x * np.float32(255 / 256))),
-    "20 labels flipped": ("P0", of_probes("as_targets", flipped)),
+    "pixels divided by 256": ("P0", of_feed("x", lambda x: x * np.float32(255 / 256))),
+    "20 labels flipped": ("P0", of_feed("y", flipped)),
     "one step at most": ("P0, steps", one_step_at_most),
     "last partial batch dropped": ("P0, steps", of_fit(whole_batches)),
     "weights swapped": ("P1", of_model(with_swapped_weights)),

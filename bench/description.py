@@ -1,0 +1,102 @@
+"""What a model is, told by a worker before anything is measured: ports, weights, losses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from bench import building, order, weights
+from bench.building import Built
+from bench.workload import ModelRequest
+
+BUILDS = (0, 1)
+"""Seeds of two builds: what they have in common is not random."""
+
+
+def describe(request: ModelRequest) -> dict[str, Any]:
+    """Build a model, twice, and see that it takes its data.
+
+    Returns:
+        `inputs` and `outputs` (`name`, `shape` of one example, `dtype`; of an input `values`, the
+        number of different integers that may be fed, or None; of an output `loss`), `chosen` (what
+        was chosen for a model that is not compiled), `classes`, and for each weight its `path`,
+        `sha256` as built, `random` (whether two builds differ, or a seed was given), and `drawn`
+        (whether NumPy knows its distribution).
+
+    Raises:
+        ModelError: The file cannot be used.
+        DataError: The dataset does not fit.
+    """
+    some = building.examples(request)["train"].take(slice(2)) if request.data else None
+    builds = []
+    for seed in BUILDS:
+        keras.utils.set_random_seed(seed)
+        builds.append(building.build(request, some))
+    one = builds[0]
+    if some is not None:
+        one.x(some)
+        one.y(building.examples(request)["test"])
+    return {
+        "inputs": [
+            _port(port) | {"values": _vocabulary(one) if "int" in port.dtype else None}
+            for port in one.feed.inputs
+        ],
+        "outputs": [
+            _port(port) | {"loss": loss}
+            for port, loss in zip(one.feed.outputs, one.losses, strict=True)
+        ],
+        "chosen": one.chosen,
+        "classes": one.classes,
+        "weights": _weights(builds),
+    }
+
+
+def share(request: ModelRequest, numbers: Sequence[int], seeds: int, path: str) -> None:
+    """Write weights as this backend draws them, `<seed>.<number>` for each seed.
+
+    Args:
+        request: Of what.
+        numbers: Of the weights.
+        seeds: How many seeds.
+        path: Of the npz.
+    """
+    some = building.examples(request)["train"].take(slice(1))
+    arrays: dict[str, Any] = {}
+    for seed in range(seeds):
+        keras.utils.set_random_seed(seed)
+        values = building.build(request, some).model.get_weights()
+        arrays |= {f"{seed}.{number}": values[number] for number in numbers}
+    np.savez(path, **arrays)
+
+
+def _port(port: Any) -> dict[str, Any]:
+    return {"name": port.name, "shape": list(port.shape), "dtype": port.dtype}
+
+
+def _vocabulary(built: Built) -> int:
+    """Integers below this may be fed: every embedding of the model must know them."""
+    sizes = [
+        layer.input_dim
+        for layer in weights.all_layers(built.model)
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    return int(min(sizes, default=2))
+
+
+def _weights(builds: list[Built]) -> list[dict[str, Any]]:
+    one, other = (built.model.get_weights() for built in builds)
+    model = builds[0].model
+    drawn = weights.draw(model, 0)
+    seeded = weights.seeded(model)
+    return [
+        {
+            "path": weight.path,
+            "sha256": order.arrays_sha256([value]),
+            "random": not np.array_equal(value, again, equal_nan=True) or with_seed,
+            "drawn": array is not None,
+        }
+        for weight, value, again, array, with_seed in zip(
+            model.weights, one, other, drawn, seeded, strict=True
+        )
+    ]

@@ -1,0 +1,110 @@
+"""What every layer of a model gives, asked through a second model over the same graph."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.feed import leaves
+from bench.questions import numbered, sampled
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Answers to one input.
+
+    Attributes:
+        given: What the model gives: `logits` and `probabilities` where its last layer is a softmax
+            over them, else `output0` and so on.
+        layers: Output of each layer but such a last one, as `EveryLayer.names` has them.
+    """
+
+    given: dict[str, Array]
+    layers: list[Array]
+
+
+class EveryLayer:
+    """A model with the output of each of its layers.
+
+    A model that declares no graph, as a subclassed one does, gives its own outputs alone.
+
+    Attributes:
+        names: Of the layers; of one with several outputs, of each of them.
+        head: The last layer, if it is a softmax over logits that a dense layer makes.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        """Build it; its weights stay those of `model`."""
+        self._model = model
+        self._whole = None
+        self.names: list[str] = []
+        self.head: keras.layers.Dense | None = None
+        if not getattr(model, "inputs", None):
+            return
+        outputs = list(_outputs(model))
+        if not _within(model, [tensor for _, tensor in outputs]):
+            outputs = [each for each in outputs if _within(model, each[1])]
+        self.head = _softmax(model)
+        asked = [tensor for _, tensor in outputs]
+        if self.head is not None:
+            self._logits = keras.layers.Dense(self.head.units, name="logits")
+            asked.append(self._logits(self.head.input))
+            outputs = [each for each in outputs if each[1] is not self.head.output]
+            outputs.append((self.head.name, self.head.output))
+            asked = [*(tensor for _, tensor in outputs), asked[-1]]
+        self.names = [name for name, _ in outputs]
+        self._whole = keras.Model(model.inputs, [*asked, *model.outputs])
+
+    def predict(self, x: Any) -> Told:
+        """Answers from the model's weights as they are."""
+        arrays = leaves(x)
+        if self._whole is None:
+            given = leaves(self._model.predict(x, batch_size=len(arrays[0]), verbose=0))
+            return Told(numbered("output", sampled(given)), [])
+        if self.head is not None:
+            self._logits.set_weights(self.head.get_weights())
+        told = self._whole.predict(
+            arrays if len(arrays) > 1 else arrays[0], batch_size=len(arrays[0]), verbose=0
+        )
+        count = len(self.names)
+        layers, others = [np.asarray(array) for array in told[:count]], told[count:]
+        if self.head is None:
+            return Told(numbered("output", sampled(others)), layers)
+        return Told({"logits": others[0], "probabilities": layers[-1]}, layers[:-1])
+
+
+def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Each layer's output in this graph, and its name; of a layer called twice, the first."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        tensors = keras.tree.flatten(getattr(layer, "output", []))
+        for number, tensor in enumerate(tensors):
+            yield layer.name if len(tensors) == 1 else f"{layer.name}[{number}]", tensor
+
+
+def _within(model: keras.Model, tensors: Any) -> bool:
+    """Whether layers were called first in this model, and not in another one before."""
+    try:
+        keras.Model(model.inputs, tensors)
+    except ValueError:
+        return False
+    return True
+
+
+def _softmax(model: keras.Model) -> keras.layers.Dense | None:
+    last = model.layers[-1]
+    plain = (
+        isinstance(last, keras.layers.Dense)
+        and last.activation is keras.activations.softmax
+        and last.use_bias
+        and len(last.output.shape) == 2
+        and [id(weight) for weight in model.weights[-2:]] == [id(last.kernel), id(last.bias)]
+    )
+    alone = [id(output) for output in model.outputs] == [id(last.output)] if plain else False
+    return last if alone else None

@@ -1,0 +1,48 @@
+"""Layers that draw at random while they train, made still: parity compares all the rest.
+
+Every backend draws other numbers from the same seed. What dropout itself does is asked by its
+statistics.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from bench.weights import all_layers
+
+GENERATORS = ("seed_generator", "generator")
+"""Where Keras's layers keep the source of what they draw."""
+
+
+def still(model: keras.Model) -> list[str]:
+    """Have every layer that draws at random do as it does when it predicts.
+
+    Returns:
+        Names of these layers.
+    """
+    found = []
+    for layer in all_layers(model):
+        call = layer.call
+        if _draws(layer) and "training" in inspect.signature(call).parameters:
+            layer.call = _predicting(call)
+            found.append(layer.name)
+    return found
+
+
+def _draws(layer: keras.layers.Layer) -> bool:
+    # Under torch a recurrent layer drops out what goes into its cell by itself.
+    sources = [layer, layer.cell] if isinstance(layer, keras.layers.RNN) else [layer]
+    return any(
+        isinstance(getattr(source, name, None), keras.random.SeedGenerator)
+        for source in sources
+        for name in GENERATORS
+    )
+
+
+def _predicting(call: Callable[..., Any]) -> Callable[..., Any]:
+    def predict(*args: Any, training: bool = False, **rest: Any) -> Any:  # noqa: ARG001
+        return call(*args, training=False, **rest)
+
+    return predict

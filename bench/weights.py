@@ -1,0 +1,114 @@
+"""Initial weights in a worker: drawn by NumPy as each layer declares, kept, or shared.
+
+What a layer draws at random is drawn by NumPy, from the same distribution, so that all backends
+start from the same weights. What is the same whenever the model is built (zeros, ones, weights
+that were trained before) is kept. What is random in a way that NumPy does not know, or differs
+between backends, is taken from one of them (`bench.own`).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import order
+from bench.initializers import Initializer
+from bench.workload import ModelRequest
+
+Weights = list[NDArray[Any]]
+
+
+def set_initial_weights(model: keras.Model, seed: int, request: ModelRequest | None = None) -> None:
+    """Give a model the weights that it starts from.
+
+    Args:
+        model: Built anew.
+        seed: Of what is drawn.
+        request: What is kept, and what is shared.
+    """
+    kept = set(request.kept) if request else set()
+    built, drawn = model.get_weights(), draw(model, seed)
+    weights = [
+        old if new is None or number in kept else new
+        for number, (old, new) in enumerate(zip(built, drawn, strict=True))
+    ]
+    if request and request.shared:
+        with np.load(Path(request.shared), allow_pickle=False) as shared:
+            for name in shared.files:
+                of_seed, _, number = name.partition(".")
+                if int(of_seed) == seed:
+                    weights[int(number)] = shared[name]
+    model.set_weights(weights)
+
+
+def draw(model: keras.Model, seed: int) -> list[NDArray[np.float32] | None]:
+    """Each of the model's weights as NumPy draws it; None for those of no known distribution."""
+    known = dict(_declared(model))
+    found: dict[int, NDArray[np.float32] | None] = {}
+    layers = [layer.weights for layer in model.layers]
+    listed = {id(weight) for of_layer in layers for weight in of_layer}
+    layers.append([weight for weight in model.weights if id(weight) not in listed])
+    for position, of_layer in enumerate(layers):
+        distributions = [
+            (_distribution(known.get(id(weight))), tuple(weight.shape)) for weight in of_layer
+        ]
+        drawn = order.initial_weights(seed, position, distributions)
+        found |= {id(weight): array for weight, array in zip(of_layer, drawn, strict=True)}
+    return [found[id(weight)] for weight in model.weights]
+
+
+def seeded(model: keras.Model) -> list[bool]:
+    """Whether each weight's initializer was given a seed: then it is random, and yet the same."""
+    known = dict(_declared(model))
+    configs = [
+        known[id(weight)].get_config() if id(weight) in known else {} for weight in model.weights
+    ]
+    return [isinstance(config.get("seed"), int) for config in configs]
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a model, and those within them.
+
+    Keras has no public way to them; `model.layers` ends at the first level.
+    """
+    return list(model._flatten_layers(include_self=True, recursive=True))
+
+
+def _declared(model: keras.Model) -> Iterator[tuple[int, Any]]:
+    """Each variable with the initializer that its layer has for a weight of this name."""
+    for layer in all_layers(model):
+        for value in vars(layer).values():
+            if isinstance(value, keras.Variable):
+                for name in _attributes(value.name):
+                    initializer = getattr(layer, name, None)
+                    if isinstance(initializer, keras.initializers.Initializer):
+                        yield id(value), initializer
+                        break
+
+
+def _attributes(weight: str) -> Sequence[str]:
+    """Where Keras's layers keep the initializer of a weight, by the weight's name."""
+    stem = weight.removesuffix("_kernel")
+    return (f"{weight}_initializer", f"{stem}_initializer", "depthwise_initializer")
+
+
+def _distribution(initializer: Any) -> Initializer | None:
+    match initializer:
+        case keras.initializers.VarianceScaling():
+            uniform = initializer.distribution == "uniform"
+            plain = "normal" in initializer.distribution and "un" in initializer.distribution
+            name = "uniform" if uniform else "normal" if plain else "truncated_normal"
+            return Initializer(name, spread=initializer.scale, mode=initializer.mode)
+        case keras.initializers.RandomUniform():
+            low, high = initializer.minval, initializer.maxval
+            return Initializer("uniform", (low + high) / 2, (high - low) / 2)
+        case keras.initializers.RandomNormal():
+            return Initializer("normal", initializer.mean, initializer.stddev)
+        case keras.initializers.TruncatedNormal():
+            return Initializer("truncated_normal", initializer.mean, initializer.stddev)
+        case keras.initializers.Orthogonal():
+            return Initializer("orthogonal", spread=initializer.gain)
+    return None
