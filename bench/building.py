@@ -172,11 +172,18 @@ def _default_loss(model: keras.Model, number: int, feed: Feed, some: Examples | 
             return "categorical_crossentropy" if by_row else "sparse_categorical_crossentropy"
         case "sigmoid":
             return "binary_crossentropy"
+        case _ if target is not None and _is_one_hot(target):
+            return keras.losses.CategoricalCrossentropy(from_logits=True)
         case _ if whole and (units or 0) > 1:
             return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         case _ if whole and target is not None and set(np.unique(target)) <= {0, 1}:
             return keras.losses.BinaryCrossentropy(from_logits=True)
     return "mean_squared_error"
+
+
+def _is_one_hot(target: NDArray[Any]) -> bool:
+    rows = target.reshape(-1, target.shape[-1]) if target.ndim > 1 else target[:, np.newaxis]
+    return rows.shape[1] > 1 and bool(np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all())
 
 
 def _activation(model: keras.Model, number: int) -> str:

@@ -18,6 +18,8 @@ _WITHOUT_PRODUCTS = (
 
 def forward(model: keras.Model) -> int | None:
     """Operations for predicting one example; None without any or if a layer cannot be counted."""
+    if not getattr(model, "inputs", None):
+        return None
     counts = [_forward(layer) for layer in model.layers]
     return None if None in counts else sum(filter(None, counts)) or None
 
@@ -37,7 +39,7 @@ def train(model: keras.Model) -> int | None:
 
 def _forward(layer: keras.layers.Layer) -> int | None:
     match layer:
-        case keras.layers.Dense():
+        case keras.layers.Dense() if type(layer) is keras.layers.Dense:
             inputs, units = layer.kernel.shape
             return int(2 * inputs * math.prod(layer.output.shape[1:-1]) * units)
         case keras.layers.Conv2D(groups=1):

@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: a live line in a terminal, else a line per event."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,7 +62,7 @@ class Progress:
             cell,
             f"epoch {epoch['epoch']:>{len(str(epochs))}}/{epochs}  "
             f"{examples / epoch['train_seconds']:>6,.0f} images/s  "
-            f"error {100 * (1 - epoch['test_accuracy']):5.2f} %",
+            f"{tested(epoch)}",
             done=epoch["epoch"] / epochs,
         )
 
@@ -105,3 +105,11 @@ class Progress:
         if self._guessed:
             seconds *= self._spent / self._guessed
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+
+def tested(epoch: Mapping[str, Any]) -> str:
+    """What the test set said after an epoch: a classifier's error, another model's loss."""
+    accuracy, loss = epoch["test_accuracy"], epoch["test_loss"]
+    if accuracy is not None:
+        return f"error {100 * (1 - accuracy):5.2f} %"
+    return "loss is no number" if loss is None else f"loss {loss:.4g}"

@@ -196,6 +196,9 @@ class Slots:
         self._built[request.name] = built
         x, y = self._feed(request.name, self._request.batch_size)
         first, second = first_steps(model, x, y)
+        with weights_kept(model):  # counting is a step, too
+            forward = flops.forward(model) or self._loop.forward_flops(model, x)
+            train = flops.train(model) or self._loop.train_flops(model, x, y)
         return {
             "model": request.name,
             "parameters": model.count_params(),
@@ -204,8 +207,8 @@ class Slots:
             "build_seconds": build_seconds,
             "first_step_seconds": first,
             "second_step_seconds": second,
-            "forward_flops": flops.forward(model),
-            "train_flops": flops.train(model),
+            "forward_flops": forward,
+            "train_flops": train,
         }
 
     def _feed(self, name: str, count: int) -> tuple[Any, Any]:

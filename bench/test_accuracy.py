@@ -5,6 +5,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.accuracy import finished, run_cell, train_examples
 from bench.errors import ExitCode, StorageError
+from bench.progress import tested
 from bench.recorder import CLOCK, record
 from bench.run import Run
 from bench.workload import Cell
@@ -47,4 +48,4 @@ def _outcome(payload: dict[str, object]) -> str:
         return f"{payload['status']}: {payload['error']}"
     epochs = payload["training"]["epochs"]  # type: ignore[index]
     seconds = sum(epoch["train_seconds"] for epoch in epochs)
-    return f"error {100 * (1 - epochs[-1]['test_accuracy']):.2f} %  trained in {seconds:.1f} s"
+    return f"{tested(epochs[-1])}  trained in {seconds:.1f} s"

@@ -2,8 +2,8 @@
 
 LADDER = (
     "Each rung against a reference in float64: P0 the same model and inputs, P1 weights, P2 "
-    "outputs, P3 loss and gradients, P4 one step, P5 a training, P6 predictions, P7 errors over seeds, P8 "
-    "files of another backend. A floor is what rounding to float32 alone gives."
+    "outputs, P3 loss and gradients, P4 one step, P5 a training, P6 predictions, P7 errors over "
+    "seeds, P8 files of another backend. A floor is what rounding to float32 alone gives."
 )
 AGREEMENT = (
     "Differences of mean error in points, equivalent where two one-sided tests put them within "

@@ -122,7 +122,7 @@ def _samples(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
                 lane_name(record.lane),
                 *_measured(sample),
                 *_steal(sample, len(launch.state.affinity)),
-                _flops(record, workload),
+                _flops([record, *launch.lanes], workload),
                 np.array(sample.latencies),
             )
 
@@ -193,12 +193,16 @@ def _steal(sample: Sample, cores: int) -> tuple[float, float]:
     return sample.steal_seconds * percent, TICK_SECONDS * cores**0.5 * percent
 
 
-def _flops(record: LaneRecord, workload: Workload) -> int | None:
-    for preparation in record.preparations:
-        if preparation.model == workload.model:
-            train = workload.phase == "train"
-            return preparation.train_flops if train else preparation.forward_flops
-    return None
+def _flops(records: Sequence[LaneRecord], workload: Workload) -> int | None:
+    """What the first of these lanes that could count has counted: it is the model's, not theirs."""
+    train = workload.phase == "train"
+    counts = [
+        preparation.train_flops if train else preparation.forward_flops
+        for record in records
+        for preparation in record.preparations
+        if preparation.model == workload.model
+    ]
+    return next((count for count in counts if count), None)
 
 
 def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:

@@ -57,6 +57,14 @@ def _count(event: str, *_: Any, **__: Any) -> None:
 jax.monitoring.register_event_duration_secs_listener(_count)
 
 
+def forward_flops(_: keras.Model, __: Any) -> None:
+    """JAX has no counter of matrix products alone; see `bench.loops.torch`."""
+
+
+def train_flops(_: keras.Model, __: Any, ___: Any) -> None:
+    """As `forward_flops`."""
+
+
 def gradients(
     model: keras.Model,
     starts: Sequence[list[NDArray[Any]]],

@@ -59,6 +59,14 @@ def _traced(outer: Any) -> list[Any]:
     return [f for f in inner if isinstance(f, tf.types.experimental.PolymorphicFunction)]
 
 
+def forward_flops(_: keras.Model, __: Any) -> None:
+    """TensorFlow has no counter of matrix products alone; see `bench.loops.torch`."""
+
+
+def train_flops(_: keras.Model, __: Any, ___: Any) -> None:
+    """As `forward_flops`."""
+
+
 def gradients(
     model: keras.Model,
     starts: Sequence[list[NDArray[Any]]],

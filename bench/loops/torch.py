@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def device() -> str:
@@ -52,6 +53,28 @@ def compilations(model: keras.Model) -> int:
     if model.jit_compile:
         raise NotImplementedError("compiled torch models are not counted yet")
     return 0
+
+
+def forward_flops(model: keras.Model, x: Any) -> int | None:
+    """Operations of matrix products for predicting one example, as PyTorch counts them."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(keras.tree.map_structure(keras.ops.convert_to_tensor, x), training=False)
+    return _of_one_example(counter, x)
+
+
+def train_flops(model: keras.Model, x: Any, y: Any) -> int | None:
+    """The same for training on one example."""
+    inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, (x, y))
+    model.zero_grad()
+    with FlopCounterMode(display=False) as counter:
+        outputs = model(inputs, training=True)
+        model.compute_loss(x=inputs, y=targets, y_pred=outputs, training=True).backward()
+    model.zero_grad()
+    return _of_one_example(counter, x)
+
+
+def _of_one_example(counter: FlopCounterMode, x: Any) -> int | None:
+    return counter.get_total_flops() // len(keras.tree.flatten(x)[0]) or None
 
 
 def gradients(

@@ -18,10 +18,13 @@ def curves(comparison: Comparison) -> Picture:
     """Loss and accuracy over the epochs."""
     panels = []
     for model, epochs in wording.by_model(comparison.curves):
-        figure, (loss, accuracy) = style.panel(5.2, model, rows=2)
+        classifies = epochs["test_accuracy"].notna().any()
+        figure, grid = style.panel(5.2 if classifies else 2.8, model, rows=1 + int(classifies))
+        loss, accuracy = grid[0], grid[-1]
         for width, (backend, own) in _narrowing(epochs):
             means = own.groupby("epoch").mean(numeric_only=True)
-            for axes, name, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+            shown = ((loss, "loss", 1), (accuracy, "accuracy", 100))
+            for axes, name, scale in shown if classifies else shown[:1]:
                 train, test = (scale * means[f"{part}_{name}"] for part in ("train", "test"))
                 colour, _ = style.look(backend)
                 # Of a single epoch there is no line, but a point.
@@ -41,20 +44,23 @@ def curves(comparison: Comparison) -> Picture:
             )
         loss.set(ylabel="loss", yscale="log")
         style.plain_numbers(loss.yaxis)
-        accuracy.set(ylabel="accuracy %", xlabel="epoch")
+        if classifies:
+            accuracy.set(ylabel="accuracy %")
+        accuracy.set(xlabel="epoch")
         for width, (backend, _) in _narrowing(epochs):
             accuracy.plot([], [], color=style.look(backend)[0], linewidth=width, label=backend)
         for name, line in (("test", "-"), ("training", "--")):
             accuracy.plot([], [], color=INK, linestyle=line, label=name)
         accuracy.legend(ncols=2)
         last = epochs[epochs["epoch"] == epochs["epoch"].max()]
-        panels.append(
-            Panel(
-                figure,
-                f"{model}: loss and accuracy over {epochs['epoch'].max()} epochs; test accuracy "
-                f"in the end: {_by_backend(100 * last['test_accuracy'], last, '.2f', ' %')}",
-            )
+        told = (
+            f"loss and accuracy over {epochs['epoch'].max()} epochs; test accuracy in the end: "
+            f"{_by_backend(100 * last['test_accuracy'], last, '.2f', ' %')}"
+            if classifies
+            else f"loss over {epochs['epoch'].max()} epochs; of the test set in the end: "
+            f"{_by_backend(last['test_loss'], last, '.4g', '')}"
         )
+        panels.append(Panel(figure, f"{model}: {told}"))
     return Picture(
         "How they learn",
         "Mean over seeds. Solid: the test set after each epoch; dashed: training, a mean over the "
@@ -66,7 +72,8 @@ def curves(comparison: Comparison) -> Picture:
 def time_to_error(comparison: Comparison) -> Picture:
     """Error over the seconds of training."""
     panels, lines = [], []
-    for model, epochs in wording.by_model(comparison.curves):
+    classified = comparison.curves[comparison.curves["error_percent"].notna()]
+    for model, epochs in wording.by_model(classified):
         figure, (axes,) = style.panel(3.2, model)
         several = len(set(epochs["seed"])) > 1
         for backend, own in epochs.groupby("backend", sort=False):
