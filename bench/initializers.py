@@ -1,5 +1,7 @@
 """The distributions of Keras's random initializers, drawn by NumPy: the same on every backend."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +23,15 @@ class Initializer:
             with `mode` the numerator of the variance.
         mode: `fan_in`, `fan_out` or `fan_avg` divides the variance by so many connections; empty
             for none.
+        axes: Which axes of the weight are inputs and which are outputs; None where they are the
+            last two, and those before them a window.
     """
 
     distribution: str
     centre: float = 0.0
     spread: float = 1.0
     mode: str = ""
+    axes: tuple[Sequence[int], Sequence[int]] | None = None
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """A float32 array of this shape."""
@@ -45,7 +50,10 @@ class Initializer:
     def _spread(self, shape: tuple[int, ...]) -> float:
         if not self.mode:
             return self.spread
-        inputs, outputs = _fans(shape)
+        if self.axes is None:
+            inputs, outputs = _fans(shape)
+        else:
+            inputs, outputs = (math.prod(shape[n] for n in axes) for axes in self.axes)
         fan = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
         variance = self.spread / max(1.0, fan)
         if self.distribution == "uniform":

@@ -123,7 +123,9 @@ class Probes:
         )
         for name, (loss, found) in zip(starts, results, strict=True):
             facts[f"{name}loss"] = finite(loss)
-            arrays |= numbered(f"{name}gradient", sampled(found))
+            # The same elements as of the weights, some of which have no gradient.
+            few = sampled(found, len(self._model.weights))
+            arrays |= numbered(f"{name}gradient", few)
         return facts, arrays
 
     def update(self) -> Answer:

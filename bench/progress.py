@@ -62,7 +62,7 @@ class Progress:
             cell,
             f"epoch {epoch['epoch']:>{len(str(epochs))}}/{epochs}  "
             f"{examples / epoch['train_seconds']:>6,.0f} images/s  "
-            f"{tested(epoch)}",
+            f"{outcome_of(epoch)}",
             done=epoch["epoch"] / epochs,
         )
 
@@ -107,7 +107,7 @@ class Progress:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
-def tested(epoch: Mapping[str, Any]) -> str:
+def outcome_of(epoch: Mapping[str, Any]) -> str:
     """What the test set said after an epoch: a classifier's error, another model's loss."""
     accuracy, loss = epoch["test_accuracy"], epoch["test_loss"]
     if accuracy is not None:

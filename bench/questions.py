@@ -98,12 +98,16 @@ def numbered(name: str, arrays: Sequence[NDArray[Any]]) -> Arrays:
     return {f"{name}{number}": np.asarray(array) for number, array in enumerate(arrays)}
 
 
-def sampled(arrays: Sequence[NDArray[Any]], most: int = MOST_ELEMENTS) -> list[NDArray[Any]]:
-    """The arrays, or where they are larger than their share of `most`, elements drawn from them.
+def sampled(arrays: Sequence[NDArray[Any]], among: int = 0) -> list[NDArray[Any]]:
+    """The arrays, or where they are larger than their share of `MOST_ELEMENTS`, a sample of them.
 
     The same elements of two arrays of one size: what is wrong in a layer is wrong in many places.
+
+    Args:
+        arrays: Any.
+        among: How many share; 0 takes as many as there are.
     """
-    share = max(1, most // max(1, len(arrays)))
+    share = max(1, MOST_ELEMENTS // max(1, among or len(arrays)))
     return [array if array.size <= share else _some(array, share) for array in arrays]
 
 

@@ -5,7 +5,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.accuracy import finished, run_cell, train_examples
 from bench.errors import ExitCode, StorageError
-from bench.progress import tested
+from bench.progress import outcome_of
 from bench.recorder import CLOCK, record
 from bench.run import Run
 from bench.workload import Cell
@@ -48,4 +48,4 @@ def _outcome(payload: dict[str, object]) -> str:
         return f"{payload['status']}: {payload['error']}"
     epochs = payload["training"]["epochs"]  # type: ignore[index]
     seconds = sum(epoch["train_seconds"] for epoch in epochs)
-    return f"{tested(epochs[-1])}  trained in {seconds:.1f} s"
+    return f"{outcome_of(epochs[-1])}  trained in {seconds:.1f} s"

@@ -18,7 +18,7 @@ from bench import order
 from bench.initializers import Initializer
 from bench.workload import ModelRequest
 
-Weights = list[NDArray[Any]]
+Axes = tuple[list[int], list[int]] | None
 
 
 def set_initial_weights(model: keras.Model, seed: int, request: ModelRequest | None = None) -> None:
@@ -64,7 +64,7 @@ def seeded(model: keras.Model) -> list[bool]:
     """Whether each weight's initializer was given a seed: then it is random, and yet the same."""
     known = dict(_declared(model))
     configs = [
-        known[id(weight)].get_config() if id(weight) in known else {} for weight in model.weights
+        known[id(weight)][0].get_config() if id(weight) in known else {} for weight in model.weights
     ]
     return [isinstance(config.get("seed"), int) for config in configs]
 
@@ -77,7 +77,7 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers(include_self=True, recursive=True))
 
 
-def _declared(model: keras.Model) -> Iterator[tuple[int, Any]]:
+def _declared(model: keras.Model) -> Iterator[tuple[int, tuple[Any, Axes]]]:
     """Each variable with the initializer that its layer has for a weight of this name."""
     for layer in all_layers(model):
         for value in vars(layer).values():
@@ -85,7 +85,7 @@ def _declared(model: keras.Model) -> Iterator[tuple[int, Any]]:
                 for name in _attributes(value.name):
                     initializer = getattr(layer, name, None)
                     if isinstance(initializer, keras.initializers.Initializer):
-                        yield id(value), initializer
+                        yield id(value), (initializer, _axes(layer, value))
                         break
 
 
@@ -95,13 +95,27 @@ def _attributes(weight: str) -> Sequence[str]:
     return (f"{weight}_initializer", f"{stem}_initializer", "depthwise_initializer")
 
 
-def _distribution(initializer: Any) -> Initializer | None:
+def _axes(layer: keras.layers.Layer, weight: keras.Variable) -> Axes:
+    """Inputs and outputs of a weight of an einsum, which its equation names."""
+    if not isinstance(layer, keras.layers.EinsumDense) or weight.name != "kernel":
+        return None
+    given, _, result = layer.equation.replace(" ", "").partition("->")
+    inputs, kernel = given.split(",")
+    return (
+        [n for n, axis in enumerate(kernel) if axis in inputs and axis not in result],
+        [n for n, axis in enumerate(kernel) if axis in result and axis not in inputs],
+    )
+
+
+def _distribution(declared: tuple[Any, Axes] | None) -> Initializer | None:
+    initializer, axes = declared or (None, None)
     match initializer:
         case keras.initializers.VarianceScaling():
             uniform = initializer.distribution == "uniform"
             plain = "normal" in initializer.distribution and "un" in initializer.distribution
             name = "uniform" if uniform else "normal" if plain else "truncated_normal"
-            return Initializer(name, spread=initializer.scale, mode=initializer.mode)
+            spread, mode = initializer.scale, initializer.mode
+            return Initializer(name, spread=spread, mode=mode, axes=axes)
         case keras.initializers.RandomUniform():
             low, high = initializer.minval, initializer.maxval
             return Initializer("uniform", (low + high) / 2, (high - low) / 2)

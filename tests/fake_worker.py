@@ -146,6 +146,12 @@ SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+BAD = {
+    "bad_model": {"type": "ModelError", "message": "mine: build() raises ValueError: no"},
+    "bad_data": {"type": "DataError", "message": "x of shape 8x8x1 does not fit the model"},
+}
+
+
 class FakeProbes:
     """The oracle's own answers, rounded: a backend without a fault but that of float32."""
 
@@ -250,6 +256,9 @@ def main() -> None:
                 )
             else:
                 reply("result", hello(behaviour))
+            continue
+        if request["call"] == "describe" and behaviour in BAD:
+            reply("error", BAD[behaviour])
             continue
         if request["call"] in SLOTS:
             if request["call"] == "turn":

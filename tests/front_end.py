@@ -22,7 +22,8 @@ def command(results: Path, workers: dict[str, str], *options: str) -> list[str]:
     A resumed run takes the dataset, and what is to be done, from the run.
     """
     part = [] if "-k" in options or "--resume" in options else ["-k", "test_accuracy"]
-    dataset = [] if "--resume" in options else ["--dataset", "digits"]
+    given = any(option.startswith(("--resume", "--model=")) for option in options)
+    dataset = [] if given else ["--dataset", "digits"]
     interpreters = [f"--worker={backend}={python}" for backend, python in workers.items()]
     return [*PYTEST, *dataset, "--results", str(results), *interpreters, *part, *options]
 

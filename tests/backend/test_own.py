@@ -1,0 +1,222 @@
+"""Models as a user would bring them, built, fed, begun and asked under this backend."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import models
+from bench import building, description, own, training, weights
+from bench.building import ModelError
+from bench.errors import DataError
+from bench.examples import Examples
+from bench.layers import EveryLayer
+from bench.stillness import still
+from bench.workload import ModelRequest, TrainingRequest
+
+OWN = Path(__file__).parent.parent / "own"
+SMALL = [
+    "table.py:build",
+    "colour.py:build",
+    "tokens.py:lstm",
+    "tokens.py:transformer",
+    "two.py:build",
+]
+
+
+def asked(source: str) -> ModelRequest:
+    """A model of `tests/own` that has no data yet."""
+    return ModelRequest("m", str(OWN / source), "", "")
+
+
+@cache
+def described(source: str) -> dict[str, Any]:
+    """What this backend says of a model of `tests/own`."""
+    return description.describe(asked(source))
+
+
+def fed(source: str, folder: Path, arrays: dict[str, Any] | None = None) -> ModelRequest:
+    """The same with data, its own or drawn."""
+    if arrays is None:
+        told = described(source)
+        dataset, part = own.draw({"m": told}, 8, folder), own.prefix("m")
+        kept = own.kept([told])
+    else:
+        np.savez(folder / "d.npz", **arrays)
+        dataset, part, kept = own.load(folder / "d.npz", folder), "", ()
+    return ModelRequest("m", str(OWN / source), str(dataset.path), dataset.sha256, 1, part, kept)
+
+
+def splits(inputs: Any, targets: Any) -> dict[str, Any]:
+    return {
+        "x_train": inputs[:-20],
+        "y_train": targets[:-20],
+        "x_test": inputs[-20:],
+        "y_test": targets[-20:],
+    }
+
+
+@pytest.mark.parametrize("source", SMALL)
+def test_numpy_draws_what_layers_draw_at_random_and_nothing_else(source: str) -> None:
+    for weight in described(source)["weights"]:
+        kind = weight["path"].rpartition("/")[2]
+        assert weight["random"] == (kind not in {"bias", "gamma", "beta", *MOVING}), weight["path"]
+        if kind not in {"table", "places"}:  # of a layer of the user's own
+            assert weight["drawn"] == weight["random"], weight["path"]
+
+
+MOVING = {"moving_mean", "moving_variance"}
+
+
+@pytest.mark.parametrize("source", SMALL)
+def test_the_first_weights_are_those_of_the_layers_distributions(source: str) -> None:
+    """NumPy's draw of each weight has the mean square of the one that Keras draws."""
+    keras.utils.set_random_seed(0)
+    model = models.build(str(OWN / source))
+    for weight, array in zip(model.weights, weights.draw(model, 0), strict=True):
+        if array is not None and array.size > 500:
+            here = keras.ops.convert_to_numpy(weight)
+            assert array.shape == here.shape
+            assert np.square(array).mean() == pytest.approx(np.square(here).mean(), rel=0.25)
+
+
+@pytest.mark.parametrize("source", SMALL)
+def test_a_model_that_is_still_gives_the_same_twice(source: str, tmp_path: Path) -> None:
+    request = fed(source, tmp_path)
+    examples = building.examples(request)["train"]
+    built = building.build(request, examples)
+    drawing = {"tokens.py:lstm", "tokens.py:transformer", "colour.py:build"}
+    assert bool(still(built.model)) == (source in drawing)
+    built.model.optimizer.learning_rate.assign(0)
+    x, y = built.x(examples), built.y(examples)
+    first, second = (built.model.train_on_batch(x, y) for _ in range(2))
+    assert np.ravel(first)[0] == pytest.approx(np.ravel(second)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("source", SMALL)
+def test_every_layer_is_asked_and_the_outputs_are_the_models(source: str, tmp_path: Path) -> None:
+    request = fed(source, tmp_path)
+    examples = building.examples(request)["test"]
+    built = building.build(request, examples)
+    told = EveryLayer(built.model)
+    assert len(told.names) >= 3
+    given = told.predict(built.x(examples)).given
+    expected = keras.tree.flatten(built.model.predict(built.x(examples), verbose=0))
+    last = [array for name, array in given.items() if name != "logits"]
+    for one, other in zip(last, expected, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def trained(request: ModelRequest, folder: Path, epochs: int = 3) -> dict[str, Any]:
+    predictions = str(folder / "predictions.npz")
+    return training.train(
+        TrainingRequest(request, 0, epochs, 20, None, predictions), lambda _: None
+    )
+
+
+def test_a_regression_is_trained_and_told_by_its_loss(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(220, 8))
+    request = fed("table.py:build", tmp_path, splits(x, x.sum(axis=1)))
+    epochs = trained(request, tmp_path, 12)["epochs"]
+    assert epochs[-1]["test_accuracy"] is None
+    assert epochs[-1]["test_loss"] < 0.5 * epochs[0]["test_loss"]
+    assert not (tmp_path / "predictions.npz").exists()
+
+
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_a_class_of_its_own_learns_from_either_kind_of_labels(
+    one_hot: bool, tmp_path: Path
+) -> None:
+    """It declares no inputs, is not compiled and gives logits: all is taken from the data."""
+    x = np.random.default_rng(0).normal(size=(420, 6))
+    labels = x[:, :3].argmax(axis=1)
+    request = fed(
+        "subclassed.py:build", tmp_path, splits(x, np.eye(3)[labels] if one_hot else labels)
+    )
+    epochs = trained(request, tmp_path, 8)["epochs"]
+    assert epochs[-1]["test_accuracy"] > 0.6
+    probabilities = np.load(tmp_path / "predictions.npz")["probabilities"]
+    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_two_classes_have_two_probabilities(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 200, (120, 20))
+    request = fed("tokens.py:lstm", tmp_path, splits(x, (x[:, 0] > 100).astype(int)))
+    trained(request, tmp_path, 1)
+    assert np.load(tmp_path / "predictions.npz")["probabilities"].shape == (20, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"x_train": np.zeros((9, 7)), "x_test": np.zeros((9, 7))}, "x of shape 7 does not fit"),
+        ({"y_train": np.zeros((9, 2)), "y_test": np.zeros((9, 2))}, "y of shape 2 does not fit"),
+    ],
+)
+def test_data_that_does_not_fit_is_told(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    whole: dict[str, Any] = {"x_train": np.zeros((9, 8)), "x_test": np.zeros((9, 8))}
+    whole |= {"y_train": np.zeros(9), "y_test": np.zeros(9)}
+    with pytest.raises(DataError, match=words):
+        description.describe(fed("table.py:build", tmp_path, whole | changes))
+
+
+def test_a_class_that_the_model_does_not_know_is_told(tmp_path: Path) -> None:
+    request = fed("colour.py:build", tmp_path, splits(np.zeros((29, 32, 32, 3)), np.arange(29)))
+    with pytest.raises(DataError, match="y has classes 9 to 28, and the model"):
+        description.describe(request)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("raise OSError('no such thing')", "the file raises OSError: no such thing"),
+        ("def build(): raise ValueError('bad\\nthing')", "raises ValueError: bad thing"),
+        ("def build(): return 3", "gives a int, where a Keras 3 model"),
+        ("build = 3", "build is no function"),
+        ("import sys; sys.exit(3)\ndef build(): ...", "the file raises SystemExit: 3"),
+        (
+            "import keras\ndef build(): return keras.Sequential([keras.layers.Dense(3)])",
+            "does not say what it takes",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError) as caught:
+        description.describe(ModelRequest("mine", f"{tmp_path / 'mine.py'}:build", "", ""))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_weight_that_is_given_a_seed_is_still_drawn_by_numpy(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "from keras import initializers, layers\n"
+        "def build():\n"
+        "    seeded = initializers.HeNormal(seed=3)\n"
+        "    fixed = initializers.Constant(0.5)\n"
+        "    return keras.Sequential([\n"
+        "        keras.Input((4,)),\n"
+        "        layers.Dense(5, kernel_initializer=seeded, bias_initializer=fixed),\n"
+        "    ])\n",
+        encoding="utf-8",
+    )
+    told = description.describe(ModelRequest("mine", f"{tmp_path / 'mine.py'}:build", "", ""))
+    assert own.kept([told]) == (1,)
+
+
+def test_examples_are_taken_in_the_structure_that_the_model_declares(tmp_path: Path) -> None:
+    request = fed("two.py:build", tmp_path)
+    examples: Examples = building.examples(request)["test"]
+    built = building.build(request, examples)
+    x, y = built.x(examples), built.y(examples)
+    assert {name: array.shape for name, array in x.items()} == {
+        "image": (8, 16, 16, 1),
+        "table": (8, 5),
+    }
+    assert {name: array.shape for name, array in y.items()} == {"kind": (8,), "size": (8, 1)}

@@ -1,0 +1,131 @@
+"""Which reference is trusted, and what a subject is compared with, on answers that are made up."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from reports import references
+from reports.findings import Answers
+from reports.parity_schema import Facts, Reference
+from reports.shards import ReferenceShard
+from tests.stored_answers import SHA
+
+LAYERS = ["first", "second"]
+
+
+def answers(**changes: Any) -> Answers:
+    """A model with two layers, two weights (one is not trained) and one output."""
+    generator = np.random.default_rng(0)
+    weights = [generator.normal(size=(4, 3)), generator.normal(size=3)]
+    arrays: dict[str, Any] = {
+        "forward.one.layer0": generator.normal(size=(1, 4)),
+        "forward.one.layer1": generator.normal(size=(1, 3)),
+        "forward.one.output0": generator.normal(size=(1, 3)),
+        "gradients.gradient0": generator.normal(size=(4, 3)),
+    }
+    for number, weight in enumerate(weights):
+        moved = weight - 0.1 * generator.normal(size=weight.shape)
+        arrays |= {
+            f"identity.weight{number}": weight.astype(np.float32),
+            f"update.sgd{number}": moved,
+            f"update.adam{number}": moved,
+        }
+    facts: dict[str, Any] = {
+        "identity": {
+            "layers": LAYERS,
+            "parameters": 15,
+            "fed_sha256": {"one": SHA, "targets": SHA},
+            "weights": ["kernel", "mean"],
+            "trainable": [0],
+            "outputs": ["answer"],
+        },
+        "forward": {},
+        "gradients": {"loss": 1.5},
+        "update": {"steps": {"sgd": 1, "adam": 1}},
+    }
+    return Answers(facts, arrays | {n.replace("__", "."): a for n, a in changes.items()})
+
+
+def shard(backend: str, given: Answers, status: str = "ok") -> ReferenceShard:
+    import msgspec
+
+    payload = Reference(
+        dataset="drawn",
+        dataset_sha256=SHA,
+        batch_size=4,
+        seed=0,
+        probes=["identity"],
+        model="m",
+        backend=backend,
+        status=status,
+        error=None if status == "ok" else "it crashed",
+        log=None,
+        facts=msgspec.convert(given.facts, Facts),
+        arrays_sha256=SHA,
+    )
+    return ReferenceShard("run", f"reference-m-{backend}", payload, given.arrays)
+
+
+def wrong() -> Answers:
+    """One whose second layer gives something else."""
+    layer = answers().arrays["forward.one.layer1"]
+    return answers(forward__one__layer1=layer * 1.01)
+
+
+def test_of_three_the_two_that_agree_are_trusted_and_the_third_is_named() -> None:
+    chosen = references.choose(
+        [shard("jax", wrong()), shard("tensorflow", answers()), shard("torch", answers())]
+    )
+    assert chosen.agreed
+    assert chosen.shards[0].payload.backend in {"tensorflow", "torch"}
+    odd = [each for each in references.in_float64(chosen, "jax") if each.status == "fail"]
+    assert [(each.rung, each.quantity) for each in odd] == [("P2", "in float64, second")]
+    for backend in ("tensorflow", "torch"):
+        assert all(each.status == "pass" for each in references.in_float64(chosen, backend))
+
+
+def test_of_two_that_differ_neither_is_right() -> None:
+    chosen = references.choose([shard("jax", wrong()), shard("torch", answers())])
+    assert not chosen.agreed
+    for backend in ("jax", "torch"):
+        assert "fail" in {each.status for each in references.in_float64(chosen, backend)}
+
+
+def test_one_alone_is_told_to_be_unconfirmed_and_one_that_failed_why() -> None:
+    chosen = references.choose([shard("jax", answers()), shard("torch", answers(), "crashed")])
+    (alone,) = references.in_float64(chosen, "jax")
+    assert (alone.status, alone.quantity) == (
+        "warn",
+        "answers in float64, which no other backend has confirmed",
+    )
+    (lost,) = references.in_float64(chosen, "torch")
+    assert lost.status == "warn"
+    assert "crashed, it crashed" in lost.quantity
+
+
+def test_a_subject_in_float32_passes_and_a_wrong_layer_is_found() -> None:
+    chosen = references.choose([shard("jax", answers()), shard("torch", answers())])
+    rounded = {name: a.astype(np.float32) for name, a in answers().arrays.items()}
+    found = references.judge(Answers(answers().facts, rounded), "jax", chosen)
+    assert {each.status for each in found} == {"pass"}
+    found = references.judge(wrong(), "jax", chosen)
+    assert [each.quantity for each in found if each.status == "fail"] == ["second"]
+
+
+def test_what_a_model_makes_of_rounding_is_no_fault() -> None:
+    """The same error, of a layer that a rounding of the weights moves as far."""
+    layer = answers().arrays["forward.one.layer1"]
+    moved = {"forward.near0.one.layer1": layer * 1.002}
+    others = {
+        f"forward.near0.{name.removeprefix('forward.')}": array
+        for name, array in answers().arrays.items()
+        if name.startswith("forward.") and "layer1" not in name
+    }
+    true = replace(answers(), arrays={**answers().arrays, **moved, **others})
+    chosen = references.choose([shard("jax", true), shard("torch", true)])
+    (second,) = (f for f in references.judge(wrong(), "jax", chosen) if f.quantity == "second")
+    assert second.status == "pass"
+    assert second.spread > 1e-3
+    (first,) = (f for f in references.judge(wrong(), "jax", chosen) if f.quantity == "first")
+    assert first.warn == 5e-6
