@@ -50,6 +50,7 @@ def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
     journal = Journal.create(plan.results)
     payload = plan_payload(plan, selection) | {
         "protocol": protocol(plan, dataset),
+        "model_notes": [],
         "dataset_note": dataset.note,
     }
     journal.write("plan", "plan", payload)

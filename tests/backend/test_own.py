@@ -71,7 +71,7 @@ def test_numpy_draws_what_layers_draw_at_random_and_nothing_else(source: str) ->
 MOVING = {"moving_mean", "moving_variance"}
 
 
-@pytest.mark.parametrize("source", SMALL)
+@pytest.mark.parametrize("source", ["colour.py:build", "tokens.py:transformer"])
 def test_the_first_weights_are_those_of_the_layers_distributions(source: str) -> None:
     """NumPy's draw of each weight has the mean square of the one that Keras draws."""
     keras.utils.set_random_seed(0)
@@ -83,20 +83,19 @@ def test_the_first_weights_are_those_of_the_layers_distributions(source: str) ->
             assert np.square(array).mean() == pytest.approx(np.square(here).mean(), rel=0.25)
 
 
-@pytest.mark.parametrize("source", SMALL)
+@pytest.mark.parametrize("source", ["colour.py:build", "tokens.py:lstm", "two.py:build"])
 def test_a_model_that_is_still_gives_the_same_twice(source: str, tmp_path: Path) -> None:
     request = fed(source, tmp_path)
     examples = building.examples(request)["train"]
     built = building.build(request, examples)
-    drawing = {"tokens.py:lstm", "tokens.py:transformer", "colour.py:build"}
-    assert bool(still(built.model)) == (source in drawing)
+    assert bool(still(built.model)) == (source != "two.py:build")
     built.model.optimizer.learning_rate.assign(0)
     x, y = built.x(examples), built.y(examples)
     first, second = (built.model.train_on_batch(x, y) for _ in range(2))
     assert np.ravel(first)[0] == pytest.approx(np.ravel(second)[0], rel=1e-5)
 
 
-@pytest.mark.parametrize("source", SMALL)
+@pytest.mark.parametrize("source", ["tokens.py:transformer", "two.py:build"])
 def test_every_layer_is_asked_and_the_outputs_are_the_models(source: str, tmp_path: Path) -> None:
     request = fed(source, tmp_path)
     examples = building.examples(request)["test"]
