@@ -77,7 +77,11 @@ def launch_values_of(plan: Plan, dataset: data.Dataset, folder: Path) -> dict[st
     """Of TensorFlow over JAX and of the twin over torch, as the report reads them."""
     work = selected(plan)
     journal = Journal.create(folder)
-    stored = plan_payload(plan, work) | {"protocol": protocol(plan, dataset), "dataset_note": ""}
+    stored = plan_payload(plan, work) | {
+        "protocol": protocol(plan, dataset),
+        "dataset_note": "",
+        "model_notes": [],
+    }
     journal.write("plan", "plan", stored)
     launches.measure(plan, work, dataset, journal, lambda _: None)
     found = shards.read([journal.folder])

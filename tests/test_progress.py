@@ -4,10 +4,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.progress import Progress
+from bench.progress import Progress, outcome_of
 from tests.test_plan import resolve
 
-EPOCH: dict[str, Any] = {"epoch": 2, "train_seconds": 10.0, "test_accuracy": 0.9875}
+EPOCH: dict[str, Any] = {
+    "epoch": 2,
+    "train_seconds": 10.0,
+    "test_accuracy": 0.9875,
+    "test_loss": 0.5,
+}
 
 
 def show(*, terminal: bool) -> str:
@@ -43,3 +48,13 @@ def test_in_a_terminal_the_line_is_drawn_over() -> None:
 def test_the_time_left_learns_from_the_time_spent() -> None:
     # The first cell took next to no time here, so little is expected of the others.
     assert show(terminal=False).splitlines()[-1].endswith("starting  0 s left")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "words"),
+    [(0.9875, 0.1, "error  1.25 %"), (None, 1.5, "loss 1.5"), (None, None, "loss is no number")],
+)
+def test_an_epoch_is_told_by_error_or_by_loss(
+    accuracy: float | None, loss: float | None, words: str
+) -> None:
+    assert outcome_of({"test_accuracy": accuracy, "test_loss": loss}) == words
