@@ -26,7 +26,7 @@ from bench.feed import leaves
 from bench.layers import EveryLayer
 from bench.questions import Answer, Arrays, numbered, sampled
 from bench.training import finite, weights_kept
-from bench.weights import set_initial_weights
+from bench.weights import initial
 from bench.workload import ProbesRequest
 
 
@@ -55,9 +55,9 @@ class Probes:
         keras.utils.clear_session(free_memory=False)  # it numbers layers from the first on
         self._built = self._fresh()
         self._model = self._built.model
-        set_initial_weights(self._model, request.seed, request.model)
-        initial = [_narrow(weight) for weight in self._model.get_weights()]
-        self._drawn = order.probe_weights(request.seed, initial)
+        # Not read back from the model, which may not have taken them as they are.
+        first = [_narrow(w) for w in initial(self._model, request.seed, request.model)]
+        self._drawn = order.probe_weights(request.seed, first)
         self._near: int | None = None
         self._model.set_weights(self._drawn)
         self._model.optimizer.build(self._model.trainable_variables)

@@ -18,11 +18,17 @@ from bench import order
 from bench.initializers import Initializer
 from bench.workload import ModelRequest
 
+Weights = list[NDArray[Any]]
 Axes = tuple[list[int], list[int]] | None
 
 
 def set_initial_weights(model: keras.Model, seed: int, request: ModelRequest | None = None) -> None:
-    """Give a model the weights that it starts from.
+    """Give a model the weights that it starts from; see `initial`."""
+    model.set_weights(initial(model, seed, request))
+
+
+def initial(model: keras.Model, seed: int, request: ModelRequest | None = None) -> Weights:
+    """The weights that a model starts from.
 
     Args:
         model: Built anew.
@@ -41,7 +47,7 @@ def set_initial_weights(model: keras.Model, seed: int, request: ModelRequest | N
                 of_seed, _, number = name.partition(".")
                 if int(of_seed) == seed:
                     weights[int(number)] = shared[name]
-    model.set_weights(weights)
+    return weights
 
 
 def draw(model: keras.Model, seed: int) -> list[NDArray[np.float32] | None]:

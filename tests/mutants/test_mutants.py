@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from keras import ops, optimizers
 
-import models
+from bench import building
+from bench.building import Built
 from bench.feed import Feed
 from tests.backend import ladder
 
@@ -34,14 +35,14 @@ def of_model(change: Callable[[keras.Model], None]) -> Mutant:
     """A mutant whose models come out of `build` changed."""
 
     def apply(monkeypatch: pytest.MonkeyPatch) -> None:
-        build = models.build
+        build = building.build
 
-        def mutated(name: str) -> keras.Model:
-            model = build(name)
-            change(model)
-            return model
+        def mutated(*given: Any) -> Built:
+            built = build(*given)
+            change(built.model)
+            return built
 
-        monkeypatch.setattr(models, "build", mutated)
+        monkeypatch.setattr(building, "build", mutated)
 
     return apply
 
