@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import building, order, questions, stillness
+from bench import building, dropout, order, questions, stillness
 from bench.building import Built
 from bench.examples import Examples
 from bench.feed import leaves
@@ -94,6 +94,7 @@ class Probes:
             "weights_sha256": order.arrays_sha256([_narrow(weight) for weight in read]),
             "outputs": [port.name for port in self._built.feed.outputs],
             "still": self._stilled,
+            "random": self._random,
             "parameters": self._model.count_params(),
             "jit_compile": bool(self._model.jit_compile),
             "settings": self._loop.settings(),
@@ -111,7 +112,10 @@ class Probes:
         return {}, arrays
 
     def gradients(self) -> Answer:
-        """P3: the loss of a batch and its gradient, as they are and with saturated outputs."""
+        """P3: the loss of a batch and its gradient, as they are and with saturated outputs.
+
+        And what dropout does, which is still while all else is compared.
+        """
         facts: dict[str, Any] = {}
         arrays: Arrays = {}
         starts = {"": self._start()}
@@ -126,6 +130,8 @@ class Probes:
             # The same elements as of the weights, some of which have no gradient.
             few = sampled(found, len(self._model.weights))
             arrays |= numbered(f"{name}gradient", few)
+        if not self._wide:
+            facts["dropout"] = dropout.statistics(self._model)
         return facts, arrays
 
     def update(self) -> Answer:
@@ -191,13 +197,17 @@ class Probes:
 
         Returns:
             Hashes of what was saved, and the mean loss of the two steps, the second of which
-            depends on the optimizer's state.
+            depends on the optimizer's state; `model_error` why there is no whole-model file.
         """
         with weights_kept(self._model):
             _fit(self._model, self._x["train"], self._y, self._request.batch_size)
-            self._model.save(folder / MODEL_FILE)
+            why = None
+            try:
+                self._model.save(folder / MODEL_FILE)
+            except Exception as error:  # noqa: BLE001 - not every model can be written whole
+                why = _said(error)
             self._model.save_weights(folder / WEIGHTS_FILE)
-            return self._state_and_next_loss()
+            return self._state_and_next_loss() | {"model_error": why}
 
     def load(self, folder: Path) -> dict[str, Any]:
         """P8: what came of another backend's files, which were made within this run.
@@ -205,29 +215,34 @@ class Probes:
         Training goes on from the weights file alone: it goes into a model that is compiled
         already, where one from a whole-model file would be compiled anew. Of that, `compile_config`
         and `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be
-        read.
+        read, `error` why nothing could.
         """
+        with weights_kept(self._model):
+            whole = self._load_whole(folder / MODEL_FILE)
+            self._model.load_weights(folder / WEIGHTS_FILE)
+            return {"model": whole, "weights": self._state_and_next_loss()}
+
+    def _load_whole(self, path: Path) -> dict[str, Any]:
+        read = partial(keras.models.load_model, path, self._classes(), safe_mode=True)
         unreadable = None
-        read = partial(
-            keras.models.load_model, folder / MODEL_FILE, self._classes(), safe_mode=True
-        )
         try:
-            whole = read()
-        except TypeError as error:  # Keras's for a class that it does not find
-            unreadable = str(error)[:300]
-            whole = read(compile=False)
+            try:
+                whole = read()
+            except TypeError as error:  # Keras's for a class that it does not find
+                unreadable = _said(error)
+                whole = read(compile=False)
+        except Exception as error:  # noqa: BLE001 - of a class of the user's it may be anything
+            return {"error": _said(error)}
         known = unreadable is None
-        from_model = {
+        return {
             "weights_sha256": _values_sha256(whole.variables),
             "optimizer_sha256": _values_sha256(whole.optimizer.variables) if known else None,
             "config": _config(whole),
             "compile_config": _compile_config(whole) if known else None,
             "jit_compile": whole.jit_compile if known else None,
             "optimizer_error": unreadable,
+            "error": None,
         }
-        with weights_kept(self._model):
-            self._model.load_weights(folder / WEIGHTS_FILE)
-            return {"model": from_model, "weights": self._state_and_next_loss()}
 
     def _state_and_next_loss(self) -> dict[str, Any]:
         state = {
@@ -242,7 +257,9 @@ class Probes:
     def _fresh(self) -> Built:
         keras.utils.set_random_seed(self._request.seed)
         built = building.build(self._request.model, self._train.take(slice(1)))
-        self._stilled = stillness.still(built.model)
+        stilled = stillness.still(built.model)
+        self._stilled = [layer.name for layer in stilled]
+        self._random = [layer.name for layer in stilled if not dropout.plain(layer)]
         return built
 
     @cached_property
@@ -334,6 +351,10 @@ def _compile_config(model: keras.Model) -> str:
     """Optimizer and loss as JSON, without what a backend decides for itself."""
     optimizer = {"class": type(model.optimizer).__name__, **model.optimizer.get_config()}
     return building.told(optimizer | {"loss": model.loss})
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _narrow(weight: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Layers that draw at random while they train, made still: parity compares all the rest.
 
-Every backend draws other numbers from the same seed. What dropout itself does is asked by its
-statistics.
+Every backend draws other numbers from the same seed. `bench.dropout` asks what dropout itself does,
+by its statistics.
 """
 
 import inspect
@@ -16,18 +16,18 @@ GENERATORS = ("seed_generator", "generator")
 """Where Keras's layers keep the source of what they draw."""
 
 
-def still(model: keras.Model) -> list[str]:
+def still(model: keras.Model) -> list[keras.layers.Layer]:
     """Have every layer that draws at random do as it does when it predicts.
 
     Returns:
-        Names of these layers.
+        These layers.
     """
     found = []
     for layer in all_layers(model):
         call = layer.call
         if _draws(layer) and "training" in inspect.signature(call).parameters:
             layer.call = _predicting(call)
-            found.append(layer.name)
+            found.append(layer)
     return found
 
 

@@ -183,10 +183,15 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
         if theirs is None or backend not in own.loaded:
             yield count_of("P8", f"{backend}'s files were not read", 1)
         else:
-            yield from portability.judge(
+            own_copy = theirs.loaded.get(backend)
+            files = portability.Files(
                 backend,
                 msgspec.to_builtins(theirs.saved),
                 answered.answers(source).facts["identity"],
+                own_copy.model.error if own_copy else None,
+            )
+            yield from portability.judge(
+                files,
                 shard.payload.subject.backend,
                 msgspec.to_builtins(own.loaded[backend]),
                 answered.answers(shard).facts["identity"],

@@ -28,7 +28,8 @@ class Identity(Record, frozen=True):
     `config` is Keras's own JSON of the layers, `compile_config` that of optimizer and loss,
     `settings` what changes rounding: TF32 is off. `trainable` are numbers of weights (None: all
     are), `weights_sha256` of all of them in float32, `still` layers that draw at random in training
-    and were kept from it. The oracle does not give them.
+    and were kept from it, `random` those of them that nothing else is asked of. The oracle does not
+    give them.
     """
 
     layers: Names
@@ -43,17 +44,35 @@ class Identity(Record, frozen=True):
     weights_sha256: Sha256 | None = None
     outputs: Names | None = None
     still: Names | None = None
+    random: Names | None = None
+
+
+class Dropout(Record, frozen=True):
+    """What a layer of this rate did in training steps, counted in units.
+
+    `drawn` in all steps, `dropped` of these; `pairs` in two steps, one after the other, and
+    `dropped_twice` of these; `misscaled` were kept and not divided by 1 - rate.
+    """
+
+    rate: Annotated[float, Meta(gt=0, lt=1)]
+    drawn: Positive
+    dropped: Count
+    pairs: Positive
+    dropped_twice: Count
+    misscaled: Count
 
 
 class Losses(Record, frozen=True):
     """Of one batch; where outputs are saturated, the oracle has both of Keras's definitions.
 
-    Only a model that ends in a softmax over logits has outputs that can be saturated.
+    Only a model that ends in a softmax over logits has outputs that can be saturated. Only one that
+    has dropout, and not in float64, is asked what that does.
     """
 
     loss: Loss
     saturated_loss: Loss = None
     saturated_loss_clipped: Loss = None
+    dropout: list[Dropout] | None = None
 
 
 class UpdateSteps(Record, frozen=True):
@@ -99,19 +118,26 @@ class State(Record, frozen=True):
     loss: Loss
 
 
+class Saved(State, frozen=True):
+    """Of what was saved; `model_error` says why there is no whole-model file."""
+
+    model_error: Text | None = None
+
+
 class WholeModel(Record, frozen=True):
     """What came of a whole-model file, and how training would go on from it.
 
     Where the optimizer could not be read, `optimizer_error` says why, and only the weights are
-    there.
+    there; where nothing could, `error` does.
     """
 
-    weights_sha256: Sha256
-    optimizer_sha256: Sha256 | None
-    config: LongText
-    compile_config: LongText | None
-    jit_compile: bool | None
-    optimizer_error: Text | None
+    weights_sha256: Sha256 | None = None
+    optimizer_sha256: Sha256 | None = None
+    config: LongText | None = None
+    compile_config: LongText | None = None
+    jit_compile: bool | None = None
+    optimizer_error: Text | None = None
+    error: Text | None = None
 
 
 class Loaded(Record, frozen=True):
@@ -124,7 +150,7 @@ class Loaded(Record, frozen=True):
 class Portability(Record, frozen=True):
     """What a backend saved, and what it loaded of each backend's."""
 
-    saved: State
+    saved: Saved
     loaded: dict[Id, Loaded]
 
 

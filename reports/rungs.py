@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from reports import randomness
 from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, count_of, norm, or_infinite
 from reports.trajectories import checkpoints, part, restarts
 
@@ -125,6 +126,11 @@ def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
     least = GRADIENT_SHARE * max((norm(each) for each in exact), default=0.0)
     for name, value in zip(trained_names(reference), _norms(found, exact, least), strict=True):
         yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
+    for each in own.get("dropout") or ():
+        yield from randomness.of_dropout(each)
+    for layer in answers.facts["identity"].get("random") or ():
+        quantity = f"{layer}, which draws at random, as it trains: not compared"
+        yield Finding("P3", quantity, 1, "known")
     if true.get("saturated_loss") is None:
         return
     definition = saturated_definition(answers, reference)

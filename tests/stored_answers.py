@@ -154,6 +154,7 @@ def whole_model(**changes: Any) -> dict[str, Any]:
         "compile_config": "{}",
         "jit_compile": False,
         "optimizer_error": None,
+        "error": None,
         **changes,
     }
 

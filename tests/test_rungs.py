@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import portability, rungs, trajectories
+from reports import portability, randomness, rungs, trajectories
 from reports.findings import Answers, Finding
 from tests.stored_answers import SHA, oracle_answers, rounded, whole_model
 
@@ -174,14 +174,76 @@ def test_a_file_that_brings_the_compiler_of_its_backend_warns() -> None:
     ]
 
 
+def told_of_dropout(generator: np.random.Generator, rate: float = 0.2) -> dict[str, Any]:
+    """What 100,000 units do in two steps, each on its own."""
+    first, second = generator.uniform(size=(2, 100_000)) < rate
+    return {
+        "rate": 0.2,
+        "drawn": 200_000,
+        "dropped": int(first.sum() + second.sum()),
+        "pairs": 100_000,
+        "dropped_twice": int((first & second).sum()),
+        "misscaled": 0,
+    }
+
+
+def test_dropout_that_draws_as_it_should_passes_and_another_rate_fails() -> None:
+    generator = np.random.default_rng(0)
+    values = []
+    for _ in range(300):
+        found = list(randomness.of_dropout(told_of_dropout(generator)))
+        assert [each.status for each in found] == ["pass"] * 3
+        values.append([each.value for each in found[:2]])
+    # The mean of a standard normal's absolute value.
+    assert np.mean(values, axis=0) == pytest.approx([np.sqrt(2 / np.pi)] * 2, abs=0.1)
+    off = list(randomness.of_dropout(told_of_dropout(generator, 0.21)))
+    assert off[0].status == "fail"
+    misscaled = told_of_dropout(generator) | {"misscaled": 1}
+    assert [each.status for each in randomness.of_dropout(misscaled)] == ["pass", "pass", "fail"]
+
+
+def test_a_layer_that_draws_at_random_in_another_way_is_named() -> None:
+    facts: dict[str, dict[str, Any]] = {
+        "identity": {"weights": [], "random": ["noise"]},
+        "gradients": {"loss": 1.0, "dropout": []},
+    }
+    both = Answers(facts, {})
+    loss, noise = rungs.gradients(both, both)
+    assert loss.status == "pass"
+    assert (noise.quantity, noise.status) == (
+        "noise, which draws at random, as it trains: not compared",
+        "warn",
+    )
+
+
+def test_a_model_file_that_its_own_backend_cannot_read_is_no_fault_of_the_exchange() -> None:
+    unread = {"error": "TypeError: no layers"}
+    assert odd_files("jax", unread, unread="TypeError: no layers") == [
+        ("jax's model file, which jax cannot read: TypeError: no layers", "warn")
+    ]
+    assert odd_files("jax", unread) == [
+        ("jax's model file, which cannot be read here: TypeError: no layers", "fail")
+    ]
+    assert odd_files("jax", whole_model(), unwritten="NotImplementedError: config") == [
+        ("jax's model file, which cannot be written: NotImplementedError: config", "warn")
+    ]
+
+
 def odd_files(
-    source: str, whole: dict[str, Any], there: bool = False, reader: str = "tensorflow"
+    source: str,
+    whole: dict[str, Any],
+    there: bool = False,
+    reader: str = "tensorflow",
+    unread: str | None = None,
+    unwritten: str | None = None,
 ) -> list[tuple[str, str]]:
     """What is not fine about a backend's files, which another without a compiler has loaded."""
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
     own = {"config": "{}", "compile_config": "{}", "jit_compile": False}
-    loaded = {"model": whole, "weights": saved}
-    found = portability.judge(source, saved, own | {"jit_compile": there}, reader, loaded, own)
+    files = portability.Files(
+        source, saved | {"model_error": unwritten}, own | {"jit_compile": there}, unread
+    )
+    found = portability.judge(files, reader, {"model": whole, "weights": saved}, own)
     return [(each.quantity, each.status) for each in found if each.status != "pass"]
 
 

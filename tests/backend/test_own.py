@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import models
-from bench import building, description, own, training, weights
+from bench import building, description, dropout, own, training, weights
 from bench.building import ModelError
 from bench.errors import DataError
 from bench.examples import Examples
 from bench.layers import EveryLayer
 from bench.stillness import still
 from bench.workload import ModelRequest, TrainingRequest
+from reports import randomness
 
 OWN = Path(__file__).parent.parent / "own"
 SMALL = [
@@ -93,6 +94,51 @@ def test_a_model_that_is_still_gives_the_same_twice(source: str, tmp_path: Path)
     x, y = built.x(examples), built.y(examples)
     first, second = (built.model.train_on_batch(x, y) for _ in range(2))
     assert np.ravel(first)[0] == pytest.approx(np.ravel(second)[0], rel=1e-5)
+
+
+def cast(mask: Any) -> Any:
+    return keras.ops.cast(mask, "float32")
+
+
+def found_of_dropout() -> list[str]:
+    """What is wrong with this backend's dropout."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.3)])
+    (told,) = dropout.statistics(model)
+    found = randomness.of_dropout(told)
+    return [each.quantity.partition(", ")[2] for each in found if each.status != "pass"]
+
+
+def test_dropout_is_fine() -> None:
+    assert found_of_dropout() == []
+
+
+@pytest.mark.parametrize(
+    ("mutant", "wrong"),
+    [
+        (
+            lambda x, kept, rate, _: x * cast(kept >= rate + 0.02) / (1 - rate),
+            ["share that it drops", "share that it drops in two steps"],
+        ),
+        (lambda x, kept, rate, _: x * cast(kept >= rate), ["units kept and not scaled"]),
+        (
+            lambda x, _, rate, once: x * cast(once >= rate) / (1 - rate),
+            ["share that it drops in two steps"],
+        ),
+        (lambda x, *_: x, ["share that it drops", "share that it drops in two steps"]),
+    ],
+    ids=["too much", "not scaled", "the same in each step", "nothing"],
+)
+def test_dropout_that_does_something_else_is_caught(
+    mutant: Any, wrong: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = np.random.default_rng(0).uniform(size=(1, dropout.UNITS)).astype(np.float32)
+
+    def call(layer: keras.layers.Dropout, x: Any, training: bool = False) -> Any:
+        kept = keras.random.uniform(keras.ops.shape(x), seed=layer.seed_generator)
+        return mutant(x, kept, layer.rate, keras.ops.convert_to_tensor(once))
+
+    monkeypatch.setattr(keras.layers.Dropout, "call", call)
+    assert set(wrong) <= set(found_of_dropout())
 
 
 @pytest.mark.parametrize("source", ["tokens.py:transformer", "two.py:build"])

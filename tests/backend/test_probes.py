@@ -78,4 +78,6 @@ def test_a_file_of_a_model_that_was_compiled_otherwise_is_seen(
 def files_found(probes: Probes, saved: dict[str, Any], folder: Path) -> list[Finding]:
     """What P8 finds in the files that this backend has saved itself."""
     own, _ = probes.identity()
-    return list(portability.judge("this", saved, own, "this", probes.load(folder), own))
+    loaded = probes.load(folder)
+    files = portability.Files("this", saved, own, loaded["model"]["error"])
+    return list(portability.judge(files, "this", loaded, own))
