@@ -19,8 +19,10 @@ from rich.console import Console
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
-from bench.plan import ROOT, Plan, Selection, again, begun, resolve
+from bench.plan import ROOT, Plan, resolve
 from bench.run import Run, prepare
+from bench.selection import Selection
+from bench.stored_plan import again, begun
 from bench.workload import Cell, Series, Subject
 
 PLAN = pytest.StashKey[Plan]()

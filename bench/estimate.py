@@ -14,7 +14,9 @@ from pathlib import Path
 from bench.backends import BACKENDS
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
-from bench.plan import Plan, Selection, refuse_decided, resolve
+from bench.plan import Plan, resolve
+from bench.selection import Selection
+from bench.stored_plan import refuse_decided
 from bench.workload import Cell
 
 MNIST_EXAMPLES = 60_000

@@ -7,7 +7,7 @@ float64, under every backend. Nothing is timed here, so all backends work side b
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.climber import SEED, Climber, Payload, answer, asked, reference_payload, rungs
 from bench.data import PIXEL_SCALE, Dataset, read_npz
 from bench.environment import machine
-from bench.errors import DataError, WorkerError
+from bench.errors import WorkerError
+from bench.float64 import ask_in_float64
 from bench.journal import Journal
 from bench.plan import Plan
 from bench.reference import Reference
@@ -26,46 +28,10 @@ from bench.suites import PORTABILITY
 from bench.workload import Lane, ProbesRequest, Subject
 from models.oracle import NETWORKS
 
-# Of the weights that are probed; a run's other seeds are other draws of its trainings.
-SEED = 0
-
 TRAINED_FILE, RESTARTS_FILE = "trained.npz", "restarts.npz"
 
 # The backend of the oracle's answers.
 ORACLE = "numpy"
-
-Payload = dict[str, Any]
-
-
-@dataclass
-class _Climber:
-    """Who answers: a backend's worker (None if that did not start) and what it has said."""
-
-    backend: str
-    worker: Worker | None
-    payload: Payload
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    @property
-    def subject(self) -> Subject:
-        """Whose answers they are, where they are no reference's."""
-        return Subject(**self.payload["subject"])
-
-    def call(self, name: str, arguments: Payload) -> Payload | None:
-        """Have the worker do something; None if it has failed, now or before."""
-        if self.worker is None or self.payload["status"] != "ok":
-            return None
-        try:
-            return self.worker.call(name, arguments)
-        except WorkerError as error:
-            self.fail(error)
-            return None
-
-    def fail(self, error: WorkerError) -> None:
-        """Keep how it ended; what it has said before stays."""
-        self.payload |= failure(error)
-        if self.worker is not None:
-            self.worker.kill()
 
 
 def finished(journal: Journal, subjects: Sequence[Subject]) -> dict[Subject, Payload]:
@@ -145,7 +111,7 @@ def climb(
 
 def _start(
     plan: Plan, subjects: Sequence[Subject], dataset: Dataset, stack: ExitStack
-) -> list[_Climber]:
+) -> list[Climber]:
     """Start one worker for each backend, which all of its models share."""
     workers: dict[str, Worker | WorkerError] = {}
     climbers = []
@@ -159,7 +125,7 @@ def _start(
                 workers[backend] = error
         payload = {
             "subject": asdict(subject),
-            **_asked(plan, dataset),
+            **asked(plan, dataset),
             "machine": machine(),
             "status": "ok",
             "error": None,
@@ -170,24 +136,13 @@ def _start(
         }
         worker = workers[backend]
         if isinstance(worker, WorkerError):
-            climbers.append(_Climber(backend, None, payload | failure(worker)))
+            climbers.append(Climber(backend, None, payload | failure(worker)))
         else:
-            climbers.append(_Climber(backend, worker, payload))
+            climbers.append(Climber(backend, worker, payload))
     return climbers
 
 
-def _asked(plan: Plan, dataset: Dataset) -> Payload:
-    """What must be alike in two answers that are compared."""
-    return {
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "batch_size": plan.batch_size,
-        "seed": SEED,
-        "probes": list(plan.probes),
-    }
-
-
-def _greet(one: _Climber, climbers: Sequence[_Climber]) -> None:
+def _greet(one: Climber, climbers: Sequence[Climber]) -> None:
     """Hear who a worker is, for all subjects of its backend."""
     if one.worker is None:
         return
@@ -229,66 +184,9 @@ def _ask_oracle(request: ProbesRequest, plan: Plan, dataset: Dataset, journal: J
         np.savez(request.restarts, **reference.restarts())  # type: ignore[arg-type]
 
 
-def ask_in_float64(
-    request: ProbesRequest,
-    plan: Plan,
-    backends: Sequence[str],
-    dataset: Dataset,
-    journal: Journal,
-    pool: ThreadPoolExecutor,
-) -> None:
-    """Store what every backend answers in float64 on the CPU, and train the weights of P6."""
-    model = request.model.name
-    with ExitStack() as stack:
-        references = []
-        for backend in backends:
-            payload = reference_payload(model, backend, plan, dataset)
-            try:
-                lane = Lane(backend, "cpu", plan.workers[backend])
-                worker = stack.enter_context(Worker(lane, plan.timeout_seconds))
-                references.append(_Climber(backend, worker, payload))
-            except WorkerError as error:
-                references.append(_Climber(backend, None, payload | failure(error)))
-        try:
-            list(pool.map(lambda each: _widen(each, request), references))
-            trained = False
-            for each in references:
-                if "predictions" in plan.probes and not trained:
-                    arguments = {"trained": request.trained}
-                    trained = each.call("train_reference", arguments) is not None
-            list(pool.map(lambda each: _answer(each, rungs(plan)), references))
-        except BaseException:  # Ctrl-C: nothing may keep the pool waiting
-            for each in references:
-                if each.worker is not None:
-                    each.worker.kill()
-            raise
-    for each in references:
-        shard_id = journal.next_attempt(f"reference-{model}-{each.backend}")
-        journal.write("reference", shard_id, each.payload, each.arrays)
-
-
-def reference_payload(model: str, backend: str, plan: Plan, dataset: Dataset) -> Payload:
-    """What a reference's shard holds before it has answered."""
-    return {
-        "model": model,
-        "backend": backend,
-        **_asked(plan, dataset),
-        "status": "ok",
-        "error": None,
-        "log": None,
-        "facts": {},
-    }
-
-
-def _widen(reference: _Climber, request: ProbesRequest) -> None:
-    reference.call("hello", {})
-    reference.call("widen", {})
-    reference.call("open_probes", asdict(request))
-
-
 def _climb_one(
     plan: Plan,
-    climbers: Sequence[_Climber],
+    climbers: Sequence[Climber],
     request: ProbesRequest,
     folder: Path,
     pool: ThreadPoolExecutor,
@@ -301,34 +199,12 @@ def _climb_one(
         list(pool.map(lambda each: _load(each, folder, saved), climbers))
 
 
-def rungs(plan: Plan) -> list[str]:
-    """Probes that a backend answers alone."""
-    return [probe for probe in plan.probes if probe != PORTABILITY]
-
-
-def _ask(climber: _Climber, request: ProbesRequest, probes: Sequence[str]) -> None:
+def _ask(climber: Climber, request: ProbesRequest, probes: Sequence[str]) -> None:
     climber.call("open_probes", asdict(request))
-    _answer(climber, probes)
+    answer(climber, probes)
 
 
-def _answer(climber: _Climber, probes: Sequence[str]) -> None:
-    for probe in probes:
-        if climber.worker is None or climber.payload["status"] != "ok":
-            return
-        path = climber.worker.scratch / f"{probe}.npz"
-        facts = climber.call("probe", {"probe": probe, "arrays": str(path)})
-        if facts is None:
-            return
-        try:
-            arrays = read_npz(path)
-        except DataError as error:
-            climber.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
-            return
-        climber.payload["facts"][probe] = facts
-        climber.arrays |= {f"{probe}.{name}": array for name, array in arrays.items()}
-
-
-def _save(climber: _Climber, folder: Path) -> None:
+def _save(climber: Climber, folder: Path) -> None:
     own = folder / climber.backend
     own.mkdir()
     saved = climber.call("save", {"folder": str(own)})
@@ -336,7 +212,7 @@ def _save(climber: _Climber, folder: Path) -> None:
         climber.payload["portability"] = {"saved": saved, "loaded": {}}
 
 
-def _load(climber: _Climber, folder: Path, backends: Sequence[str]) -> None:
+def _load(climber: Climber, folder: Path, backends: Sequence[str]) -> None:
     """Load what every backend has saved, its own files included."""
     for backend in backends:
         loaded = climber.call("load", {"folder": str(folder / backend)})

@@ -4,9 +4,8 @@ Standard library only; `bench.estimate` tells the plan to a person.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import models
 from bench.backends import BACKENDS, DEVICES
@@ -20,6 +19,7 @@ from bench.options import (
     names,
     percent,
 )
+from bench.selection import Selection
 from bench.suites import MOST_LAUNCHES, SUITES
 from bench.workload import PHASES, Cell, Lane, Series, Subject, Workload
 from models.files import ModelFile, ModelFileError
@@ -29,49 +29,6 @@ PRECISION_PERCENT = 3.0
 BUDGET_SECONDS = 3600.0
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What of a plan is to be done: all of it, or what `-k` chose.
-
-    Attributes:
-        cells: Trainings, one at a time.
-        series: What is measured in turn.
-        subjects: Whose answers are checked.
-    """
-
-    cells: tuple[Cell, ...]
-    series: tuple[Series, ...]
-    subjects: tuple[Subject, ...] = ()
-
-    @property
-    def lanes(self) -> tuple[Lane, ...]:
-        """Who is measured in turn, in the order of the plan."""
-        return tuple(dict.fromkeys(series.lane for series in self.series))
-
-    @property
-    def workloads(self) -> tuple[Workload, ...]:
-        """What is measured, in the order of the plan."""
-        return tuple(dict.fromkeys(series.workload for series in self.series))
-
-    @property
-    def lonely_twins(self) -> list[str]:
-        """Twins whose original is not selected: there is nothing to compare them with."""
-        originals = {lane.backend for lane in self.lanes if not lane.twin}
-        return [lane.name for lane in self.lanes if lane.twin and lane.backend not in originals]
-
-    @property
-    def backends(self) -> set[str]:
-        """Who must be there."""
-        parts: list[Cell | Lane | Subject] = [*self.cells, *self.lanes, *self.subjects]
-        return {part.backend for part in parts}
-
-    @property
-    def models(self) -> set[str]:
-        """What is trained or timed."""
-        parts: list[Cell | Workload | Subject] = [*self.cells, *self.workloads, *self.subjects]
-        return {part.model for part in parts}
 
 
 @dataclass(frozen=True)
@@ -293,141 +250,6 @@ def _dataset(options: Mapping[str, str | None], *, own: bool) -> str:
     if own and not named and not options["mnist"]:
         return "drawn"
     return choice("--dataset", named or "auto", DATASETS)
-
-
-# What `--resume` takes from the run itself.
-STORED_OPTIONS = (
-    "suite",
-    "dataset",
-    "data",
-    "models",
-    "seeds",
-    "epochs",
-    "batch_size",
-    "precision",
-    "budget",
-)
-
-
-def plan_payload(plan: Plan, selection: Selection) -> dict[str, Any]:
-    """What the run's own plan shard keeps of the plan and of what of it is done."""
-    speed = {
-        "workloads": [asdict(workload) for workload in selection.workloads],
-        "lanes": [
-            {"backend": lane.backend, "device": lane.device, "twin": lane.twin}
-            for lane in selection.lanes
-        ],
-        "launches": plan.launches,
-        "rounds": plan.rounds,
-        "precision_percent": plan.precision_percent,
-        "budget_seconds": plan.budget_seconds,
-    }
-    parity = {
-        "subjects": [asdict(subject) for subject in selection.subjects],
-        "probes": list(plan.probes),
-    }
-    return {
-        "cells": [asdict(cell) for cell in selection.cells],
-        "speed": speed if selection.series else None,
-        "parity": parity if selection.subjects else None,
-        "suite": plan.suite,
-        "models": list(plan.models),
-        "own_models": [
-            {
-                "name": file.name,
-                "path": str(file.path),
-                "function": file.function,
-                "sha256": file.sha256,
-            }
-            for file in plan.own
-        ],
-        "backends": list(plan.backends),
-        "device": plan.device,
-        "seeds": plan.seeds,
-    }
-
-
-def again(
-    stored: Mapping[str, Any],
-    options: Mapping[str, str | None],
-    environ: Mapping[str, str],
-    files: Sequence[str] = (),
-) -> tuple[dict[str, str | None], dict[str, str], list[str]]:
-    """Options, variables and model files with which a stored run goes on.
-
-    Raises:
-        UsageError: An option was given that the run has decided already, or a model has changed.
-    """
-    refuse_decided(options, files)
-    protocol, own = stored["protocol"], stored["own_models"]
-    named = {model["name"] for model in own}
-    shipped = [name for name in stored["models"] if name not in named]
-    # The prepared dataset is taken by its hash; which one it was is all that must be known.
-    decided = {
-        "suite": stored["suite"],
-        "models": ",".join(shipped) or None,
-        "seeds": str(stored["seeds"]),
-        "epochs": str(protocol["epochs"]),
-        "batch_size": str(protocol["batch_size"]),
-        **(
-            {"dataset": protocol["dataset"]}
-            if protocol["dataset"] in DATASETS
-            else {"data": None if protocol["dataset"] == "drawn" else protocol["dataset"]}
-        ),
-    }
-    selected = {
-        "BENCH_BACKENDS": ",".join(stored["backends"]),
-        "BENCH_DEVICE": stored["device"],
-    }
-    if stored["speed"]:
-        decided |= _decided_stop(stored["speed"])
-    texts = [f"{model['path']}:{model['function']}" for model in own]
-    for model, file in zip(own, own_models(texts), strict=True):
-        if model["sha256"] != file.sha256:
-            raise UsageError(
-                f"--resume: {model['path']} has changed since the run was begun; start a new one"
-            )
-    return {**options, **decided}, {**environ, **selected}, texts
-
-
-def _decided_stop(speed: Mapping[str, Any]) -> dict[str, str]:
-    if speed["budget_seconds"] is None:
-        return {}
-    return {
-        "budget": f"{speed['budget_seconds']:.0f}s",
-        "precision": f"{speed['precision_percent']:g}",
-    }
-
-
-def refuse_decided(options: Mapping[str, str | None], files: Sequence[str] = ()) -> None:
-    """Refuse options that a run which goes on has decided already.
-
-    Raises:
-        UsageError: One was given.
-    """
-    for name in STORED_OPTIONS:
-        if options[name] is not None:
-            flag = name.replace("_", "-")
-            raise UsageError(f"--resume takes the plan from the run; leave out --{flag}")
-    if files:
-        raise UsageError("--resume takes the plan from the run; leave out --model")
-
-
-def begun(stored: Mapping[str, Any], plan: Plan) -> Selection:
-    """What a stored run selected of `plan`, which was resolved as `again` says."""
-    cells = tuple(Cell(**cell) for cell in stored["cells"])
-    speed = stored["speed"] or {"workloads": [], "lanes": []}
-    workloads = [Workload(**workload) for workload in speed["workloads"]]
-    lanes = [
-        Lane(lane["backend"], lane["device"], plan.workers[lane["backend"]], lane["twin"])
-        for lane in speed["lanes"]
-    ]
-    parity = stored["parity"] or {"subjects": []}
-    return Selection(
-        cells,
-        tuple(Series(each, lane) for each in workloads for lane in lanes),
-        tuple(Subject(**subject) for subject in parity["subjects"]),
-    )
 
 
 def default_interpreter(backend: str, device: str) -> str:

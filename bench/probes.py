@@ -67,8 +67,14 @@ class Probes:
         self._y = self._targets(self._inputs["train"])
         self._every_layer = EveryLayer(self._model)
 
-    def answer(self, rung: str) -> Answer:
-        """Facts and arrays of one of `questions.RUNGS`."""
+    def answer(self, rung: str, alive: Callable[[], None] = lambda: None) -> Answer:
+        """Facts and arrays of one of `questions.RUNGS`.
+
+        Args:
+            rung: Which.
+            alive: Called now and then by what may take longer than a worker may be silent.
+        """
+        self._alive = alive
         with weights_kept(self._model):
             facts, arrays = ANSWERS[rung](self)
         if self._wide and rung in questions.SENSITIVE:
@@ -310,6 +316,7 @@ class Probes:
                     weights = order.nudged(weights, neighbour, first)
                 model.set_weights(weights)
                 self._fit_steps(first, last)
+                self._alive()
                 weights = model.get_weights()
                 path.append(sampled(weights))
             return _steps(model), path

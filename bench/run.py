@@ -15,9 +15,11 @@ from bench.estimate import describe, estimated_seconds
 from bench.journal import Journal
 from bench.launches import stored as launched
 from bench.parity import finished as asked
-from bench.plan import Plan, Selection, plan_payload
+from bench.plan import Plan
 from bench.preflight import Greeting, greet_backends, share_weights
 from bench.progress import Progress
+from bench.selection import Selection
+from bench.stored_plan import plan_payload
 
 
 @dataclass

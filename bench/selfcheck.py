@@ -21,8 +21,10 @@ from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.launches import measure
 from bench.options import NOT_GIVEN, WORKER_OPTION
-from bench.plan import ROOT, Plan, Selection, plan_payload, resolve
+from bench.plan import ROOT, Plan, resolve
 from bench.run import say
+from bench.selection import Selection
+from bench.stored_plan import plan_payload
 from bench.workload import Lane, Series, Workload
 
 # Launches and rounds of a short run. A twin that is 10 % slower must be known to 4 % to be called

@@ -17,7 +17,9 @@ from bench.accuracy import protocol
 from bench.errors import UsageError
 from bench.journal import Journal
 from bench.options import NOT_GIVEN
-from bench.plan import Plan, Selection, plan_payload, resolve
+from bench.plan import Plan, resolve
+from bench.selection import Selection
+from bench.stored_plan import plan_payload
 from bench.workload import Series, Workload
 from reports import ratios, samples, shards, statistics
 from tests.virtual import Machine, VirtualWorker

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench import estimate, plan
+from bench import estimate, plan, stored_plan
 from bench.errors import UsageError
 from bench.options import NOT_GIVEN
 from bench.plan import ROOT, Plan
+from bench.selection import Selection
 
 
 def resolve(
@@ -92,21 +93,21 @@ def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> N
         "dataset": "digits",
     }
     first = plan.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
-    stored = plan.plan_payload(first, first.everything) | {
+    stored = stored_plan.plan_payload(first, first.everything) | {
         "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200}
     }
-    options, environ, files = plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
     second = plan.resolve(options, (), environ, files)
     assert second == first
-    assert plan.begun(stored, second) == first.everything
+    assert stored_plan.begun(stored, second) == first.everything
 
 
 def test_a_stored_selection_comes_back() -> None:
     first = resolve()
-    chosen = plan.Selection(first.cells[:2], ())
-    stored = plan.plan_payload(first, chosen)
+    chosen = Selection(first.cells[:2], ())
+    stored = stored_plan.plan_payload(first, chosen)
     assert stored["speed"] is None
-    assert plan.begun(stored, first) == chosen
+    assert stored_plan.begun(stored, first) == chosen
 
 
 def test_training_is_swept_in_full_alone() -> None:
@@ -130,7 +131,7 @@ def test_a_precision_that_cannot_be_read(text: str) -> None:
 
 def test_a_resumed_run_takes_no_other_plan() -> None:
     with pytest.raises(UsageError, match="leave out --epochs"):
-        plan.again({"protocol": {}}, {**NOT_GIVEN, "resume": "r", "epochs": "3"}, {})
+        stored_plan.again({"protocol": {}}, {**NOT_GIVEN, "resume": "r", "epochs": "3"}, {})
 
 
 def test_the_estimate_grows_with_the_work() -> None:
