@@ -16,14 +16,27 @@ def check(shards: Shards) -> None:
     """See that what stands side by side had the same inputs.
 
     Raises:
-        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ; a cell, a
-            subject or a lane's workload stands in two runs; or the launches of one run were made
-            on another machine, by another version or with other settings.
+        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ; a model of
+            the user's has changed from one run to another; a cell, a subject or a lane's workload
+            stands in two runs; or the launches of one run were made on another machine, by another
+            version or with other settings.
     """
+    _check_models(shards)
     _check_cells(shards)
     _check_subjects(shards)
     _check_one_run_each(shards)
     _check_launches(shards)
+
+
+def _check_models(shards: Shards) -> None:
+    """A name stands for one file and function; a shipped model has no file."""
+    known: dict[str, tuple[str, tuple[str, str] | None]] = {}
+    for run, plan in shards.plans.items():
+        files = {own.name: (own.sha256, own.function) for own in plan.own_models}
+        for model in plan.models:
+            other, expected = known.setdefault(model, (run, files.get(model)))
+            if files.get(model) != expected:
+                raise NotComparableError(f"{model} is another model in run {run} than in {other}")
 
 
 def _check_cells(shards: Shards) -> None:

@@ -20,7 +20,7 @@ Lane = tuple[str, str]
 
 
 def headings(shards: Shards) -> tuple[str, ...]:
-    """One line per run."""
+    """One line per run, and one per model of the user's in it."""
     lines = []
     for run_id, plan in shards.plans.items():
         protocol = plan.protocol
@@ -33,6 +33,10 @@ def headings(shards: Shards) -> tuple[str, ...]:
             f"{protocol.test_examples:,} test examples), {trained if plan.cells else ''}"
             f"batch size {protocol.batch_size}, suite {plan.suite}"
         )
+        lines += [
+            f"{own.name}: {own.path}:{own.function}, SHA-256 {own.sha256[:12]}"
+            for own in plan.own_models
+        ]
     return tuple(lines)
 
 

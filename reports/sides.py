@@ -128,6 +128,23 @@ def _inputs(shard: AccuracyShard) -> dict[str, object]:
     }
 
 
+def changed_models(old: Side, new: Side) -> list[str]:
+    """A line for each model of the user's that is another one now."""
+    files = [
+        {
+            own.name: (own.sha256, own.function)
+            for plan in side.found.plans.values()
+            for own in plan.own_models
+        }
+        for side in (old, new)
+    ]
+    return [
+        f"{name}: its file or function has changed, so a change may be the model's"
+        for name in sorted(files[0].keys() & files[1].keys())
+        if files[0][name] != files[1][name]
+    ]
+
+
 def same_machine(old: Side, new: Side) -> bool:
     """Whether speeds may stand side by side as they are."""
     return len(old.machines | new.machines) == 1

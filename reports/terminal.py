@@ -13,7 +13,7 @@ from reports.changes import error_changes, ratio_changes, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.markdown import CONTROL, DIGITS
-from reports.sides import Side, same_machine
+from reports.sides import Side, changed_models, same_machine
 
 _HEADERS = {
     "model": "model",
@@ -58,6 +58,7 @@ def show(comparison: Comparison, console: Console) -> None:
 def show_changes(old: Side, new: Side, console: Console) -> None:
     """Print what changed between two runs."""
     show_lines(readable_changes.headings(old.comparison, new.comparison), console)
+    show_lines(changed_models(old, new), console)
     same = same_machine(old, new)
     if old.machines and new.machines and not same:
         show_lines([OTHER_MACHINE], console, style="bold")

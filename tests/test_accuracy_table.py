@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +125,28 @@ def test_other_protocols_are_not_averaged_over_seeds(tmp_path: Path) -> None:
     folders = [store_run(tmp_path, [p]).folder for p in (accuracy_payload("jax"), other)]
     with pytest.raises(comparable.NotComparableError, match="datasets differ"):
         comparable.check(read(*folders))
+
+
+def own_model(**changes: Any) -> dict[str, Any]:
+    """The plan's record of a user's model that has the name of the stored cells'."""
+    model = accuracy_payload("jax")["cell"]["model"]
+    file = {"name": model, "path": "mine.py", "function": "build", "sha256": "a" * 64}
+    return {"own_models": [file | changes]}
+
+
+def test_models_of_one_name_and_two_files_are_never_merged(tmp_path: Path) -> None:
+    def merged(*plans: dict[str, Any]) -> None:
+        backends = ("jax", "torch")
+        folders = [
+            store_run(tmp_path, [accuracy_payload(backend)], **plan).folder
+            for backend, plan in zip(backends, plans, strict=True)
+        ]
+        comparable.check(read(*folders))
+
+    merged(own_model(), own_model(path="elsewhere/mine.py"))
+    for other in (own_model(sha256="b" * 64), own_model(function="wide"), {}):
+        with pytest.raises(comparable.NotComparableError, match="is another model in run"):
+            merged(own_model(), other)
 
 
 def test_seeds_have_their_own_weights_and_batches(tmp_path: Path) -> None:

@@ -131,3 +131,15 @@ def test_nothing_in_common_is_no_change() -> None:
     assert changes.ratio_changes(side(), empty).empty
     assert changes.error_changes(empty, empty).empty
     assert not sides.same_machine(empty, empty)
+
+
+def test_a_model_that_is_another_one_now_is_named(tmp_path: Path) -> None:
+    def stored(sha256: str) -> Side:
+        own = {"name": "mine", "path": "mine.py", "function": "build", "sha256": sha256}
+        run = store_run(tmp_path, [accuracy_payload("jax")], own_models=[own])
+        return Side(shards.read([run.folder]))
+
+    old, new = stored("a" * 64), stored("b" * 64)
+    assert sides.changed_models(old, old) == []
+    (line,) = sides.changed_models(old, new)
+    assert line.startswith("mine: its file")
