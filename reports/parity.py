@@ -9,7 +9,8 @@ import pandas as pd
 
 from reports import answered, outcome, portability, references
 from reports.findings import Finding, count_of
-from reports.parity_schema import Asked
+from reports.parity_schema import Asked, Parity
+from reports.parity_schema import Reference as ReferencePayload
 from reports.references import Reference
 from reports.schema import Subject
 from reports.shards import ParityShard, ReferenceShard, Shards
@@ -136,13 +137,19 @@ def _rows(shards: Shards, subjects: Sequence[tuple[str, Subject]]) -> Iterator[R
     for run, subject in subjects:
         shard, reference = found.get((run, subject)), chosen[run]
         if shard is None or shard.payload.status != "ok":
-            status = shard.payload.status if shard else "missing"
-            yield _row(subject, count_of("P0", f"answers: {status}", 1))
+            why = _why(shard.payload) if shard else "missing"
+            yield _row(subject, count_of("P0", f"answers: {why}", 1))
         elif not reference.shards:
-            yield _row(subject, count_of("P0", "answers of the oracle: missing", 1))
+            failed = [_why(each.payload) for each in reference.failed]
+            why = failed[0] if failed else "missing"
+            yield _row(subject, count_of("P0", f"answers of the reference: {why}", 1))
         else:
             for finding in _judge(shard, reference, present):
                 yield _row(subject, finding)
+
+
+def _why(payload: Parity | ReferencePayload) -> str:
+    return f"{payload.status}, {payload.error}" if payload.error else payload.status
 
 
 def _for(run: str, of_model: Sequence[ReferenceShard]) -> list[ReferenceShard]:

@@ -39,7 +39,10 @@ def parity(path: Path, record: Parity, planned: Plan) -> None:
 
 
 def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> None:
-    """A reference's answers on a planned model: all of them, and of the oracle's shapes, finite."""
+    """A reference's answers on a planned model: all of them; the oracle's of its shapes, finite.
+
+    A model of the user's may give what is no number; then that is what is found.
+    """
     if planned.parity is None or record.model not in {
         subject.model for subject in planned.parity.subjects
     }:
@@ -47,12 +50,12 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
     if record.status != "ok":
         return
     _complete(path, record, record.facts, planned)
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ShardError(f"{path}: {name} is not finite")
     if record.backend != ORACLE:
         _in_float64(path, record, arrays)
         return
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ShardError(f"{path}: {name} is not finite")
     identity = record.facts.identity
     names = (identity and identity.weights) or []
     answers = Answers({}, arrays)

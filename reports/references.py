@@ -98,7 +98,8 @@ def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]
     for near in _nearby(first):
         for each in rungs.judge(near, first):
             key = each.rung, each.quantity
-            spreads[key] = max(spreads.get(key, 0.0), each.value)
+            if np.isfinite(each.value):  # what is no number excuses nothing
+                spreads[key] = max(spreads.get(key, 0.0), each.value)
     findings = [
         replace(each, spread=spreads.get((each.rung, each.quantity), 0.0))
         for each in rungs.judge(subject, first)

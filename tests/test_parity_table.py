@@ -78,7 +78,8 @@ def test_one_that_said_nothing_is_not_called_wrong(tmp_path: Path) -> None:
 
 def test_one_that_lives_is_not_blamed_for_two_that_died(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path, jax=crash, torch=crash).folder)
-    assert odd(table) == [(backend, "P0", "answers: crashed") for backend in ("jax", "torch")]
+    why = "answers: crashed, killed by SIGSEGV"
+    assert odd(table) == [(backend, "P0", why) for backend in ("jax", "torch")]
 
 
 def test_a_backend_alone_is_not_asked_for_the_files_of_others(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_an_oracle_that_has_lost_an_answer_is_rejected_and_nobody_passes(
     table, found = tabled(store_answers(tmp_path, reference=lose).folder)
     assert len(found.problems) == 1
     assert f"no answer to {probe}" in found.problems[0]
-    assert set(table["quantity"]) == {"answers of the oracle: missing"}
+    assert set(table["quantity"]) == {"answers of the reference: missing"}
     assert set(table["status"]) == {"fail"}
 
 
@@ -174,7 +175,7 @@ def test_an_oracle_whose_facts_are_not_whole_is_rejected(
 ) -> None:
     table, found = tabled(store_answers(tmp_path, reference=change).folder)
     assert len(found.problems) == 1
-    assert set(table["quantity"]) == {"answers of the oracle: missing"}
+    assert set(table["quantity"]) == {"answers of the reference: missing"}
 
 
 def test_runs_of_one_backend_each_are_judged_together(tmp_path: Path) -> None:

@@ -129,3 +129,22 @@ def test_what_a_model_makes_of_rounding_is_no_fault() -> None:
     assert second.spread > 1e-3
     (first,) = (f for f in references.judge(wrong(), "jax", chosen) if f.quantity == "first")
     assert first.warn == 5e-6
+
+
+def test_what_is_no_number_fails_whoever_has_it_and_excuses_nothing() -> None:
+    name = "forward.one.output0"
+    output = answers().arrays[name]
+
+    def failed(subject: Any, reference: Answers) -> list[str]:
+        chosen = references.choose([shard("jax", reference), shard("torch", reference)])
+        found = references.judge(answers(forward__one__output0=subject), "jax", chosen)
+        return [each.quantity for each in found if each.status == "fail"]
+
+    lost = np.full_like(output, np.nan)
+    assert failed(lost, answers()) == ["output answer"]
+    assert failed(output, answers(forward__one__output0=lost)) == ["output answer"]
+    moved = {n.replace(".one.", ".near0.one."): a for n, a in answers().arrays.items()}
+    near = {n: a for n, a in moved.items() if ".near0." in n} | {"forward.near0.one.output0": lost}
+    magnifying = Answers(answers().facts, {**answers().arrays, **near})
+    assert failed(output, magnifying) == []
+    assert failed(output * 1.01, magnifying) == ["output answer"]
