@@ -102,14 +102,15 @@ def _answers(model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence
             lines.append(f"{model}: {words} {', '.join(wording.backends(group[those]))}.")
     good = group[~wrong & ~silent]
     if not good.empty:
-        others = ", ".join(sorted(set(parity.CERTIFYING) - set(rungs))) or "nothing"
+        others = ", ".join(sorted(set(parity.CERTIFYING) - set(rungs)))
+        asked = f"not asked: {others}" if others else "all were asked"
         errors = own[own["backend"].isin(good["backend"]) & own["rung"].isin(rungs)]
         floors = f"{errors['floors'].max():.0f}"
         lines.append(
             f"{model}: {', '.join(wording.backends(good))} {'gives' if len(good) == 1 else 'give'} "
             f"the same answers as a reference in float64, to {floors} "
             f"{'rounding' if floors == '1' else 'roundings'} of float32 at most "
-            f"({' '.join(rungs)} of the parity ladder; not asked: {others})."
+            f"({' '.join(rungs)} of the parity ladder; {asked})."
         )
     lines += [
         f"{model}, {row['backend']}: {row['first']}."
