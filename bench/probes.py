@@ -361,7 +361,9 @@ def _compile_config(model: keras.Model) -> str:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    """In one line: of a long one its ends, since Keras puts a whole configuration in between."""
+    line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return line if len(line) <= 300 else f"{line[:140]} ... {line[-140:]}"
 
 
 def _narrow(weight: NDArray[Any]) -> NDArray[Any]:

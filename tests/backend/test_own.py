@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 import models
-from bench import building, description, dropout, own, training, weights
+from bench import building, description, dropout, own, questions, training, weights
 from bench.building import ModelError
 from bench.errors import DataError
 from bench.examples import Examples
 from bench.layers import EveryLayer
+from bench.probes import Probes
 from bench.stillness import still
-from bench.workload import ModelRequest, TrainingRequest
-from reports import randomness
+from bench.workload import ModelRequest, ProbesRequest, TrainingRequest
+from reports import randomness, rungs
+from reports.findings import Answers
 
 OWN = Path(__file__).parent.parent / "own"
 SMALL = [
@@ -94,6 +96,67 @@ def test_a_model_that_is_still_gives_the_same_twice(source: str, tmp_path: Path)
     x, y = built.x(examples), built.y(examples)
     first, second = (built.model.train_on_batch(x, y) for _ in range(2))
     assert np.ravel(first)[0] == pytest.approx(np.ravel(second)[0], rel=1e-5)
+
+
+def opened(source: str, folder: Path, arrays: dict[str, Any] | None = None) -> Probes:
+    """A model of `tests/own`, ready to be asked."""
+    trained, restarts = str(folder / "trained.npz"), ""
+    return Probes(ProbesRequest(fed(source, folder, arrays), 0, 8, trained, restarts))
+
+
+def test_of_large_arrays_the_same_elements_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of weights, some of which are not trained, of their gradients and of their steps."""
+    monkeypatch.setattr(questions, "MOST_ELEMENTS", 2000)
+    probes = opened("colour.py:build", tmp_path)
+    facts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for probe in ("identity", "forward", "gradients", "update"):
+        facts[probe], found = probes.answer(probe)
+        arrays |= {f"{probe}.{name}": array for name, array in found.items()}
+    told = Answers(facts, arrays)
+    share = 2000 // len(facts["identity"]["weights"])
+    assert {a.size for a in told.numbered("identity.weight")} >= {share}
+    for number, gradient in zip(
+        facts["identity"]["trainable"], told.numbered("gradients.gradient"), strict=True
+    ):
+        assert gradient.shape == arrays[f"identity.weight{number}"].shape
+    assert {each.status for each in rungs.judge(told, told)} == {"pass"}
+
+
+def loaded_again(source: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was saved of a subclassed model, and what came of that."""
+    x = np.random.default_rng(0).normal(size=(40, 6))
+    probes = opened(source, folder, splits(x, x[:, :3].argmax(axis=1)))
+    return probes.save(folder), probes.load(folder)
+
+
+def test_files_of_a_class_that_keras_can_make_again_are_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "class Mine(keras.Model):\n"
+        "    def __init__(self, **rest):\n"
+        "        super().__init__(**rest)\n"
+        "        self.layer = keras.layers.Dense(3)\n"
+        "    def call(self, x):\n"
+        "        return self.layer(x)\n"
+        "def build():\n"
+        "    return Mine()\n",
+        encoding="utf-8",
+    )
+    saved, loaded = loaded_again(str(tmp_path / "mine.py:build"), tmp_path)
+    assert loaded["model"]["error"] is None
+    assert loaded["model"]["weights_sha256"] == saved["weights_sha256"]
+
+
+def test_a_class_that_keras_cannot_make_again_is_told_and_its_weights_are_read(
+    tmp_path: Path,
+) -> None:
+    """Its `__init__` does not take what every model's configuration has."""
+    saved, loaded = loaded_again("subclassed.py:build", tmp_path)
+    assert loaded["model"]["error"].endswith("got an unexpected keyword argument 'trainable'")
+    assert loaded["weights"] == {name: saved[name] for name in loaded["weights"]}
 
 
 def cast(mask: Any) -> Any:

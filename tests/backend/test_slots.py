@@ -1,3 +1,4 @@
+import importlib
 import itertools
 from dataclasses import replace
 from types import SimpleNamespace
@@ -172,6 +173,17 @@ def test_flops_are_those_counted_by_hand(name: str, count: int) -> None:
     model = models.build(name)
     assert flops.forward(model) == count
     assert flops.train(model) == 3 * count - FIRST
+
+
+def test_torch_counts_what_the_shapes_do_not_tell_and_the_others_leave_it_to_it() -> None:
+    loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+    model = models.build("two_layer")
+    x, y = np.zeros((3, 28, 28, 1), np.float32), np.eye(10, dtype=np.float32)[:3]
+    told = loop.forward_flops(model, x), loop.train_flops(model, x, y)
+    if keras.backend.backend() == "torch":
+        assert told == (TWO, 3 * TWO - FIRST)
+    else:
+        assert told == (None, None)
 
 
 def test_a_layer_that_cannot_be_counted_leaves_no_number() -> None:
