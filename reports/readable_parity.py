@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reports import parity, wording
+from reports import parity, references, wording
 from reports.outcome import MARGIN_POINTS
 from reports.parity import SUBJECT
 
@@ -93,6 +93,8 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
 
 def _answers(model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence[str]) -> list[str]:
     """What the reference says of all subjects of one model."""
+    if group["first"].str.startswith(f"P2 {references.NOT_FINITE}").all():
+        return [f"{model}: its {references.NOT_FINITE}: nothing can be compared."]
     silent = group["first"].str.startswith("P0 answers: ")
     wrong = (group[list(rungs)] == "fail").any(axis=1) & ~silent
     warned = (group[list(rungs)] == "warn").any(axis=1)

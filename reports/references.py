@@ -20,6 +20,8 @@ from reports.shards import ReferenceShard
 
 ORACLE = "numpy"
 
+NOT_FINITE = "outputs are not finite, in float64 as well"
+
 OF_STEPS = "P5"
 """Compared with the backend's own training in float64: small differences grow from step to step."""
 
@@ -37,6 +39,13 @@ class Reference:
     shards: Sequence[ReferenceShard]
     failed: Sequence[ReferenceShard]
     agreed: bool
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the model gives numbers for real examples; else nothing can be compared."""
+        given = re.compile(r"forward\.train\.(output\d+|logits)")
+        arrays = self.shards[0].arrays.items()
+        return all(np.isfinite(array).all() for name, array in arrays if given.fullmatch(name))
 
     @property
     def is_oracle(self) -> bool:
@@ -65,7 +74,7 @@ def choose(shards: Sequence[ReferenceShard]) -> Reference:
 def in_float64(reference: Reference, backend: str) -> list[Finding]:
     """How far a backend's own answers in float64 are from the reference, rung by rung."""
     own = reference.of(backend)
-    if reference.is_oracle or not reference.shards:
+    if reference.is_oracle or not reference.shards or not reference.is_finite:
         return []
     if own is None:
         why = [each.payload for each in reference.failed if each.payload.backend == backend]
@@ -93,6 +102,8 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
 
 def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]:
     """All findings on one subject, in tolerances that know how the model magnifies rounding."""
+    if not reference.is_finite:
+        return [count_of("P2", NOT_FINITE, 1)]
     first = answers(reference.shards[0])
     spreads: dict[tuple[str, str], float] = {}
     for near in _nearby(first):

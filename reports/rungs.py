@@ -290,10 +290,16 @@ def _words(definition: str) -> str:
 
 
 def _largest(answers: Answers, reference: Answers, key: str) -> float:
-    """Largest absolute error over the largest value."""
+    """Largest absolute error over the largest value; what is finite on one side only is infinite.
+
+    A model may make something else of zeros than numbers, and does so everywhere.
+    """
     own, true = answers.arrays[key], reference.arrays[key]
-    scale = np.abs(true).max() or 1.0
-    return or_infinite(np.abs(own.astype(np.float64) - true).max() / scale)
+    known = np.isfinite(true)
+    if not np.array_equal(np.isfinite(own), known):
+        return np.inf
+    scale = np.abs(true[known]).max(initial=0.0) or 1.0
+    return float(np.abs(own[known].astype(np.float64) - true[known]).max(initial=0.0) / scale)
 
 
 def _of_probabilities(answers: Answers, reference: Answers, probe: str) -> float:

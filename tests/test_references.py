@@ -148,3 +148,23 @@ def test_what_is_no_number_fails_whoever_has_it_and_excuses_nothing() -> None:
     magnifying = Answers(answers().facts, {**answers().arrays, **near})
     assert failed(output, magnifying) == []
     assert failed(output * 1.01, magnifying) == ["output answer"]
+
+
+def test_a_model_that_gives_no_numbers_is_one_finding() -> None:
+    lost = {f"forward.{x}.output0": np.full((1, 3), np.nan) for x in ("one", "train")}
+    nothing = Answers(answers().facts, {**answers().arrays, **lost})
+    chosen = references.choose([shard("jax", nothing), shard("torch", nothing)])
+    assert references.in_float64(chosen, "torch") == []
+    (found,) = references.judge(nothing, "torch", chosen)
+    assert (found.rung, found.quantity, found.status) == ("P2", references.NOT_FINITE, "fail")
+
+
+def test_what_a_model_makes_of_zeros_everywhere_is_no_difference() -> None:
+    output = np.array([[np.nan, 1.0, -np.inf]])
+    both = answers(forward__one__output0=output)
+    chosen = references.choose([shard("jax", both), shard("torch", both)])
+    assert chosen.agreed
+    assert {each.status for each in references.judge(both, "jax", chosen)} == {"pass"}
+    other = answers(forward__one__output0=np.array([[np.nan, np.nan, -np.inf]]))
+    failed = [e for e in references.judge(other, "jax", chosen) if e.status == "fail"]
+    assert [each.quantity for each in failed] == ["output answer"]
