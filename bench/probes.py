@@ -241,7 +241,7 @@ class Probes:
             return {"error": _said(error)}
         known = unreadable is None
         return {
-            "weights_sha256": _values_sha256(whole.variables),
+            "weights_sha256": _values_sha256(whole.weights),
             "optimizer_sha256": _values_sha256(whole.optimizer.variables) if known else None,
             "config": _config(whole),
             "compile_config": _compile_config(whole) if known else None,
@@ -252,7 +252,7 @@ class Probes:
 
     def _state_and_next_loss(self) -> dict[str, Any]:
         state = {
-            "weights_sha256": _values_sha256(self._model.variables),
+            "weights_sha256": _values_sha256(self._model.weights),
             "optimizer_sha256": _values_sha256(self._model.optimizer.variables),
         }
         x, y = keras.tree.map_structure(

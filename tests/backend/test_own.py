@@ -125,6 +125,14 @@ def test_of_large_arrays_the_same_elements_are_compared(
     assert {each.status for each in rungs.judge(told, told)} == {"pass"}
 
 
+def test_files_of_a_model_that_draws_at_random_hold_its_weights(tmp_path: Path) -> None:
+    """The state of what it draws from is none of them."""
+    probes = opened("colour.py:build", tmp_path)
+    saved, loaded = probes.save(tmp_path), probes.load(tmp_path)
+    assert loaded["model"]["weights_sha256"] == saved["weights_sha256"]
+    assert loaded["weights"]["weights_sha256"] == saved["weights_sha256"]
+
+
 def loaded_again(source: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was saved of a subclassed model, and what came of that."""
     x = np.random.default_rng(0).normal(size=(40, 6))
