@@ -13,7 +13,7 @@ from bench.workload import Cell
 
 
 class Progress:
-    """Tells which cell runs, its epoch, images per second, error so far and time left.
+    """Tells which cell runs, its epoch, examples per second, error so far and time left.
 
     The live line is drawn when an epoch ends and never by a clock of its own: a thread that
     redraws would take time from the worker that is being measured.
@@ -61,7 +61,7 @@ class Progress:
         self._show(
             cell,
             f"epoch {epoch['epoch']:>{len(str(epochs))}}/{epochs}  "
-            f"{examples / epoch['train_seconds']:>6,.0f} images/s  "
+            f"{examples / epoch['train_seconds']:>6,.0f} examples/s  "
             f"{outcome_of(epoch)}",
             done=epoch["epoch"] / epochs,
         )

@@ -19,7 +19,7 @@ RATIOS = (
     "all of them were asked."
 )
 SPEEDS = (
-    "Images per second in the steady state: without the price of each call (ms/call), which an "
+    "Examples per second in the steady state: without the price of each call (ms/call), which an "
     "epoch pays once, and without what a hypervisor took. The peak is what a product of matrices "
     "in NumPy reached meanwhile."
 )

@@ -82,7 +82,7 @@ def speed_changes(old: Side, new: Side) -> pd.DataFrame:
     """One row per workload and backend that both have measured, on one machine.
 
     Returns:
-        `SPEED_COLUMNS`. `old` and `new` in images per second, `change` is new over old with its
+        `SPEED_COLUMNS`. `old` and `new` in examples per second, `change` is new over old with its
         95 % interval `low` to `high`; `verdict` is `indicative`, without an interval, where one of
         the two has too few launches.
     """

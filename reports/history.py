@@ -44,7 +44,7 @@ class History:
     """Runs in the order of their making.
 
     Attributes:
-        table: `COLUMNS`: training speed (images per second) and error (percent) of each run.
+        table: `COLUMNS`: training speed (examples per second) and error (percent) of each run.
             `segment` counts from 0, and grows where the figure stepped. Figures of other machines,
             data or protocols are series of their own.
         problems: What was left out, with the reason.

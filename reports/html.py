@@ -142,7 +142,7 @@ def _tables(comparison: Comparison) -> Sequence[Table]:
         Table("Summary", "Means over seeds.", _numbers(comparison.summary)),
         Table("Ratios", RATIOS, readable.ratios(comparison.ratios)),
         Table("Speed", SPEEDS, readable.speed(comparison.speed)),
-        Table("Latency of one image", "", readable.latency(comparison.speed)),
+        Table("Latency of one prediction", "", readable.latency(comparison.speed)),
         Table(
             "The same answers?",
             LADDER,

@@ -65,7 +65,7 @@ def _blocks(comparison: Comparison) -> list[str]:
         _list(readable_parity.conclusion_lines(comparison.conclusions)),
         *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),
         *_section("Speed", readable.speed(comparison.speed), SPEEDS),
-        *_section("Latency of one image", readable.latency(comparison.speed)),
+        *_section("Latency of one prediction", readable.latency(comparison.speed)),
         *_section("Where the time goes, in seconds", readable.costs(comparison.costs)),
         _list(readable.start_lines(comparison.break_even)),
         *_section("Every cell", comparison.accuracy.drop(columns=["dataset", "images_per_second"])),

@@ -217,7 +217,7 @@ def models_table(shards: Shards) -> pd.DataFrame:
 
 
 def _one_image(trainings: Iterable[AccuracyShard]) -> float:
-    """What one image of the test set is, in points of error."""
+    """What one example of the test set is, in points of error."""
     return max(100 / shard.payload.protocol.test_examples for shard in trainings)
 
 

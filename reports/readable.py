@@ -17,7 +17,7 @@ def speed(table: pd.DataFrame) -> pd.DataFrame:
             "phase": table["phase"],
             "batch": wording.numbers(table["batch_size"], 0),
             "backend": wording.backends(table),
-            "images/s": wording.numbers(table["images_per_second"], 0),
+            "examples/s": wording.numbers(table["images_per_second"], 0),
             "95 % interval": wording.interval(table, 0),
             "% of peak": wording.numbers(table["utilisation_percent"], 1),
             "ms/step": wording.numbers(table["ms_per_step"], 2),

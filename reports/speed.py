@@ -1,4 +1,4 @@
-"""The speed table: images per second of every workload and lane, what it cost to start, and more.
+"""The speed table: examples per second of every workload and lane, what it cost to start, and more.
 
 Where a run measured slots in turn, they speak; else the epochs of its accuracy part, of one backend
 after another, of which no interval can honestly be made.

@@ -19,12 +19,12 @@ _HEADERS = {
     "model": "model",
     "backend": "backend",
     "error_percent": "error %",
-    "accuracy_percent": "accur. %",
-    "images_per_second": "images/s",
+    "accuracy_percent": "acc. %",
+    "images_per_second": "examples/s",
     "train_seconds": "train s",
     "status": "status",
 }
-_SPEED = ("model", "backend", "images/s", "95 % interval", "% of peak", "status")
+_SPEED = ("model", "backend", "examples/s", "95 % interval", "% of peak", "status")
 _RATIOS = ("model", "pair", "ratio", "95 % interval", "verdict")
 _LADDER = ("model", "backend", "passed", "warned", "failed")
 _WORDS = {"model", "phase", "backend", "pair", "status", "verdict", *_LADDER}

@@ -32,7 +32,7 @@ def test_without_a_terminal_every_event_is_a_plain_line() -> None:
     lines = show(terminal=False).splitlines()
     assert lines[0] == "[1/3] two_layer tensorflow  starting  5 min left"
     assert lines[1] == (
-        "[1/3] two_layer tensorflow  epoch  2/10   6,000 images/s  error  1.25 %  5 min left"
+        "[1/3] two_layer tensorflow  epoch  2/10   6,000 examples/s  error  1.25 %  5 min left"
     )
     assert lines[2] == "[1/3] two_layer tensorflow  error 1.25 %"
     assert "\x1b" not in "".join(lines)
@@ -42,7 +42,7 @@ def test_in_a_terminal_the_line_is_drawn_over() -> None:
     shown = show(terminal=True)
     assert "\x1b[2K" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 2, "the cursor comes back"
-    assert "6,000 images/s" in shown
+    assert "6,000 examples/s" in shown
 
 
 def test_the_time_left_learns_from_the_time_spent() -> None:

@@ -74,7 +74,7 @@ def ladder(comparison: Comparison) -> Picture:
 
 
 def divergence(comparison: Comparison) -> Picture:
-    """How far trainings go from the oracle's, and how far rounding may take them."""
+    """How far trainings go from the reference's, and how far rounding may take them."""
     panels = []
     limit = TOLERANCES["P5 distance"][1]
     for model, rows in comparison.divergence.groupby("model", sort=False):
@@ -99,9 +99,10 @@ def divergence(comparison: Comparison) -> Picture:
         panels.append(Panel(figure, f"{model}, distance from the oracle: {', '.join(told)}"))
     return Picture(
         "How trainings part",
-        "Euclidean distance of all weights from the oracle's training. Dotted: how far trainings "
-        "part whose weights are moved by one unit in the last place, at the start and at every "
-        f"point that is shown. A backend fails where it is farther than {limit:g} times that.",
+        "Euclidean distance of all weights from the reference's training. Dotted: how far "
+        "trainings part whose weights are moved by one unit in the last place, at the start and "
+        "at every point that is shown. A backend fails where it is farther than "
+        f"{limit:g} times that.",
         tuple(panels),
     )
 

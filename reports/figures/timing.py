@@ -25,7 +25,7 @@ MANY_POINTS = 4000
 
 
 def throughput(comparison: Comparison) -> Picture:
-    """Images per second of each workload, with intervals."""
+    """Examples per second of each workload, with intervals."""
     panels = []
     table = comparison.speed[comparison.speed["images_per_second"].notna()]
     for model, rows in wording.by_model(table[table["batch_size"].isin(comparison.batch_sizes)]):
@@ -39,16 +39,16 @@ def throughput(comparison: Comparison) -> Picture:
             if pd.notna(row["low"]):
                 axes.hlines(place, row["low"], row["high"], color=INK, linewidth=2)
         labels = list(rows["workload"] + ", " + rows["backend"])
-        style.rows(axes, places, labels, "images per second")
+        style.rows(axes, places, labels, "examples per second")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         told = ", ".join(
             f"{row['workload']} {row['backend']} {row['images_per_second']:,.0f}"
             for row in rows.to_dict("records")
         )
-        panels.append(Panel(figure, f"{model}, images per second: {told}"))
+        panels.append(Panel(figure, f"{model}, examples per second: {told}"))
     return Picture(
         "How fast",
-        "Images per second in the steady state, longer is faster; the dark line is the 95 % "
+        "Examples per second in the steady state, longer is faster; the dark line is the 95 % "
         "interval over launches. Without one they are epochs of one backend after another, or too "
         "few launches: compare nothing.",
         tuple(panels),
@@ -121,7 +121,7 @@ def costs(comparison: Comparison) -> Picture:
 
 
 def latency(comparison: Comparison) -> Picture:
-    """Percentiles of a prediction of one image."""
+    """Percentiles of a prediction of one example."""
     panels = []
     for model, rows in wording.by_model(
         comparison.speed[comparison.speed["latency_p50_ms"].notna()]
@@ -144,8 +144,8 @@ def latency(comparison: Comparison) -> Picture:
         )
         panels.append(Panel(figure, f"{model}, median, 90th and 99th percentile: {told}"))
     return Picture(
-        "How long one image takes",
-        "Calls of predict with a single image: the median (dot), 90th (bar) and 99th percentile "
+        "How long one prediction takes",
+        "Calls of predict with a single example: the median (dot), 90th (bar) and 99th percentile "
         "(cross) of all calls.",
         tuple(panels),
     )
@@ -167,17 +167,17 @@ def sweep(comparison: Comparison) -> Picture:
                     sizes, own["images_per_second"], color=colour, marker=marker, label=str(backend)
                 )
                 axes.fill_between(sizes, own["low"], own["high"], color=colour, alpha=0.2)
-            style.both_logarithmic(axes, "batch size", "images per second")
+            style.both_logarithmic(axes, "batch size", "examples per second")
             axes.legend()
             best = rows.loc[rows.groupby("backend")["images_per_second"].idxmax()]
             told = ", ".join(
                 f"{row['backend']} {row['images_per_second']:,.0f} at {row['batch_size']}"
                 for row in best.to_dict("records")
             )
-            panels.append(Panel(figure, f"{model}, {phase}: most images per second: {told}"))
+            panels.append(Panel(figure, f"{model}, {phase}: most examples per second: {told}"))
     return Picture(
         "What the batch size does",
-        "Images per second in the steady state; the shade is the 95 % interval.",
+        "Examples per second in the steady state; the shade is the 95 % interval.",
         tuple(panels),
     )
 

@@ -8,7 +8,7 @@ from reports.figures import style
 from reports.figures.style import MUTED, Panel, Picture
 
 METRICS = {
-    "images_per_second": ("Training speed", "images per second"),
+    "images_per_second": ("Training speed", "examples per second"),
     "error_percent": ("Error", "error %"),
 }
 
