@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import answered, outcome, portability, references
+from reports import answered, outcome, portability, randomness, references
 from reports.findings import Finding, count_of
 from reports.parity_schema import Asked, Parity
 from reports.parity_schema import Reference as ReferencePayload
@@ -176,6 +176,8 @@ def _judge(
     backend = shard.payload.subject.backend
     findings += references.in_float64(reference, backend)
     findings += references.judge(answered.answers(shard), backend, reference)
+    if shard.payload.facts.gradients is not None and shard.payload.facts.identity is not None:
+        findings += randomness.not_compared(shard.payload.facts.identity.random or ())
     findings += _portability(shard, [each for each in all_shards if each.run_id == shard.run_id])
     return sorted(findings, key=lambda finding: finding.rung)
 

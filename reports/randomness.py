@@ -1,6 +1,6 @@
 """What is found about layers that draw at random: by their statistics, since no two draw alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -22,6 +22,13 @@ def of_dropout(told: Mapping[str, Any]) -> Iterator[Finding]:
     twice = _standard_errors(told["dropped_twice"], told["pairs"], rate**2)
     yield Finding("P3", f"{name}, share that it drops in two steps", twice, "P3 dropout")
     yield count_of("P3", f"{name}, units kept and not scaled", told["misscaled"])
+
+
+def not_compared(layers: Sequence[str]) -> Iterator[Finding]:
+    """P3: a warning for each layer that draws in a way whose statistics nobody has asked."""
+    for layer in layers:
+        quantity = f"{layer}, which draws at random, as it trains: not compared"
+        yield Finding("P3", quantity, 1, "known")
 
 
 def _standard_errors(count: int, of: int, share: float) -> float:

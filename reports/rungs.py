@@ -128,9 +128,6 @@ def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
         yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
     for each in own.get("dropout") or ():
         yield from randomness.of_dropout(each)
-    for layer in answers.facts["identity"].get("random") or ():
-        quantity = f"{layer}, which draws at random, as it trains: not compared"
-        yield Finding("P3", quantity, 1, "known")
     if true.get("saturated_loss") is None:
         return
     definition = saturated_definition(answers, reference)

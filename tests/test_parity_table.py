@@ -88,6 +88,16 @@ def test_a_backend_alone_is_not_asked_for_the_files_of_others(tmp_path: Path) ->
     assert odd(table) == []
 
 
+def test_a_layer_that_draws_at_random_in_another_way_is_named(tmp_path: Path) -> None:
+    def noisy(payload: Payload, _: Payload) -> None:
+        payload["facts"]["identity"]["random"] = ["noise"]
+
+    table, _ = tabled(store_answers(tmp_path, torch=noisy).folder)
+    name = "noise, which draws at random, as it trains: not compared"
+    assert odd(table) == [("torch", "P3", name)]
+    assert "warn" in set(table["status"])
+
+
 def test_files_that_were_not_read_are_told(tmp_path: Path) -> None:
     def forgetful(payload: Payload, _: Payload) -> None:
         del payload["portability"]["loaded"]["jax"]

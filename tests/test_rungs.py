@@ -202,20 +202,6 @@ def test_dropout_that_draws_as_it_should_passes_and_another_rate_fails() -> None
     assert [each.status for each in randomness.of_dropout(misscaled)] == ["pass", "pass", "fail"]
 
 
-def test_a_layer_that_draws_at_random_in_another_way_is_named() -> None:
-    facts: dict[str, dict[str, Any]] = {
-        "identity": {"weights": [], "random": ["noise"]},
-        "gradients": {"loss": 1.0, "dropout": []},
-    }
-    both = Answers(facts, {})
-    loss, noise = rungs.gradients(both, both)
-    assert loss.status == "pass"
-    assert (noise.quantity, noise.status) == (
-        "noise, which draws at random, as it trains: not compared",
-        "warn",
-    )
-
-
 def test_a_model_file_that_its_own_backend_cannot_read_is_no_fault_of_the_exchange() -> None:
     unread = {"error": "TypeError: no layers"}
     assert odd_files("jax", unread, unread="TypeError: no layers") == [
