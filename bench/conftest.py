@@ -116,7 +116,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     with _exit_on_error(config):
         if not chosen:
-            raise UsageError("nothing is selected; look at -k and at the arguments of pytest")
+            why = "look at -k and at the arguments of pytest"
+            if config.stash[PLAN].dataset == "drawn":
+                why += "; without --data there is nothing to train on"
+            raise UsageError(f"nothing is selected; {why}")
         if lonely := selection.lonely_twins:
             raise UsageError(f"a twin without its original is selected: {', '.join(lonely)}")
         # A copy of stdout as it is now, before pytest captures what the tests print.

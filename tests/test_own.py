@@ -259,6 +259,12 @@ def test_what_no_backend_can_use_ends_the_run_with_one_line(
     assert len(told.stderr.strip().splitlines()) == 1
 
 
+def test_without_data_there_is_no_training_to_select(file: Path, tmp_path: Path) -> None:
+    told = run_bench(tmp_path / "r", {}, f"--model={file}", "-k", "accuracy")
+    assert told.returncode == 2
+    assert "without --data there is nothing to train on" in told.stderr
+
+
 def test_data_of_ones_own_is_trained_on_and_reported(
     fake_python: FakePython, tmp_path: Path
 ) -> None:

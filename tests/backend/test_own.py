@@ -1,5 +1,6 @@
 """Models as a user would bring them, built, fed, begun and asked under this backend."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ SMALL = [
     "tokens.py:lstm",
     "tokens.py:transformer",
     "two.py:build",
+    "prepared.py:build",
 ]
 
 
@@ -324,6 +326,34 @@ def test_a_weight_that_is_given_a_seed_is_still_drawn_by_numpy(tmp_path: Path) -
     )
     told = description.describe(ModelRequest("mine", f"{tmp_path / 'mine.py'}:build", "", ""))
     assert own.kept([told]) == (1,)
+
+
+def test_a_weight_that_numpy_cannot_draw_is_shared_by_one_backend(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import keras\n"
+        "class Exponential(keras.initializers.Initializer):\n"
+        "    def __call__(self, shape, dtype=None):\n"
+        "        return keras.ops.exp(keras.random.normal(shape))\n"
+        "def build():\n"
+        "    layer = keras.layers.Dense(5, kernel_initializer=Exponential())\n"
+        "    return keras.Sequential([keras.Input((4,)), layer])\n",
+        encoding="utf-8",
+    )
+    arrays = splits(np.zeros((60, 4)), np.zeros((60, 5)))
+    request = fed(str(tmp_path / "mine.py:build"), tmp_path, arrays)
+    told = description.describe(request)
+    assert own.shared([told, told]) == (0,)
+    path = tmp_path / "shared.npz"
+    description.share(request, own.shared([told, told]), 2, str(path))
+    drawn = np.load(path)
+    request = replace(request, kept=own.kept([told, told]), shared=str(path))
+    for seed in range(2):
+        keras.utils.set_random_seed(7)
+        kernel, bias = weights.initial(building.build(request, None).model, seed, request)
+        assert np.array_equal(kernel, drawn[f"{seed}.0"])
+        assert (kernel > 0).all()
+        assert not bias.any()
+    assert not np.array_equal(drawn["0.0"], drawn["1.0"])
 
 
 def test_examples_are_taken_in_the_structure_that_the_model_declares(tmp_path: Path) -> None:
