@@ -79,6 +79,7 @@ class Probes:
             facts, arrays = ANSWERS[rung](self)
         if self._wide and rung in questions.SENSITIVE:
             for near in range(questions.NEAR):
+                alive()
                 with weights_kept(self._model), self._moved(near):
                     told, found = ANSWERS[rung](self)
                 numbers = {name: v for name, v in told.items() if isinstance(v, float)}
@@ -111,6 +112,7 @@ class Probes:
         """P2: what the model gives, and the output of every layer that can be asked alone."""
         arrays: Arrays = {}
         for name, x in self._x.items():
+            self._alive()
             told = self._every_layer.predict(x)
             arrays |= {f"{name}.{what}": array for what, array in told.given.items()}
             if name in questions.LAYERED:
