@@ -100,7 +100,7 @@ def build(request: ModelRequest, some: Examples | None) -> Built:
     module, function = _loaded(request)
     try:
         model = getattr(module, function)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{request.name}: {function}() {_raised(error)}") from error
     if not isinstance(model, keras.Model):
         raise ModelError(
@@ -121,7 +121,25 @@ def build(request: ModelRequest, some: Examples | None) -> Built:
         raise ModelError(f"{request.name}: the model {_raised(error)}") from error
     if model.optimizer is None or not model.loss:
         raise ModelError(f"{request.name}: compiled without an optimizer or a loss")
+    _check(request.name, model, feed)
     return Built(model, feed, chosen, _loss_names(model, feed))
+
+
+def _check(name: str, model: keras.Model, feed: Feed) -> None:
+    """Refuse what cannot be trained at all, in words that say what is in the way."""
+    if not model.trainable_weights:
+        raise ModelError(f"{name}: the model has no weights that are trained")
+    for port in feed.outputs:
+        if "float" not in port.dtype:
+            raise ModelError(
+                f"{name}: output {port.name} is {port.dtype}, which nothing can be trained on; "
+                "leave it out"
+            )
+    losses = model.loss if isinstance(model.loss, list | tuple | Mapping) else feed.outputs
+    if len(keras.tree.flatten(losses)) != len(feed.outputs):
+        raise ModelError(
+            f"{name}: {len(keras.tree.flatten(losses))} losses for {len(feed.outputs)} outputs"
+        )
 
 
 def _loaded(request: ModelRequest) -> tuple[Any, str]:
@@ -137,7 +155,8 @@ def _loaded(request: ModelRequest) -> tuple[Any, str]:
 
 def _raised(error: BaseException) -> str:
     said = " ".join(str(error).split())[:300]
-    return f"raises {type(error).__name__}{': ' + said if said else ''}"
+    hint = "; name its package in BENCH_REQUIREMENTS" * isinstance(error, ModuleNotFoundError)
+    return f"raises {type(error).__name__}{': ' + said if said else ''}{hint}"
 
 
 def _compile(model: keras.Model, module: Any, feed: Feed, some: Examples | None) -> str:

@@ -187,9 +187,14 @@ def idx_md5(array: Array) -> str:
 
 
 def content_sha256(arrays: Mapping[str, Array]) -> str:
-    """SHA-256 over the arrays of a dataset: the four in a fixed order, then others by name."""
+    """SHA-256 over the arrays of a dataset: the four in a fixed order, then others and their names.
+
+    Two models take the same arrays by other names.
+    """
     others = sorted(arrays.keys() - set(ARRAYS))
-    return arrays_sha256(arrays[name] for name in (*ARRAYS, *others) if name in arrays)
+    names = np.frombuffer("\n".join(others).encode(), np.uint8)
+    values = [arrays[name] for name in (*ARRAYS, *others) if name in arrays]
+    return arrays_sha256([*values, names] if others else values)
 
 
 def read_verified(path: Path, sha256: str) -> dict[str, Array]:

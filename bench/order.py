@@ -6,6 +6,7 @@ functions of (seed, layer) and (seed, epoch), and a hash proves that they were u
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,25 +59,30 @@ def probe_weights(seed: int, weights: Sequence[NDArray[np.float32]]) -> list[NDA
 
 
 def nudged(
-    weights: Sequence[NDArray[np.float32]], neighbour: int, step: int
+    weights: Sequence[NDArray[np.float32]], neighbour: int, step: int, units: int = 1
 ) -> list[NDArray[np.float32]]:
-    """The weights, each moved up or down by one unit in the last place.
+    """The weights, each moved up or down by units in the last place.
 
     Args:
         weights: Any.
         neighbour: Which of several trainings is nudged: each gets draws of its own.
         step: After how many steps; each time they are drawn anew.
+        units: How many.
     """
     generator = np.random.default_rng([neighbour, step, _NEIGHBOURS])
     return [
-        np.nextafter(
-            weight,
-            np.where(generator.random(weight.shape) < 0.5, -np.inf, np.inf).astype(np.float32),
-        )
+        _moved(weight, generator.random(weight.shape) < 0.5, units)
         if weight.dtype == np.float32
         else weight
         for weight in weights
     ]
+
+
+def _moved(weight: NDArray[np.float32], down: NDArray[np.bool_], units: int) -> Any:
+    towards = np.where(down, -np.inf, np.inf).astype(np.float32)
+    for _ in range(units):
+        weight = np.nextafter(weight, towards)
+    return weight
 
 
 def batch_order(seed: int, epoch: int, examples: int) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ class Probes:
     The model is given back after every question, optimizer and all, and asked again: compiling a
     new one is most of the ladder's time. What draws at random while it trains is still, or no two
     answers would be alike. In float64 this is a reference: it also tells what becomes of its
-    answers when the weights are moved by a rounding of float32.
+    answers when the weights are moved by some roundings of float32.
     """
 
     def __init__(self, request: ProbesRequest) -> None:
@@ -290,11 +290,15 @@ class Probes:
         return self._nudged(self._drawn)
 
     def _nudged(self, weights: list[Any]) -> list[Any]:
-        return weights if self._near is None else order.nudged(weights, self._near, 0)
+        return (
+            weights
+            if self._near is None
+            else order.nudged(weights, self._near, 0, questions.NEAR_UNITS)
+        )
 
     @contextmanager
     def _moved(self, near: int) -> Iterator[None]:
-        """All weights moved by a rounding of float32."""
+        """All weights moved by some roundings of float32."""
         self._near = near
         self._model.set_weights(self._start())
         yield

@@ -40,9 +40,11 @@ CHECKPOINTS = (1, 2, 5, 10, 20, 50, 100, 200)
 NEIGHBOURS = 8
 """Trainings from weights moved by one unit in the last place: the trajectory's envelope."""
 
-SENSITIVE, NEAR = ("forward", "gradients", "update", "predictions"), 2
-"""Rungs that a reference in float64 also answers from so many weights moved by a rounding of
-float32: what that changes, no backend in float32 can be expected to get right."""
+SENSITIVE, NEAR, NEAR_UNITS = ("forward", "gradients", "update", "predictions"), 2, 10
+"""Rungs that a reference in float64 also answers from so many weights moved by so many roundings of
+float32: what that changes, no backend in float32 can be expected to get right. Not by one: every
+layer rounds again what it is given, and what is one ReLU's other side to a backend must be in reach
+of the weights that were moved."""
 
 RESTARTS, RESTART_STEPS = (5, 20, 50, 100, 198), 2
 """Where on the oracle's trajectory a backend takes over, for so many steps: late steps are judged

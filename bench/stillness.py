@@ -20,7 +20,7 @@ def still(model: keras.Model) -> list[keras.layers.Layer]:
     """Have every layer that draws at random do as it does when it predicts.
 
     Returns:
-        These layers.
+        These layers; of a recurrent one that, and not its cell.
     """
     found = []
     for layer in all_layers(model):
@@ -28,12 +28,17 @@ def still(model: keras.Model) -> list[keras.layers.Layer]:
         if _draws(layer) and "training" in inspect.signature(call).parameters:
             layer.call = _predicting(call)
             found.append(layer)
-    return found
+    cells = {id(layer.cell) for layer in found if isinstance(layer, keras.layers.RNN)}
+    return [layer for layer in found if id(layer) not in cells]
 
 
 def _draws(layer: keras.layers.Layer) -> bool:
     # Under torch a recurrent layer drops out what goes into its cell by itself.
     sources = [layer, layer.cell] if isinstance(layer, keras.layers.RNN) else [layer]
+    # A recurrent layer has a source even where it drops out nothing.
+    rates = [getattr(layer, name, None) for name in ("dropout", "recurrent_dropout")]
+    if any(rate is not None for rate in rates) and not any(rates):
+        return False
     return any(
         isinstance(getattr(source, name, None), keras.random.SeedGenerator)
         for source in sources

@@ -65,7 +65,8 @@ class ModelFile:
         except OSError as error:
             raise ModelFileError(f"{path}: {error.strerror}") from error
         except (SyntaxError, ValueError) as error:
-            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            number = getattr(error, "lineno", None)
+            line = f", line {number}" if number else ""
             raise ModelFileError(f"{path}: not Python{line}: {error.args[0]}") from error
         if not defines(tree, function):
             raise ModelFileError(

@@ -45,7 +45,8 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
         epochs. `status` is `ok`, `missing`, `diverged`, or how the worker failed.
     """
     present = {shard.payload.cell for shard in shards.accuracy}
-    rows = [_row(shard) for shard in shards.accuracy]
+    own = {model.name for plan in shards.plans.values() for model in plan.own_models}
+    rows = [_row(shard, shard.payload.cell.model in own) for shard in shards.accuracy]
     rows += [_missing(cell, plan) for cell, plan in _absent(shards, required_backends, present)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     keys = ["model", "variant", "device", "seed", "backend"]
@@ -70,7 +71,7 @@ def score(
     return loss, int((probabilities.argmax(axis=1) == labels).sum())
 
 
-def _row(shard: AccuracyShard) -> dict[str, object]:
+def _row(shard: AccuracyShard, own: bool) -> dict[str, object]:
     payload, protocol = shard.payload, shard.payload.protocol
     row = _identity(payload.cell, protocol.dataset, protocol.epochs) | {"status": payload.status}
     training = payload.training
@@ -90,8 +91,9 @@ def _row(shard: AccuracyShard) -> dict[str, object]:
     if shard.probabilities is not None and shard.labels is not None:
         loss, correct = score(shard.probabilities, shard.labels)
         total, commonest = len(shard.labels), int(np.bincount(shard.labels).max())
-        # No better than the answer that is always the same: the training went nowhere.
-        lost = lost or not math.isfinite(loss) or correct <= commonest
+        # A shipped model that is no better than the answer that is always the same has learned
+        # nothing; what another one can learn nobody knows.
+        lost = lost or not math.isfinite(loss) or (correct <= commonest and not own)
         row |= {
             "test_loss": loss,
             "test_accuracy": correct / total,

@@ -29,8 +29,9 @@ TOLERANCES = {
 }
 """Warn and fail above these; docs/parity.md says how they were calibrated."""
 
-SPREADS = (10.0, 100.0)
-"""Or above so many spreads, where that is more: a model may magnify what rounding does to it."""
+SPREADS = (1.0, 10.0)
+"""Or above so many spreads, where that is more: a model may magnify what rounding does to it. A
+spread is what ten roundings do."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Finding:
         value: How far it is off; `docs/parity.md` says in what.
         tolerance: Key of `TOLERANCES`.
         floor: The value that rounding alone would give; NaN where there is none.
-        spread: What becomes of the exact answer when the weights are moved by a rounding of
+        spread: What becomes of the exact answer when the weights are moved by ten roundings of
             float32, told as `value` is; 0 where nobody has measured it.
     """
 

@@ -53,7 +53,9 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
         grade=sized["status"].map(["pass", "warn", "fail"].index),
         share=(sized["value"] / sized["warn"]).fillna(0).where(sized["value"].notna(), np.inf),
     ).sort_values(["grade", "share"], kind="stable")
-    worst = order.drop_duplicates(["model", "backend", "device", "rung"], keep="last").sort_index()
+    of_rung = ["model", "backend", "device", "rung"]
+    worst = order.drop_duplicates(of_rung, keep="last").sort_index()
+    most = sized.groupby(of_rung)["floors"].max()[pd.MultiIndex.from_frame(worst[of_rung])]
     return pd.DataFrame(
         {
             "model": worst["model"],
@@ -64,7 +66,7 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
             "warn": worst["warn"].map("{:.2g}".format),
             # A known fault never fails.
             "fail": worst["fail"].map("{:.2g}".format).replace("inf", "-"),
-            "floors": wording.numbers(worst["floors"], 1),
+            "most floors": wording.numbers(most.set_axis(worst.index), 1),
             "status": worst["status"],
         }
     )

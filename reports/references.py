@@ -89,8 +89,9 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
             found["P2"] = count_of("P2", "agreement with another backend in float64", 1)
         return list(found.values())
     for each in rungs.judge(answers(own), answers(reference.shards[0])):
+        # The first that is off, since later layers are fed by it; where none is, the worst.
         known = found.get(each.rung)
-        if known is None or _share(each) > _share(known):
+        if known is None or (known.status == "pass" and _share(each) > _share(known)):
             found[each.rung] = each
     # Told in what float32 may differ by: less has no consequences there.
     return [

@@ -153,20 +153,27 @@ def update(answers: Answers, reference: Answers) -> Iterator[Finding]:
         UNIT_ROUNDOFF * norm(weight) / (norm(move) or 1.0)
         for weight, move in zip(drawn, moves[1], strict=True)
     ]
-    for name, value, floor in zip(names, _norms(moves[0], moves[1]), floors, strict=True):
+    learnt = set(trained(reference))
+    least = GRADIENT_SHARE * max((norm(moves[1][number]) for number in learnt), default=0.0)
+    for number, (name, floor) in enumerate(zip(names, floors, strict=True)):
+        pair = moves[0][number : number + 1], moves[1][number : number + 1]
+        (value,) = _norms(*pair, least if number in learnt else 0.0)
         yield Finding("P4", f"SGD on {name}", value, "P4 sgd", floor)
     found, exact = (each.numbered("update.adam") for each in (answers, reference))
     gradient = reference.numbered("gradients.gradient")
     of_weight = dict(zip(trained(reference), gradient, strict=True))
     largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
+    steps = [np.abs(after - before).max() for after, before in zip(exact, drawn, strict=True)]
+    longest = max((steps[number] for number in learnt), default=0.0)
     for number, name in enumerate(names):
         size = np.abs(of_weight.get(number, np.ones(1)))
         unclear = size <= GRADIENT_SHARE * max(float(size.max()), GRADIENT_SHARE * largest)
-        rate = np.abs(exact[number] - drawn[number]).max() or 1.0
+        rate = max(steps[number], GRADIENT_SHARE * longest * (number in learnt)) or 1.0
         floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate
         error = np.abs(found[number] - exact[number]) / rate
         # Where the gradient is rounding, a step may go either way, but no farther than elsewhere.
-        error[unclear & (np.abs(found[number] - drawn[number]) <= LONGEST_STEP * rate)] = 0
+        farthest = LONGEST_STEP * (longest if number in learnt else rate)
+        error[unclear & (np.abs(found[number] - drawn[number]) <= farthest)] = 0
         yield Finding(
             "P4", f"{optimizer_name(answers)} on {name}", or_infinite(error.max()), "P4 adam", floor
         )

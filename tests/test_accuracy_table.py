@@ -73,6 +73,12 @@ def test_a_model_that_learned_nothing_has_diverged(tmp_path: Path, wrong: int) -
     assert row["status"] == "diverged"
 
 
+def test_what_a_model_of_ones_own_can_learn_nobody_knows(tmp_path: Path) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 200, **own_model())
+    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    assert row["status"] == "ok"
+
+
 def test_a_loss_that_is_no_number_has_diverged(tmp_path: Path) -> None:
     payload = accuracy_payload("jax")
     payload["training"]["epochs"][-1]["train_loss"] = None

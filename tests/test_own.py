@@ -170,6 +170,14 @@ def test_data_that_cannot_be_used_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_the_same_arrays_by_other_names_are_another_dataset(tmp_path: Path) -> None:
+    port = {"name": "a", "shape": [3], "dtype": "float32", "values": None, "loss": "mse"}
+    described = {"inputs": [port], "outputs": [port]}
+    one, other = (own.draw({name: described}, 4, tmp_path) for name in ("one", "other"))
+    assert one.path != other.path
+    assert "other/x_train" in read_npz(other.path)
+
+
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
 

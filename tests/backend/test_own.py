@@ -173,6 +173,15 @@ def cast(mask: Any) -> Any:
     return keras.ops.cast(mask, "float32")
 
 
+def test_a_recurrent_layer_that_drops_out_nothing_draws_nothing() -> None:
+    def names(**rates: float) -> list[str]:
+        layer = keras.layers.LSTM(3, name="lstm", **rates)
+        return [each.name for each in still(keras.Sequential([keras.Input((4, 2)), layer]))]
+
+    assert names() == []
+    assert names(dropout=0.1) == names(recurrent_dropout=0.1) == ["lstm"]
+
+
 def found_of_dropout() -> list[str]:
     """What is wrong with this backend's dropout."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.3)])
@@ -300,6 +309,25 @@ def test_a_class_that_the_model_does_not_know_is_told(tmp_path: Path) -> None:
         (
             "import keras\ndef build(): return keras.Sequential([keras.layers.Dense(3)])",
             "does not say what it takes",
+        ),
+        ("import sys\ndef build(): sys.exit('bye')", "build() raises SystemExit: bye"),
+        ("import nothing_like_it\ndef build(): ...", "name its package in BENCH_REQUIREMENTS"),
+        (
+            "import keras\ndef build():\n"
+            "    return keras.Sequential([keras.Input((3,)), keras.layers.Rescaling(2.0)])",
+            "no weights that are trained",
+        ),
+        (
+            "import keras\ndef build():\n"
+            "    x = keras.Input((3,))\n"
+            "    return keras.Model(x, keras.ops.argmax(keras.layers.Dense(2)(x), axis=-1))",
+            "is int32, which nothing can be trained on",
+        ),
+        (
+            "import keras\ndef build():\n"
+            "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])\n"
+            "def compile_options(): return {'loss': ['mse', 'mae']}",
+            "2 losses for 1 outputs",
         ),
     ],
 )
