@@ -210,7 +210,7 @@ def _disagreements(
     ]
     grades = sorted({trusted.grade for trusted in trusts.values() if trusted.grade})
     return [
-        "Images/s of an epoch, as slots predict them and as the accuracy part saw them (what a "
+        "Examples/s of an epoch, as slots predict them and as the accuracy part saw them (what a "
         f"hypervisor took of the CPU meanwhile): {', '.join(told)}. Its epochs ran alone and at "
         "another time, and the speed of the machine may have wandered meanwhile "
         f"(noise: {'/'.join(grades) or 'unknown'})."
