@@ -31,7 +31,9 @@ TOLERANCES = {
 
 SPREADS = (1.0, 10.0)
 """Or above so many spreads, where that is more: a model may magnify what rounding does to it. A
-spread is what ten roundings do."""
+spread is what `SPREAD_UNITS` roundings of the weights do."""
+
+SPREAD_UNITS = 10
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,13 @@ class Finding:
     def fail(self) -> float:
         """Above this it is a failure."""
         return max(TOLERANCES[self.tolerance][1], SPREADS[1] * self.spread)
+
+    @property
+    def floors(self) -> float:
+        """The value in what one rounding gives, be it of the answer or of the weights."""
+        if np.isnan(self.floor):
+            return np.nan
+        return self.value / max(self.floor, self.spread / SPREAD_UNITS)
 
     @property
     def status(self) -> str:

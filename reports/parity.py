@@ -263,5 +263,5 @@ def _row(subject: Subject, finding: Finding) -> Row:
         "warn": finding.warn,
         "fail": finding.fail,
         "status": finding.status,
-        "floors": finding.value / finding.floor,
+        "floors": finding.floors,
     }

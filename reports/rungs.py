@@ -14,6 +14,7 @@ from reports import randomness
 from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, count_of, norm, or_infinite
 from reports.trajectories import checkpoints, part, restarts
 
+_NEAR = re.compile(r"gradients\.near\d+\.gradient0$")
 REFERENCE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$|\.near\d")
 FIRST_RUNG = {
     "identity": "P1",
@@ -149,25 +150,25 @@ def update(answers: Answers, reference: Answers) -> Iterator[Finding]:
         [after - before for after, before in zip(each.numbered("update.sgd"), drawn, strict=True)]
         for each in (answers, reference)
     ]
-    floors = [
-        UNIT_ROUNDOFF * norm(weight) / (norm(move) or 1.0)
-        for weight, move in zip(drawn, moves[1], strict=True)
-    ]
     learnt = set(trained(reference))
     least = GRADIENT_SHARE * max((norm(moves[1][number]) for number in learnt), default=0.0)
-    for number, (name, floor) in enumerate(zip(names, floors, strict=True)):
-        pair = moves[0][number : number + 1], moves[1][number : number + 1]
-        (value,) = _norms(*pair, least if number in learnt else 0.0)
+    for number, name in enumerate(names):
+        own, true = moves[0][number], moves[1][number]
+        scale = max(norm(true), least * (number in learnt)) or 1.0
+        floor = UNIT_ROUNDOFF * norm(drawn[number]) / scale
+        value = or_infinite(norm(own - true) / scale)
         yield Finding("P4", f"SGD on {name}", value, "P4 sgd", floor)
     found, exact = (each.numbered("update.adam") for each in (answers, reference))
     gradient = reference.numbered("gradients.gradient")
     of_weight = dict(zip(trained(reference), gradient, strict=True))
+    unsure = dict(zip(trained(reference), _uncertainties(reference, gradient), strict=True))
     largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
     steps = [np.abs(after - before).max() for after, before in zip(exact, drawn, strict=True)]
     longest = max((steps[number] for number in learnt), default=0.0)
     for number, name in enumerate(names):
         size = np.abs(of_weight.get(number, np.ones(1)))
-        unclear = size <= GRADIENT_SHARE * max(float(size.max()), GRADIENT_SHARE * largest)
+        share = GRADIENT_SHARE * max(float(size.max()), GRADIENT_SHARE * largest)
+        unclear = size <= max(share, MARGIN * unsure.get(number, 0.0))
         rate = max(steps[number], GRADIENT_SHARE * longest * (number in learnt)) or 1.0
         floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate
         error = np.abs(found[number] - exact[number]) / rate
@@ -241,6 +242,18 @@ def saturated_definition(answers: Answers, reference: Answers) -> str:
         ("", "_clipped"),
         key=lambda name: relative(own["saturated_loss"], true[f"saturated_loss{name}"]),
     )
+
+
+def _uncertainties(reference: Answers, gradient: Sequence[Array]) -> list[float]:
+    """How far rounding moves an element of each gradient; 0 where nobody has measured it."""
+    nearby = [
+        reference.numbered(f"gradients.{name}.gradient")
+        for name in sorted({key.split(".")[1] for key in reference.arrays if _NEAR.match(key)})
+    ]
+    return [
+        max((float(np.abs(near[number] - exact).max()) for near in nearby), default=0.0)
+        for number, exact in enumerate(gradient)
+    ]
 
 
 def optimizer_name(answers: Answers) -> str:

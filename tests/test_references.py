@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from reports import references
+from reports import references, rungs
 from reports.findings import Answers
 from reports.parity_schema import Facts, Reference
 from reports.shards import ReferenceShard
@@ -168,3 +168,48 @@ def test_what_a_model_makes_of_zeros_everywhere_is_no_difference() -> None:
     other = answers(forward__one__output0=np.array([[np.nan, np.nan, -np.inf]]))
     failed = [e for e in references.judge(other, "jax", chosen) if e.status == "fail"]
     assert [each.quantity for each in failed] == ["output answer"]
+
+
+def test_a_first_step_is_not_judged_where_rounding_decides_its_sign() -> None:
+    """Adam's goes by the sign of a gradient that is 0.01 and that rounding moves by 0.002."""
+    gradient = np.ones((4, 3))
+    gradient[0, 0] = 0.01
+    weight = answers().arrays["identity.weight0"]
+    step = weight - 1e-3 * np.sign(gradient)
+    other = step.copy()
+    other[0, 0] = weight[0, 0] + 1e-3
+    near = {"gradients.near0.gradient0": np.where(gradient < 1, 0.012, gradient)}
+    reference = {"gradients__gradient0": gradient, "update__adam0": step}
+
+    def failed(**more: Any) -> list[str]:
+        true = answers(**reference)
+        chosen = Answers(true.facts, {**true.arrays, **more})
+        found = rungs.update(answers(gradients__gradient0=gradient, update__adam0=other), chosen)
+        return [each.quantity for each in found if each.status == "fail"]
+
+    assert failed() == ["Adam on kernel"]
+    assert failed(**near) == []
+    other[0, 0] = weight[0, 0] + 2e-3  # farther than any step
+    assert failed(**near) == ["Adam on kernel"]
+
+
+def test_what_a_step_leaves_of_a_gradient_that_cancels_is_no_error() -> None:
+    """A bias before a batch normalisation: its gradient is 0 but for rounding."""
+    bias = answers().arrays["identity.weight1"].astype(np.float64)
+    facts = {**answers().facts, "identity": {**answers().facts["identity"], "trainable": [0, 1]}}
+    kernel = np.ones((4, 3))
+
+    def told(rest: float, step: float) -> Answers:
+        given = answers(
+            gradients__gradient0=kernel,
+            gradients__gradient1=np.full(3, rest),
+            update__sgd0=answers().arrays["identity.weight0"] - kernel,
+            update__sgd1=bias - rest,
+            update__adam1=bias - step,
+        )
+        return Answers(facts, given.arrays)
+
+    exact = told(1e-17, 1e-13)
+    assert {each.status for each in rungs.update(told(1e-9, 3e-7), exact)} == {"pass"}
+    failed = [e.quantity for e in rungs.update(told(1e-3, 1e-3), exact) if e.status == "fail"]
+    assert failed == ["SGD on mean"]
