@@ -37,6 +37,10 @@ GRADIENT_SHARE = 1e-3
 gradient that is smaller than this share of the largest weight's is compared on that scale: that of
 an attention's key bias cancels to 0, and what rounding leaves of it says nothing."""
 
+CANCELS = 1e-12
+"""A gradient below this share of the largest is 0 but for float64's rounding: its terms cancel.
+What float32 leaves of them is compared with the largest."""
+
 LONGEST_STEP = 1.01
 """Adam's first step in learning rates: 1, and some rounding."""
 
@@ -124,8 +128,8 @@ def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
     own, true = answers.facts["gradients"], reference.facts["gradients"]
     yield Finding("P3", "loss", relative(own["loss"], true["loss"]), "P3 loss", UNIT_ROUNDOFF)
     found, exact = (each.numbered("gradients.gradient") for each in (answers, reference))
-    least = GRADIENT_SHARE * max((norm(each) for each in exact), default=0.0)
-    for name, value in zip(trained_names(reference), _norms(found, exact, least), strict=True):
+    values = _norms(found, exact, _scales([norm(each) for each in exact]))
+    for name, value in zip(trained_names(reference), values, strict=True):
         yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
     for each in own.get("dropout") or ():
         yield from randomness.of_dropout(each)
@@ -137,7 +141,7 @@ def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
     found = answers.numbered("gradients.saturated_gradient")
     exact = reference.numbered(f"gradients.saturated_gradient{definition}")
     whole = [np.concatenate([np.ravel(each) for each in arrays]) for arrays in (found, exact)]
-    (value,) = _norms(whole[:1], whole[1:])
+    (value,) = _norms(whole[:1], whole[1:], _scales([norm(whole[1])]))
     yield Finding(
         "P3", f"saturated gradient{_words(definition)}", value, "P3 gradient", UNIT_ROUNDOFF
     )
@@ -150,16 +154,19 @@ def update(answers: Answers, reference: Answers) -> Iterator[Finding]:
         [after - before for after, before in zip(each.numbered("update.sgd"), drawn, strict=True)]
         for each in (answers, reference)
     ]
-    learnt = set(trained(reference))
-    least = GRADIENT_SHARE * max((norm(moves[1][number]) for number in learnt), default=0.0)
+    learnt = trained(reference)
+    gradient = reference.numbered("gradients.gradient")
+    farthest = max((norm(moves[1][number]) for number in learnt), default=0.0)
+    sizes = [norm(each) for each in gradient]
+    per_gradient = farthest / (max(sizes, default=0.0) or 1.0)
+    least = {n: scale * per_gradient for n, scale in zip(learnt, _scales(sizes), strict=True)}
     for number, name in enumerate(names):
         own, true = moves[0][number], moves[1][number]
-        scale = max(norm(true), least * (number in learnt)) or 1.0
+        scale = max(norm(true), least.get(number, 0.0)) or 1.0
         floor = UNIT_ROUNDOFF * norm(drawn[number]) / scale
         value = or_infinite(norm(own - true) / scale)
         yield Finding("P4", f"SGD on {name}", value, "P4 sgd", floor)
     found, exact = (each.numbered("update.adam") for each in (answers, reference))
-    gradient = reference.numbered("gradients.gradient")
     of_weight = dict(zip(trained(reference), gradient, strict=True))
     unsure = dict(zip(trained(reference), _uncertainties(reference, gradient), strict=True))
     largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
@@ -330,11 +337,20 @@ def _of_probabilities(answers: Answers, reference: Answers, probe: str) -> float
     return _largest(answers, reference, f"{probe}.probabilities") / max(1.0, float(largest))
 
 
-def _norms(found: Sequence[Array], exact: Sequence[Array], least: float = 0.0) -> list[float]:
-    """Norm of each error over the norm of what is exact, or over `least` where that is more."""
+def _norms(found: Sequence[Array], exact: Sequence[Array], scales: Sequence[float]) -> list[float]:
+    """Norm of each error over its scale."""
     return [
-        or_infinite(norm(own - true) / (max(norm(true), least) or 1.0))
-        for own, true in zip(found, exact, strict=True)
+        or_infinite(norm(own - true) / (scale or 1.0))
+        for own, true, scale in zip(found, exact, scales, strict=True)
+    ]
+
+
+def _scales(sizes: Sequence[float]) -> list[float]:
+    """What each gradient's error is compared with: its own norm, where that says something."""
+    largest = max(sizes, default=0.0)
+    return [
+        largest if size < CANCELS * largest else max(size, GRADIENT_SHARE * largest)
+        for size in sizes
     ]
 
 
