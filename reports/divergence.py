@@ -4,7 +4,7 @@ import itertools
 
 import pandas as pd
 
-from reports import rungs, trajectories
+from reports import facts, rungs, trajectories
 from reports.answered import answers, groups
 from reports.findings import Answers
 from reports.shards import Shards
@@ -50,7 +50,7 @@ def table(shards: Shards) -> pd.DataFrame:
         for step, distance, envelope in trajectories.distances(
             answers(shard),
             answers(reference),
-            rungs.saturated_definition(answers(shard), answers(reference)),
+            facts.saturated_definition(answers(shard), answers(reference)),
         )
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -71,8 +71,8 @@ def horizons(shards: Shards) -> pd.DataFrame:
             true = answers(reference)
             if not all(_whole(answers(each), true) for each in (one, other)):
                 continue
-            names = rungs.weight_names(true)
-            definitions = {rungs.saturated_definition(answers(each), true) for each in (one, other)}
+            names = facts.weight_names(true)
+            definitions = {facts.saturated_definition(answers(each), true) for each in (one, other)}
             parting = trajectories.part(answers(one), answers(other), names)
             rows.append(
                 {

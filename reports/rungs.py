@@ -4,17 +4,16 @@ Each rung asks for less than the one before and can go wrong in fewer ways once 
 the first that fails says where to look.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from reports import randomness
+from reports.facts import is_oracle, saturated_definition, weight_names, words
 from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, count_of, norm, or_infinite
+from reports.learning import GRADIENT_SHARE, gradients, update
 from reports.trajectories import checkpoints, part, restarts
 
-_NEAR = re.compile(r"gradients\.near\d+\.gradient0$")
 REFERENCE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$|\.near\d")
 FIRST_RUNG = {
     "identity": "P1",
@@ -31,18 +30,6 @@ ANSWERING = "predictions.probabilities"
 
 MARGIN = 10.0
 """Two backends may answer differently only where the oracle's margin is below so many errors."""
-
-GRADIENT_SHARE = 1e-3
-"""Adam's first step is the gradient's sign; below this share of the largest, that is rounding. A
-gradient that is smaller than this share of the largest weight's is compared on that scale: that of
-an attention's key bias cancels to 0, and what rounding leaves of it says nothing."""
-
-CANCELS = 1e-12
-"""A gradient below this share of the largest is 0 but for float64's rounding: its terms cancel.
-What float32 leaves of them is compared with the largest."""
-
-LONGEST_STEP = 1.01
-"""Adam's first step in learning rates: 1, and some rounding."""
 
 
 def judge(answers: Answers, reference: Answers) -> list[Finding]:
@@ -123,70 +110,6 @@ def _asked(reference: Answers, what: str) -> list[str]:
     return sorted(key for key in reference.arrays if name.fullmatch(key))
 
 
-def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
-    """P3: loss and gradient; where outputs are saturated, by either of Keras's two definitions."""
-    own, true = answers.facts["gradients"], reference.facts["gradients"]
-    yield Finding("P3", "loss", relative(own["loss"], true["loss"]), "P3 loss", UNIT_ROUNDOFF)
-    found, exact = (each.numbered("gradients.gradient") for each in (answers, reference))
-    values = _norms(found, exact, _scales([norm(each) for each in exact]))
-    for name, value in zip(trained_names(reference), values, strict=True):
-        yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
-    for each in own.get("dropout") or ():
-        yield from randomness.of_dropout(each)
-    if true.get("saturated_loss") is None:
-        return
-    definition = saturated_definition(answers, reference)
-    loss = relative(own["saturated_loss"], true[f"saturated_loss{definition}"])
-    yield Finding("P3", f"saturated loss{_words(definition)}", loss, "P3 loss", UNIT_ROUNDOFF)
-    found = answers.numbered("gradients.saturated_gradient")
-    exact = reference.numbered(f"gradients.saturated_gradient{definition}")
-    whole = [np.concatenate([np.ravel(each) for each in arrays]) for arrays in (found, exact)]
-    (value,) = _norms(whole[:1], whole[1:], _scales([norm(whole[1])]))
-    yield Finding(
-        "P3", f"saturated gradient{_words(definition)}", value, "P3 gradient", UNIT_ROUNDOFF
-    )
-
-
-def update(answers: Answers, reference: Answers) -> Iterator[Finding]:
-    """P4: what one step changes, of SGD by norm, of Adam in learning rates where it is defined."""
-    names, drawn = weight_names(reference), reference.numbered("identity.weight")
-    moves = [
-        [after - before for after, before in zip(each.numbered("update.sgd"), drawn, strict=True)]
-        for each in (answers, reference)
-    ]
-    learnt = trained(reference)
-    gradient = reference.numbered("gradients.gradient")
-    farthest = max((norm(moves[1][number]) for number in learnt), default=0.0)
-    sizes = [norm(each) for each in gradient]
-    per_gradient = farthest / (max(sizes, default=0.0) or 1.0)
-    least = {n: scale * per_gradient for n, scale in zip(learnt, _scales(sizes), strict=True)}
-    for number, name in enumerate(names):
-        own, true = moves[0][number], moves[1][number]
-        scale = max(norm(true), least.get(number, 0.0)) or 1.0
-        floor = UNIT_ROUNDOFF * norm(drawn[number]) / scale
-        value = or_infinite(norm(own - true) / scale)
-        yield Finding("P4", f"SGD on {name}", value, "P4 sgd", floor)
-    found, exact = (each.numbered("update.adam") for each in (answers, reference))
-    of_weight = dict(zip(trained(reference), gradient, strict=True))
-    unsure = dict(zip(trained(reference), _uncertainties(reference, gradient), strict=True))
-    largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
-    steps = [np.abs(after - before).max() for after, before in zip(exact, drawn, strict=True)]
-    longest = max((steps[number] for number in learnt), default=0.0)
-    for number, name in enumerate(names):
-        size = np.abs(of_weight.get(number, np.ones(1)))
-        share = GRADIENT_SHARE * max(float(size.max()), GRADIENT_SHARE * largest)
-        unclear = size <= max(share, MARGIN * unsure.get(number, 0.0))
-        rate = max(steps[number], GRADIENT_SHARE * longest * (number in learnt)) or 1.0
-        floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate
-        error = np.abs(found[number] - exact[number]) / rate
-        # Where the gradient is rounding, a step may go either way, but no farther than elsewhere.
-        farthest = LONGEST_STEP * (longest if number in learnt else rate)
-        error[unclear & (np.abs(found[number] - drawn[number]) <= farthest)] = 0
-        yield Finding(
-            "P4", f"{optimizer_name(answers)} on {name}", or_infinite(error.max()), "P4 adam", floor
-        )
-
-
 def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
     """P5: the distance from the oracle's training by the same definition of the loss.
 
@@ -195,9 +118,9 @@ def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
     """
     definition, names = saturated_definition(answers, reference), weight_names(reference)
     parting = part(answers, reference, names, definition)
-    whose = "the oracle" if _is_oracle(reference) else "float64"
-    words = _words(definition) if _is_oracle(reference) else ""
-    quantity = f"distance from {whose}{words}{parting.where}"
+    whose = "the oracle" if is_oracle(reference) else "float64"
+    told = words(definition) if is_oracle(reference) else ""
+    quantity = f"distance from {whose}{told}{parting.where}"
     yield Finding("P5", quantity, parting.value, "P5 distance")
     for step in restarts(reference):
         start = reference.numbered(f"trajectory.restart{step}.start")
@@ -240,52 +163,6 @@ RUNGS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
 }
 
 
-def saturated_definition(answers: Answers, reference: Answers) -> str:
-    """Which of the oracle's losses a backend's is closer to: "" from logits, or "_clipped"."""
-    if not _is_oracle(reference):
-        return ""
-    own, true = answers.facts["gradients"], reference.facts["gradients"]
-    return min(
-        ("", "_clipped"),
-        key=lambda name: relative(own["saturated_loss"], true[f"saturated_loss{name}"]),
-    )
-
-
-def _uncertainties(reference: Answers, gradient: Sequence[Array]) -> list[float]:
-    """How far rounding moves an element of each gradient; 0 where nobody has measured it."""
-    nearby = [
-        reference.numbered(f"gradients.{name}.gradient")
-        for name in sorted({key.split(".")[1] for key in reference.arrays if _NEAR.match(key)})
-    ]
-    return [
-        max((float(np.abs(near[number] - exact).max()) for near in nearby), default=0.0)
-        for number, exact in enumerate(gradient)
-    ]
-
-
-def optimizer_name(answers: Answers) -> str:
-    """Of the model's own optimizer: Adam where nothing else is said."""
-    config = answers.facts["identity"].get("compile_config") or "{}"
-    return str(json.loads(config).get("class", "Adam"))
-
-
-def trained(reference: Answers) -> list[int]:
-    """Numbers of the weights that are trained."""
-    told = reference.facts["identity"].get("trainable")
-    return list(range(len(weight_names(reference)))) if told is None else list(told)
-
-
-def trained_names(reference: Answers) -> list[str]:
-    """Names of the weights that are trained, in the order of gradients."""
-    names = weight_names(reference)
-    return [names[number] for number in trained(reference)]
-
-
-def weight_names(reference: Answers) -> list[str]:
-    """Names of the weights, in their order."""
-    return list(reference.facts["identity"]["weights"])
-
-
 def differing_answers(answers: Answers, reference: Answers, key: str) -> tuple[int, int]:
     """How many answers differ from the oracle's, and how many of them beyond its margin.
 
@@ -300,17 +177,8 @@ def differing_answers(answers: Answers, reference: Answers, key: str) -> tuple[i
     return int(differ.sum()), int((differ & beyond).sum())
 
 
-def _is_oracle(reference: Answers) -> bool:
-    """Whether it has answered by both of Keras's definitions of the loss."""
-    return reference.facts.get("gradients", {}).get("saturated_loss_clipped") is not None
-
-
 def _listed(what: str, names: Sequence[str]) -> str:
     return f"{what}: {', '.join(names)}" if names else what
-
-
-def _words(definition: str) -> str:
-    return " (from clipped probabilities)" if definition else " (from logits)"
 
 
 def _largest(answers: Answers, reference: Answers, key: str) -> float:
@@ -337,23 +205,6 @@ def _of_probabilities(answers: Answers, reference: Answers, probe: str) -> float
     return _largest(answers, reference, f"{probe}.probabilities") / max(1.0, float(largest))
 
 
-def _norms(found: Sequence[Array], exact: Sequence[Array], scales: Sequence[float]) -> list[float]:
-    """Norm of each error over its scale."""
-    return [
-        or_infinite(norm(own - true) / (scale or 1.0))
-        for own, true, scale in zip(found, exact, scales, strict=True)
-    ]
-
-
-def _scales(sizes: Sequence[float]) -> list[float]:
-    """What each gradient's error is compared with: its own norm, where that says something."""
-    largest = max(sizes, default=0.0)
-    return [
-        largest if size < CANCELS * largest else max(size, GRADIENT_SHARE * largest)
-        for size in sizes
-    ]
-
-
 def _typical(found: Array, exact: Array) -> float:
     """Median error of what moves at all, over the root mean square of the moves.
 
@@ -364,10 +215,3 @@ def _typical(found: Array, exact: Array) -> float:
     moving = size >= GRADIENT_SHARE * size.max()
     error = np.median(np.abs(found - exact)[moving])
     return or_infinite(error / (np.sqrt((exact**2).mean()) or 1.0))
-
-
-def relative(value: float | None, true: float | None) -> float:
-    """Relative error; infinity where a value is none."""
-    if value is None or true is None:
-        return np.inf
-    return or_infinite(abs(value - true) / (abs(true) or 1.0))
