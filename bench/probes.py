@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import building, dropout, order, questions, stillness
+from bench import building, dropout, keras_files, order, questions, stillness
 from bench.building import Built
 from bench.examples import Examples
 from bench.feed import leaves
@@ -93,8 +93,8 @@ class Probes:
         weights, trained = self._model.weights, {id(w) for w in self._model.trainable_weights}
         read = self._model.get_weights()
         return {
-            "config": _config(self._model),
-            "compile_config": _compile_config(self._model),
+            "config": keras_files.config(self._model),
+            "compile_config": keras_files.compile_config(self._model),
             "layers": self._every_layer.names,
             "weights": [weight.path for weight in weights],
             "trainable": [n for n, weight in enumerate(weights) if id(weight) in trained],
@@ -209,12 +209,8 @@ class Probes:
         """
         with weights_kept(self._model):
             _fit(self._model, self._x["train"], self._y, self._request.batch_size)
-            why = None
-            try:
-                self._model.save(folder / MODEL_FILE)
-            except Exception as error:  # noqa: BLE001 - not every model can be written whole
-                why = _said(error)
-            self._model.save_weights(folder / WEIGHTS_FILE)
+            why = keras_files.write_whole(self._model, folder / keras_files.MODEL)
+            self._model.save_weights(folder / keras_files.WEIGHTS)
             return self._state_and_next_loss() | {"model_error": why}
 
     def load(self, folder: Path) -> dict[str, Any]:
@@ -226,36 +222,14 @@ class Probes:
         read, `error` why nothing could.
         """
         with weights_kept(self._model):
-            whole = self._load_whole(folder / MODEL_FILE)
-            self._model.load_weights(folder / WEIGHTS_FILE)
+            whole = keras_files.read_whole(folder / keras_files.MODEL, self._classes())
+            self._model.load_weights(folder / keras_files.WEIGHTS)
             return {"model": whole, "weights": self._state_and_next_loss()}
-
-    def _load_whole(self, path: Path) -> dict[str, Any]:
-        read = partial(keras.models.load_model, path, self._classes(), safe_mode=True)
-        unreadable = None
-        try:
-            try:
-                whole = read()
-            except TypeError as error:  # Keras's for a class that it does not find
-                unreadable = _said(error)
-                whole = read(compile=False)
-        except Exception as error:  # noqa: BLE001 - of a class of the user's it may be anything
-            return {"error": _said(error)}
-        known = unreadable is None
-        return {
-            "weights_sha256": _values_sha256(whole.weights),
-            "optimizer_sha256": _values_sha256(whole.optimizer.variables) if known else None,
-            "config": _config(whole),
-            "compile_config": _compile_config(whole) if known else None,
-            "jit_compile": whole.jit_compile if known else None,
-            "optimizer_error": unreadable,
-            "error": None,
-        }
 
     def _state_and_next_loss(self) -> dict[str, Any]:
         state = {
-            "weights_sha256": _values_sha256(self._model.weights),
-            "optimizer_sha256": _values_sha256(self._model.optimizer.variables),
+            "weights_sha256": keras_files.values_sha256(self._model.weights),
+            "optimizer_sha256": keras_files.values_sha256(self._model.optimizer.variables),
         }
         x, y = keras.tree.map_structure(
             lambda batch: np.concatenate([batch, batch]), (self._x["train"], self._y)
@@ -345,31 +319,9 @@ class Probes:
                 own[name].assign(states[f"{step}.{moment}{number}"])
 
 
-MODEL_FILE, WEIGHTS_FILE = "whole.keras", "alone.weights.h5"
-
 ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
     rung: getattr(Probes, rung) for rung in questions.RUNGS
 }
-
-
-def _config(model: keras.Model) -> str:
-    """The layers as JSON; empty of a model that cannot be saved so."""
-    try:
-        return building.told(model.get_config())
-    except NotImplementedError:  # Keras's for a subclassed model without `get_config`
-        return ""
-
-
-def _compile_config(model: keras.Model) -> str:
-    """Optimizer and loss as JSON, without what a backend decides for itself."""
-    optimizer = {"class": type(model.optimizer).__name__, **model.optimizer.get_config()}
-    return building.told(optimizer | {"loss": model.loss})
-
-
-def _said(error: Exception) -> str:
-    """In one line: of a long one its ends, since Keras puts a whole configuration in between."""
-    line = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return line if len(line) <= 300 else f"{line[:140]} ... {line[-140:]}"
 
 
 def _narrow(weight: NDArray[Any]) -> NDArray[Any]:
@@ -392,9 +344,3 @@ def _distances(here: Sequence[NDArray[Any]], there: Sequence[NDArray[Any]]) -> l
         float(np.linalg.norm(np.subtract(a, b, dtype=np.float64)))
         for a, b in zip(here, there, strict=True)
     ]
-
-
-def _values_sha256(variables: Sequence[keras.Variable]) -> str:
-    """Hash of values alone: an integer has another width on each backend."""
-    values = (keras.ops.convert_to_numpy(variable.value) for variable in variables)
-    return order.arrays_sha256([np.asarray(value, np.float64) for value in values])

@@ -37,6 +37,7 @@ WORKER = {
     "bench.dropout",
     "bench.feed",
     "bench.flops",
+    "bench.keras_files",
     "bench.layers",
     "bench.probes",
     "bench.slots",
