@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -171,15 +172,32 @@ def browser(session: nox.Session) -> None:
 
 
 def in_each_worker(session: nox.Session, folder: str) -> None:
-    """Run tests in the environment of each backend; its own warnings are not ours to mend."""
+    """Run tests in the environment of each backend, side by side, and show them one by one.
+
+    Most of the time one framework or another compiles on a single core. Their own warnings are not
+    ours to mend.
+    """
+    started = {}
     for backend in SELECTED:
-        session.run(
-            interpreter(f"worker-{backend}-{DEVICE}"),
-            *("-m", "pytest", folder),
-            *session.posargs,
-            env={"KERAS_BACKEND": backend},
-            external=True,
+        python = interpreter(f"worker-{backend}-{DEVICE}")
+        command = [python, "-m", "pytest", folder, *session.posargs]
+        session.log(f"KERAS_BACKEND={backend} {' '.join(command)}")
+        started[backend] = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "KERAS_BACKEND": backend},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+    # One thread each: a pipe that nobody reads would stop its tests.
+    with ThreadPoolExecutor(len(started)) as pool:
+        told = {backend: pool.submit(process.communicate) for backend, process in started.items()}
+        for backend, output in told.items():
+            print(f"--- {backend}\n{output.result()[0]}", flush=True)
+    failed = [backend for backend, process in started.items() if process.returncode]
+    if failed:
+        session.error(f"tests failed under {', '.join(failed)}")
 
 
 @nox.session
