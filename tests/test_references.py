@@ -85,6 +85,20 @@ def test_of_three_the_two_that_agree_are_trusted_and_the_third_is_named() -> Non
         assert all(each.status == "pass" for each in references.in_float64(chosen, backend))
 
 
+def test_of_two_layers_that_are_off_the_first_is_named() -> None:
+    """The second is fed by it, and farther off."""
+    arrays = answers().arrays
+    off = answers(
+        forward__one__layer0=arrays["forward.one.layer0"] * 1.001,
+        forward__one__layer1=arrays["forward.one.layer1"] * 1.1,
+    )
+    chosen = references.choose(
+        [shard("jax", off), shard("tensorflow", answers()), shard("torch", answers())]
+    )
+    odd = [each for each in references.in_float64(chosen, "jax") if each.status == "fail"]
+    assert [each.quantity for each in odd] == ["in float64, first"]
+
+
 def test_of_two_that_differ_neither_is_right() -> None:
     chosen = references.choose([shard("jax", wrong()), shard("torch", answers())])
     assert not chosen.agreed
