@@ -69,7 +69,7 @@ def run_cell(
             greeted = time.monotonic() - begun
             predictions = worker.scratch / "predictions.npz"
             request = TrainingRequest(
-                model=dataset.request(cell.model),
+                model=dataset.request(cell.model, cell.variant),
                 seed=cell.seed,
                 epochs=plan.epochs,
                 batch_size=plan.batch_size,

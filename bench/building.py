@@ -17,6 +17,7 @@ from bench.examples import Examples
 from bench.feed import Feed
 from bench.workload import ModelRequest
 from models.files import ModelFile
+from models.lowering import lower
 
 OPTIONS = "compile_options"
 OPTIMIZER = "adam"
@@ -123,6 +124,21 @@ def build(request: ModelRequest, some: Examples | None) -> Built:
         raise ModelError(f"{request.name}: compiled without an optimizer or a loss")
     _check(request.name, model, feed)
     return Built(model, feed, chosen, _loss_names(model, feed))
+
+
+def lowered(request: ModelRequest, model: keras.Model, lowering: str) -> keras.Model:
+    """A model with layers in place of others; see `models.lowering`.
+
+    Raises:
+        ModelError: Keras cannot write the model down and build it again.
+    """
+    module, _ = _loaded(request)
+    own = {name: each for name, each in vars(module).items() if callable(each)}
+    try:
+        with keras.saving.custom_object_scope(own):
+            return lower(model, lowering)
+    except Exception as error:
+        raise ModelError(f"{request.name}: it cannot be lowered: it {_raised(error)}") from error
 
 
 def _check(name: str, model: keras.Model, feed: Feed) -> None:

@@ -80,10 +80,10 @@ class Dataset:
     note: str = ""
     models: Mapping[str, ModelRequest] = field(default_factory=dict)
 
-    def request(self, model: str) -> ModelRequest:
+    def request(self, model: str, variant: str) -> ModelRequest:
         """What a worker is told of a model; of one that nobody has described, where the data is."""
         plain = ModelRequest(model, model, str(self.path.resolve()), self.sha256, self.scale)
-        return self.models.get(model, plain)
+        return replace(self.models.get(model, plain), variant=variant)
 
     @property
     def is_drawn(self) -> bool:

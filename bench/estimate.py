@@ -17,6 +17,7 @@ from bench.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
 from bench.plan import Plan, resolve
 from bench.selection import Selection
 from bench.stored_plan import refuse_decided
+from bench.variants import STOCK
 from bench.workload import Cell
 
 MNIST_EXAMPLES = 60_000
@@ -79,10 +80,13 @@ def describe(plan: Plan, selection: Selection) -> str:
     examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
     backends = [name for name in plan.backends if name in selection.backends]
     models = [name for name in plan.models if name in selection.models]
+    variants = [name for name in plan.variants if name in selection.variants]
     lines = [
         f"Keras Backend Bench, suite {plan.suite}: {' and '.join(models)}",
         f"under {', '.join(backends)} on {device}, dataset {told.get(dataset, dataset)}.",
     ]
+    if variants != [STOCK]:
+        lines.append(f"Variants: {', '.join(variants)}.")
     if selection.cells:
         lines.append(
             f"Accuracy: {_number(len(selection.cells), 'training')} of "

@@ -8,8 +8,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.candidate import Candidate, Native
 from bench.feed import leaves
 from bench.questions import numbered, sampled
+from models.lowering import PooledConvolution
 
 Array = NDArray[Any]
 
@@ -21,29 +23,35 @@ class Told:
     Attributes:
         given: What the model gives: `logits` and `probabilities` where its last layer is a softmax
             over them, else `output0` and so on.
-        layers: Output of each layer but such a last one, as `EveryLayer.names` has them.
+        layers: Output of each layer but such a last one, by its place in `EveryLayer.names`
+            (`layer0` and so on), but of those that are unlike.
     """
 
     given: dict[str, Array]
-    layers: list[Array]
+    layers: dict[str, Array]
 
 
 class EveryLayer:
     """A model with the output of each of its layers.
 
-    A model that declares no graph, as a subclassed one does, gives its own outputs alone.
+    A model that declares no graph, as a subclassed one does, gives its own outputs alone. So does a
+    native twin, which has none of Keras's layers, and of a layer that was lowered the output is
+    another one; their names are the definition's.
 
     Attributes:
         names: Of the layers; of one with several outputs, of each of them.
+        unlike: Those of which the candidate gives no output that could be compared.
         head: The last layer, if it is a softmax over logits that a dense layer makes.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        """Build it; its weights stay those of `model`."""
-        self._model = model
+    def __init__(self, candidate: Candidate) -> None:
+        """Build it; its weights stay those of the candidate."""
+        self._candidate = candidate
         self._whole = None
         self.names: list[str] = []
+        self.unlike: list[str] = []
         self.head: keras.layers.Dense | None = None
+        model = candidate.model
         if not getattr(model, "inputs", None):
             return
         outputs = list(_outputs(model))
@@ -58,14 +66,22 @@ class EveryLayer:
             outputs.append((self.head.name, self.head.output))
             asked = [*(tensor for _, tensor in outputs), asked[-1]]
         self.names = [name for name, _ in outputs]
+        if isinstance(candidate, Native):
+            self.unlike = self.names[:-1]
+            return
+        pooled = {each.name for each in model.layers if isinstance(each, PooledConvolution)}
+        self.unlike = [name for name in self.names if name in pooled]
         self._whole = keras.Model(model.inputs, [*asked, *model.outputs])
 
     def predict(self, x: Any) -> Told:
-        """Answers from the model's weights as they are."""
+        """Answers from the candidate's weights as they are."""
         arrays = leaves(x)
+        if isinstance(self._candidate, Native):
+            logits, probabilities = self._candidate.logits(x), self._candidate.predict_one(x)
+            return Told({"logits": logits, "probabilities": probabilities}, {})
         if self._whole is None:
-            given = leaves(self._model.predict(x, batch_size=len(arrays[0]), verbose=0))
-            return Told(numbered("output", sampled(given)), [])
+            outputs = leaves(self._candidate.predict_one(x))
+            return Told(numbered("output", sampled(outputs)), {})
         if self.head is not None:
             self._logits.set_weights(self.head.get_weights())
         told = self._whole.predict(
@@ -74,8 +90,13 @@ class EveryLayer:
         count = len(self.names)
         layers, others = [np.asarray(array) for array in told[:count]], told[count:]
         if self.head is None:
-            return Told(numbered("output", sampled(others)), layers)
-        return Told({"logits": others[0], "probabilities": layers[-1]}, layers[:-1])
+            return Told(numbered("output", sampled(others)), self._alike(layers))
+        given = {"logits": others[0], "probabilities": layers[-1]}
+        return Told(given, self._alike(layers[:-1]))
+
+    def _alike(self, layers: list[Array]) -> dict[str, Array]:
+        found = zip(self.names, numbered("layer", sampled(layers)).items(), strict=False)
+        return {key: array for name, (key, array) in found if name not in self.unlike}
 
 
 def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:

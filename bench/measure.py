@@ -57,6 +57,14 @@ class _Member:
         """Key of the steps of its slots."""
         return self.lane.backend, self.lane.device, workload
 
+    def can(self, workload: Workload) -> bool:
+        """Whether its model could be prepared in this variant."""
+        return not any(
+            (each["model"], each["variant"]) == (workload.model, workload.variant)
+            for each in self.record["preparations"]
+            if each["error"] is not None
+        )
+
     @property
     def alive(self) -> bool:
         return bool(self.record["status"] == "ok")
@@ -105,7 +113,8 @@ def run_launch(
         for index, workload in enumerate(workloads):
             tell(f"warming up {workload.id}")
             for member in members:
-                _warm_up(member, index, workload, steps)
+                if member.can(workload):
+                    _warm_up(member, index, workload, steps)
         warm = time.monotonic()
         _measure(number, plan, members, workloads, steps, payload, tell)
         measured = time.monotonic()
@@ -175,8 +184,9 @@ def _start(
             record |= failure(error)
             continue
         members.append(_Member(index, lane, worker, psutil.Process(worker.pid), record))
+    wanted = dict.fromkeys((workload.model, workload.variant) for workload in workloads)
     request = SlotsRequest(
-        models=[dataset.request(name) for name in dict.fromkeys(w.model for w in workloads)],
+        models=[dataset.request(model, variant) for model, variant in wanted],
         seed=0,
         batch_size=plan.batch_size,
         slowdown=1.0,
@@ -239,7 +249,8 @@ def _measure(
         tell(f"round {number}/{plan.rounds}")
         payload["anchor"].append({"round": number, **anchor.measure()})
         time.sleep(ANCHOR_SETTLE_SECONDS)
-        for index, workload in enumerate(workloads):
+        # Back and forth: what comes of a workload's place in the round is the same for all.
+        for index, workload in list(enumerate(workloads))[:: 1 if number % 2 else -1]:
             if number % plan.every(workload) == 0:
                 order = [members[place] for place in next(orders[index])]
                 slot_first = number // plan.every(workload) % 2 == 0
@@ -270,6 +281,8 @@ def _round(
     processes = [member.process for member in members]
     before = evidence.read(processes)
     for member in order:
+        if not member.can(workload):
+            continue
         time.sleep(SETTLE_SECONDS)
         asked = time.perf_counter()
         planned = steps.get(member.slot(workload), 0)

@@ -8,6 +8,7 @@ import models
 from bench.backends import BACKENDS
 from bench.errors import UsageError
 from bench.suites import SUITES
+from bench.variants import JOIN, SETTINGS, THREE, is_variant
 
 DATASETS = ("auto", "mnist", "digits")
 
@@ -17,6 +18,7 @@ OPTIONS = (
     ("--dataset", "NAME", "auto (mnist, else digits; the default), mnist, digits"),
     ("--mnist", "PATH", "mnist.npz, or a folder with the idx files (or set BENCH_MNIST)"),
     ("--models", "NAMES", f"shipped ones, comma-separated (default: {','.join(models.names())})"),
+    ("--variants", "NAMES", f"{', '.join(THREE)}, settings like late+loop, or all"),
     ("--data", "FILE", "npz with x_train, y_train, x_test, y_test, for models of your own"),
     ("--seeds", "N", "train every cell from seeds 0 ... N-1"),
     ("--epochs", "N", "epochs of training"),
@@ -47,6 +49,21 @@ def names(option: str, value: str, choices: tuple[str, ...]) -> tuple[str, ...]:
     for name in given:
         choice(option, name, choices)
     return tuple(name for name in choices if name in given)
+
+
+def variants(value: str) -> tuple[str, ...]:
+    """Names of variants, the three in their order, and after them settings as they were given."""
+    if value == "all":
+        return (*THREE, *SETTINGS)
+    given = list(dict.fromkeys(name.strip() for name in value.split(",")))
+    for name in given:
+        if not is_variant(name):
+            known = ", ".join((*THREE, *SETTINGS))
+            raise UsageError(
+                f"--variants: unknown {name!r}; choose from {known} (settings may be joined with "
+                f"{JOIN}), or all"
+            )
+    return (*(name for name in THREE if name in given), *(n for n in given if n not in THREE))
 
 
 def count(option: str, value: str | None, default: int) -> int:

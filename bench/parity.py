@@ -25,6 +25,7 @@ from bench.plan import Plan
 from bench.reference import Reference
 from bench.remote import Worker, failure
 from bench.suites import PORTABILITY
+from bench.variants import STOCK
 from bench.workload import Lane, ProbesRequest, Subject
 from models.oracle import NETWORKS
 
@@ -96,7 +97,12 @@ def climb(
                         greeting.result()
                     tell(f"{model}: {', '.join(by_backend)}")
                     those = [each for each in climbers if each.subject.model == model]
-                    _climb_one(plan, those, request, folder, pool)
+                    # The variants of a backend share its worker.
+                    for variant in dict.fromkeys(each.subject.variant for each in those):
+                        side_by_side = [each for each in those if each.subject.variant == variant]
+                        asked_of = replace(request.model, variant=variant)
+                        question = replace(request, model=asked_of)
+                        _climb_one(plan, side_by_side, question, folder, pool)
                     for each in those:
                         shard_id = journal.next_attempt(f"parity-{each.subject.id}")
                         journal.write("parity", shard_id, each.payload, each.arrays)
@@ -159,7 +165,7 @@ def _greet(one: Climber, climbers: Sequence[Climber]) -> None:
 
 def _request(model: str, plan: Plan, dataset: Dataset, folder: Path) -> ProbesRequest:
     return ProbesRequest(
-        model=dataset.request(model),
+        model=dataset.request(model, STOCK),
         seed=SEED,
         batch_size=plan.batch_size,
         trained=str(folder / TRAINED_FILE),
@@ -191,9 +197,10 @@ def _climb_one(
     folder: Path,
     pool: ThreadPoolExecutor,
 ) -> None:
-    """All probes of one model."""
+    """All probes of one model in one variant."""
     list(pool.map(lambda each: _ask(each, request, rungs(plan)), climbers))
-    if PORTABILITY in plan.probes:
+    # What Keras writes into a file is the model as it is defined.
+    if PORTABILITY in plan.probes and request.model.variant == STOCK:
         list(pool.map(lambda each: _save(each, folder), climbers))
         saved = [each.backend for each in climbers if each.payload["portability"]]
         list(pool.map(lambda each: _load(each, folder, saved), climbers))

@@ -18,9 +18,11 @@ from bench.options import (
     interpreters,
     names,
     percent,
+    variants,
 )
 from bench.selection import Selection
 from bench.suites import MOST_LAUNCHES, SUITES
+from bench.variants import NATIVE, STOCK, is_ablation
 from bench.workload import PHASES, Cell, Lane, Series, Subject, Workload
 from models.files import ModelFile, ModelFileError
 
@@ -38,6 +40,7 @@ class Plan:
     Attributes:
         suite: Name of the suite that the sizes come from.
         models: Models to train.
+        variants: Of each; a model without a native twin has no such variant.
         backends: Backends that must all be there.
         device: `cpu` or `gpu`.
         own: Where those of the models are defined that are the user's own.
@@ -62,6 +65,7 @@ class Plan:
 
     suite: str
     models: tuple[str, ...]
+    variants: tuple[str, ...]
     backends: tuple[str, ...]
     device: str
     own: tuple[ModelFile, ...]
@@ -90,11 +94,25 @@ class Plan:
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """Every model under every backend."""
+        """Every model in its variants under every backend.
+
+        Settings on their own are timed alone: their mathematics is in the tuned variant's.
+        """
         return tuple(
-            Subject(model, "stock", backend, self.device)
-            for model in self.models
+            Subject(model, variant, backend, self.device)
+            for model, variant in self.kinds
+            if not is_ablation(variant)
             for backend in self.backends
+        )
+
+    @property
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """Models and variants, those of a model beside each other."""
+        return tuple(
+            (model, variant)
+            for model in self.models
+            for variant in self.variants
+            if variant != NATIVE or model in models.twins()
         )
 
     def source(self, model: str) -> str:
@@ -108,9 +126,10 @@ class Plan:
         None where data is drawn: there is nothing to learn.
         """
         return tuple(
-            Cell(model, "stock", backend, self.device, seed)
+            Cell(model, variant, backend, self.device, seed)
             for seed in range(self.seeds if self.dataset != "drawn" else 0)
-            for model in self.models
+            for model, variant in self.kinds
+            if not is_ablation(variant)
             for backend in self.backends
         )
 
@@ -128,14 +147,19 @@ class Plan:
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
-        """For each model its phases, the latency of one prediction, and the sweep."""
+        """For each model and variant its phases, and the latency of one prediction.
+
+        Of stock also the sweep, and of settings on their own training alone.
+        """
+        train = ("train", self.batch_size)
+        phases = (*((phase, self.batch_size) for phase in PHASES), ("predict", 1))
+        sweep = tuple(("train", size) for size in self.sweep if size != self.batch_size)
         return tuple(
-            Workload(model, "stock", phase, batch_size)
-            for model in self.models
+            Workload(model, variant, phase, batch_size)
+            for model, variant in self.kinds
             for phase, batch_size in (
-                *((phase, self.batch_size) for phase in PHASES),
-                ("predict", 1),
-                *(("train", size) for size in self.sweep if size != self.batch_size),
+                *((train,) if is_ablation(variant) else phases),
+                *(sweep if variant == STOCK else ()),
             )
         )
 
@@ -183,6 +207,9 @@ def resolve(
     default = "" if own else ",".join(models.names())
     shipped = options["models"] or default
     chosen = names("--models", shipped, models.names()) if shipped else ()
+    wanted = variants(options["variants"]) if options["variants"] else suite.variants
+    if options["variants"] and set(wanted) == {NATIVE} and not chosen:
+        raise UsageError("--variants: a model of your own has no native twin; leave native out")
     if chosen and dataset == "drawn":
         raise UsageError(
             "--models and --model together want data that both take: --data FILE or --dataset mnist"
@@ -190,6 +217,7 @@ def resolve(
     return Plan(
         suite=suite.name,
         models=(*chosen, *(file.name for file in own)),
+        variants=wanted,
         backends=backends,
         device=device,
         own=own,

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import building, dropout, keras_files, order, questions, stillness
-from bench.building import Built
+from bench import building, candidate, dropout, keras_files, order, questions, stillness
+from bench.candidate import Candidate
 from bench.examples import Examples
 from bench.feed import leaves
 from bench.layers import EveryLayer
 from bench.questions import Answer, Arrays, numbered, sampled
-from bench.training import finite, weights_kept
+from bench.training import finite
 from bench.weights import initial
 from bench.workload import ProbesRequest
 
@@ -53,19 +53,19 @@ class Probes:
         whole = building.examples(request.model)
         self._train, self._test = whole["train"], whole["test"]
         keras.utils.clear_session(free_memory=False)  # it numbers layers from the first on
-        self._built = self._fresh()
+        self._candidate = self._fresh()
+        self._built = self._candidate.built
         self._model = self._built.model
         # Not read back from the model, which may not have taken them as they are.
         first = [_narrow(w) for w in initial(self._model, request.seed, request.model)]
         self._drawn = order.probe_weights(request.seed, first)
         self._near: int | None = None
-        self._model.set_weights(self._drawn)
-        self._model.optimizer.build(self._model.trainable_variables)
+        self._candidate.set_weights(self._drawn)
         scale = request.model.scale
         self._inputs = questions.inputs(self._train, self._test, request.batch_size, scale)
         self._x = {name: self._fed(name, given) for name, given in self._inputs.items()}
         self._y = self._targets(self._inputs["train"])
-        self._every_layer = EveryLayer(self._model)
+        self._every_layer = EveryLayer(self._candidate)
 
     def answer(self, rung: str, alive: Callable[[], None] = lambda: None) -> Answer:
         """Facts and arrays of one of `questions.RUNGS`.
@@ -75,12 +75,12 @@ class Probes:
             alive: Called now and then by what may take longer than a worker may be silent.
         """
         self._alive = alive
-        with weights_kept(self._model):
+        with self._candidate.kept():
             facts, arrays = ANSWERS[rung](self)
         if self._wide and rung in questions.SENSITIVE:
             for near in range(questions.NEAR):
                 alive()
-                with weights_kept(self._model), self._moved(near):
+                with self._candidate.kept(), self._moved(near):
                     told, found = ANSWERS[rung](self)
                 numbers = {name: v for name, v in told.items() if isinstance(v, float)}
                 found |= {f"fact.{name}": np.array(value) for name, value in numbers.items()}
@@ -91,11 +91,12 @@ class Probes:
         """P0 and P1: what the model is, what it is fed, and its weights as read back."""
         fed = {name: order.arrays_sha256(leaves(x)) for name, x in self._x.items()}
         weights, trained = self._model.weights, {id(w) for w in self._model.trainable_weights}
-        read = self._model.get_weights()
+        read = self._candidate.get_weights()
         return {
             "config": keras_files.config(self._model),
             "compile_config": keras_files.compile_config(self._model),
             "layers": self._every_layer.names,
+            "unlike": self._every_layer.unlike,
             "weights": [weight.path for weight in weights],
             "trainable": [n for n, weight in enumerate(weights) if id(weight) in trained],
             "weights_sha256": order.arrays_sha256([_narrow(weight) for weight in read]),
@@ -103,7 +104,7 @@ class Probes:
             "still": self._stilled,
             "random": self._random,
             "parameters": self._model.count_params(),
-            "jit_compile": bool(self._model.jit_compile),
+            "jit_compile": self._candidate.jit_compile,
             "settings": self._loop.settings(),
             "fed_sha256": fed | {"targets": order.arrays_sha256(leaves(self._y))},
         }, numbered("weight", sampled(read))
@@ -116,7 +117,7 @@ class Probes:
             told = self._every_layer.predict(x)
             arrays |= {f"{name}.{what}": array for what, array in told.given.items()}
             if name in questions.LAYERED:
-                arrays |= numbered(f"{name}.layer", sampled(told.layers))
+                arrays |= {f"{name}.{layer}": array for layer, array in told.layers.items()}
         return {}, arrays
 
     def gradients(self) -> Answer:
@@ -130,9 +131,7 @@ class Probes:
         # Backends define the loss of saturated outputs in two ways, which only the oracle knows.
         if self._every_layer.head is not None and self._request.restarts:
             starts["saturated_"] = questions.saturated(self._start())
-        results = self._loop.gradients(
-            self._model, list(starts.values()), self._x["train"], self._y
-        )
+        results = self._candidate.gradients(list(starts.values()), self._x["train"], self._y)
         for name, (loss, found) in zip(starts, results, strict=True):
             facts[f"{name}loss"] = finite(loss)
             # The same elements as of the weights, some of which have no gradient.
@@ -146,12 +145,12 @@ class Probes:
         """P4: weights after one step of SGD, and after one of the model's own optimizer."""
         steps: dict[str, int] = {}
         arrays: Arrays = {}
-        for name, model in (("sgd", self._plain), ("adam", self._model)):
-            model.set_weights(self._start())
-            model.optimizer.iterations.assign(0)
-            _fit(model, self._x["train"], self._y, self._request.batch_size)
-            steps[name] = _steps(model)
-            arrays |= numbered(name, sampled(model.get_weights()))
+        for name, one in (("sgd", self._plain), ("adam", self._candidate)):
+            one.set_weights(self._start())
+            one.begin_again()
+            self._fit(one, self._x["train"], self._y)
+            steps[name] = one.steps
+            arrays |= numbered(name, sampled(one.get_weights()))
         return {"steps": steps}, arrays
 
     def trajectory(self) -> Answer:
@@ -176,29 +175,28 @@ class Probes:
             return {"steps": steps}, arrays
         with np.load(self._request.restarts, allow_pickle=False) as states:
             for step in questions.RESTARTS:
-                with weights_kept(self._model):
+                with self._candidate.kept():
                     self._take_over(states, step)
                     self._fit_steps(step, step + questions.RESTART_STEPS)
-                    arrays |= numbered(f"restart{step}.weight", self._model.get_weights())
+                    arrays |= numbered(f"restart{step}.weight", self._candidate.get_weights())
         return {"steps": steps}, arrays
 
     def predictions(self) -> Answer:
         """P6: what the model gives for the whole test set, from trained weights."""
         with np.load(self._request.trained, allow_pickle=False) as trained:
             weights = [trained[f"arr_{n}"] for n in range(len(trained.files))]
-        self._model.set_weights(self._nudged(weights))
-        given = self._model.predict(
-            self._built.x(self._test), batch_size=self._request.batch_size, verbose=0
-        )
+        self._candidate.set_weights(self._nudged(weights))
+        x = self._candidate.inputs(self._built.x(self._test))
+        given = self._candidate.predict(x, self._request.batch_size)
         if self._every_layer.head is not None:
             return {}, {"probabilities": np.asarray(given)}
         return {}, numbered("output", sampled(leaves(given)))
 
     def write_trained(self, path: Path) -> None:
         """Train some steps, and write the weights from which all backends predict."""
-        with weights_kept(self._model):
+        with self._candidate.kept():
             self._fit_steps(0, questions.TRAINED_STEPS)
-            np.savez(path, *map(_narrow, self._model.get_weights()))
+            np.savez(path, *map(_narrow, self._candidate.get_weights()))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """P8: train a step, save model and weights in Keras's formats, and train two more.
@@ -207,8 +205,8 @@ class Probes:
             Hashes of what was saved, and the mean loss of the two steps, the second of which
             depends on the optimizer's state; `model_error` why there is no whole-model file.
         """
-        with weights_kept(self._model):
-            _fit(self._model, self._x["train"], self._y, self._request.batch_size)
+        with self._candidate.kept():
+            self._fit(self._candidate, self._x["train"], self._y)
             why = keras_files.write_whole(self._model, folder / keras_files.MODEL)
             self._model.save_weights(folder / keras_files.WEIGHTS)
             return self._state_and_next_loss() | {"model_error": why}
@@ -221,7 +219,7 @@ class Probes:
         and `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be
         read, `error` why nothing could.
         """
-        with weights_kept(self._model):
+        with self._candidate.kept():
             whole = keras_files.read_whole(folder / keras_files.MODEL, self._classes())
             self._model.load_weights(folder / keras_files.WEIGHTS)
             return {"model": whole, "weights": self._state_and_next_loss()}
@@ -234,23 +232,24 @@ class Probes:
         x, y = keras.tree.map_structure(
             lambda batch: np.concatenate([batch, batch]), (self._x["train"], self._y)
         )
-        return state | {"loss": finite(_fit(self._model, x, y, self._request.batch_size))}
+        return state | {"loss": finite(self._fit(self._candidate, x, y))}
 
-    def _fresh(self) -> Built:
+    def _fresh(self) -> Candidate:
         keras.utils.set_random_seed(self._request.seed)
-        built = building.build(self._request.model, self._train.take(slice(1)))
-        stilled = stillness.still(built.model)
+        one = candidate.build(self._request.model, self._train.take(slice(1)))
+        stilled = stillness.still(one.model)
         self._stilled = [layer.name for layer in stilled]
         self._random = [layer.name for layer in stilled if not dropout.plain(layer)]
-        return built
+        return one
 
     @cached_property
-    def _plain(self) -> keras.Model:
+    def _plain(self) -> Candidate:
         """The model with an optimizer that remembers nothing."""
-        model = self._fresh().model
-        model.optimizer = keras.optimizers.SGD(questions.SGD_RATE)
-        model.optimizer.build(model.trainable_variables)
-        return model
+        return self._fresh().with_sgd(questions.SGD_RATE)
+
+    def _fit(self, one: Candidate, x: Any, y: Any) -> float:
+        """Train over the examples once, in their order; the mean loss."""
+        return one.fit(one.inputs(x), one.targets(y), self._request.batch_size)["loss"]
 
     def _fed(self, name: str, examples: Examples) -> Any:
         feed = self._built.feed
@@ -274,7 +273,7 @@ class Probes:
     def _moved(self, near: int) -> Iterator[None]:
         """All weights moved by some roundings of float32."""
         self._near = near
-        self._model.set_weights(self._start())
+        self._candidate.set_weights(self._start())
         yield
         self._near = None
 
@@ -289,34 +288,31 @@ class Probes:
         A neighbour's weights are nudged at the start and at every checkpoint, as rounding nudges
         them in every step.
         """
-        path, weights, model = [], self._drawn, self._model
-        with weights_kept(model):
+        path, weights, one = [], self._drawn, self._candidate
+        with one.kept():
             for first, last in itertools.pairwise((0, *questions.CHECKPOINTS)):
                 if neighbour is not None:
                     weights = order.nudged(weights, neighbour, first)
-                model.set_weights(weights)
+                one.set_weights(weights)
                 self._fit_steps(first, last)
                 self._alive()
-                weights = model.get_weights()
+                weights = one.get_weights()
                 path.append(sampled(weights))
-            return _steps(model), path
+            return one.steps, path
 
     def _fit_steps(self, first: int, last: int) -> None:
         """Train on the trajectory's steps after `first`, up to `last`."""
-        size = self._request.batch_size
-        given = questions.steps(self._train, first, last, size)
-        _fit(self._model, self._built.x(given), self._targets(given), size)
+        given = questions.steps(self._train, first, last, self._request.batch_size)
+        self._fit(self._candidate, self._built.x(given), self._targets(given))
 
     def _take_over(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
         """Go on from the oracle's training after `step` steps: weights, moments and all."""
-        optimizer = self._model.optimizer
-        own = {variable.path.rpartition("/")[2]: variable for variable in optimizer.variables}
-        optimizer.iterations.assign(step)
-        for number, weight in enumerate(self._model.trainable_variables):
-            weight.assign(states[f"{step}.weight{number}"])
-            for moment in ("momentum", "velocity"):
-                name = f"{weight.path.replace('/', '_')}_{moment}"
-                own[name].assign(states[f"{step}.{moment}{number}"])
+        count = len(self._model.trainable_variables)
+        weights, *moments = (
+            [states[f"{step}.{name}{number}"] for number in range(count)]
+            for name in ("weight", "momentum", "velocity")
+        )
+        self._candidate.take_over(step, weights, moments)
 
 
 ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
@@ -327,16 +323,6 @@ ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
 def _narrow(weight: NDArray[Any]) -> NDArray[Any]:
     """In the precision that all backends share."""
     return weight.astype(np.float32) if weight.dtype == np.float64 else weight
-
-
-def _fit(model: keras.Model, x: Any, y: Any, batch_size: int) -> float:
-    """Train over the examples once, in their order; the mean loss."""
-    history = model.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
-    return float(history["loss"][-1])
-
-
-def _steps(model: keras.Model) -> int:
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _distances(here: Sequence[NDArray[Any]], there: Sequence[NDArray[Any]]) -> list[float]:

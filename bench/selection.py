@@ -46,3 +46,9 @@ class Selection:
         """What is trained or timed."""
         parts: list[Cell | Workload | Subject] = [*self.cells, *self.workloads, *self.subjects]
         return {part.model for part in parts}
+
+    @property
+    def variants(self) -> set[str]:
+        """In which variants."""
+        parts: list[Cell | Workload | Subject] = [*self.cells, *self.workloads, *self.subjects]
+        return {part.variant for part in parts}

@@ -11,11 +11,9 @@ autotuner, which looks up after 10, 30, 70, 150, 310, 630 ms and so on. So a slo
 0.41 s or 0.72 s with both cores idle. What a call takes beside its steps is recorded on its own.
 """
 
-import importlib
 import math
 import resource
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -23,9 +21,12 @@ import keras
 
 from bench import building, flops, order, steal
 from bench.building import Built
+from bench.candidate import Candidate, build
+from bench.clock import StepClock
 from bench.feed import leaves, sliced
-from bench.training import first_steps, peak_rss_mib, weights_kept
-from bench.weights import set_initial_weights
+from bench.training import first_steps, peak_rss_mib
+from bench.variants import STOCK
+from bench.weights import initial
 from bench.workload import ModelRequest, SlotsRequest, Workload
 
 MIN_STEPS, MAX_STEPS, MAX_EXAMPLES, MAX_BYTES = 4, 1024, 65_536, 1 << 28
@@ -38,34 +39,8 @@ WINDOW_STEPS = 5
 AGREEMENT = 0.05
 
 
-class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Times the steps of one call, from before the first until the last has really been done.
-
-    It can work on for a share of that time, as slower code would: `bench.selfcheck` does so. It
-    listens to no batch, which would end Keras's asynchronous dispatch on JAX and torch.
-
-    Attributes:
-        seconds: The result, after the call.
-    """
-
-    def __init__(self, wait: Callable[[], None], slowdown: float) -> None:
-        """Time with `wait`, which returns when all that was dispatched is done."""
-        super().__init__()
-        self._wait = wait
-        self._slowdown = slowdown
-        self._start = self.seconds = math.nan
-
-    def _begin(self, *_: object) -> None:
-        self._start = time.perf_counter()
-
-    def _end(self, *_: object) -> None:
-        self._wait()
-        self.seconds = needed = time.perf_counter() - self._start
-        while self.seconds < self._slowdown * needed:
-            self.seconds = time.perf_counter() - self._start
-
-    on_epoch_begin = on_test_begin = on_predict_begin = _begin
-    on_epoch_end = on_test_end = on_predict_end = _end
+Key = tuple[str, str]
+"""Model and variant."""
 
 
 class Slots:
@@ -78,19 +53,22 @@ class Slots:
             DataError: The dataset is not the one whose hash was sent.
         """
         self._request = request
-        self._examples = {model.name: building.examples(model)["train"] for model in request.models}
-        self._built: dict[str, Built] = {}
+        first = {model.name: model for model in reversed(request.models)}
+        self._examples = {name: building.examples(one)["train"] for name, one in first.items()}
+        self._candidates: dict[Key, Candidate] = {}
         self._fed: dict[str, tuple[Any, Any]] = {}
+        self._placed: dict[tuple[Key, int], tuple[Any, Any]] = {}
         self._outside_seconds = 0.0
-        self._loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
 
     def prepare(self) -> list[dict[str, Any]]:
-        """Build every model and take its first steps, which are timed and undone.
+        """Build every model in its variants and take its first steps, which are timed and undone.
 
         Returns:
-            For each model what `reports.speed_schema.Preparation` says.
+            For each what `reports.speed_schema.Preparation` says; of a variant that cannot be
+            prepared, as one that cannot be compiled, `error` and nothing else. What Keras ships
+            has to be there.
         """
-        return [self._prepare(model) for model in self._request.models]
+        return [self._prepared(model) for model in self._request.models]
 
     def warm_up(self, workload: Workload, steps_of_slot: int) -> dict[str, Any]:
         """Repeat the workload until it gets no faster, or for `WARM_UP_SECONDS`.
@@ -184,26 +162,42 @@ class Slots:
         """`peak_rss_mib` of the process so far."""
         return {"peak_rss_mib": peak_rss_mib()}
 
+    def _prepared(self, request: ModelRequest) -> dict[str, Any]:
+        identity = {"model": request.name, "variant": request.variant}
+        try:
+            return identity | {"error": None, "costs": self._prepare(request)}
+        except Exception as error:
+            if request.variant == STOCK:
+                raise
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:1000]}"
+            return identity | {"error": said, "costs": None}
+
     def _prepare(self, request: ModelRequest) -> dict[str, Any]:
         keras.utils.set_random_seed(self._request.seed)
         examples = self._examples[request.name]
         start = time.perf_counter()
-        built = building.build(request, examples.take(slice(1)))
+        candidate = build(request, examples.take(slice(1)))
         build_seconds = time.perf_counter() - start
-        model = built.model
-        set_initial_weights(model, self._request.seed, request)
-        weights_sha256 = order.arrays_sha256(model.get_weights())
-        self._built[request.name] = built
-        x, y = self._feed(request.name, self._request.batch_size)
-        first, second = first_steps(model, x, y)
-        with weights_kept(model):  # counting is a step, too
-            forward = flops.forward(model) or self._loop.forward_flops(model, x)
-            train = flops.train(model) or self._loop.train_flops(model, x, y)
+        model = candidate.built.model
+        candidate.set_weights(initial(model, self._request.seed, request))
+        weights_sha256 = order.arrays_sha256(candidate.get_weights())
+        key = request.name, request.variant
+        self._candidates[key] = candidate
+        size = self._request.batch_size
+        x, y = self._feed(request.name, size)
+        first, second = first_steps(candidate, x, y)
+        if request.variant != STOCK:  # whatever fails shall fail here
+            inputs, targets = self._place(key, size)
+            candidate.evaluate(inputs, targets, size)
+            candidate.predict(inputs, size)
+        loop = candidate.loop
+        with candidate.kept():  # counting is a step, too
+            forward = flops.forward(model) or loop.forward_flops(model, x)
+            train = flops.train(model) or loop.train_flops(model, x, y)
         return {
-            "model": request.name,
             "parameters": model.count_params(),
             "weights_sha256": weights_sha256,
-            "jit_compile": bool(model.jit_compile),
+            "jit_compile": candidate.jit_compile,
             "build_seconds": build_seconds,
             "first_step_seconds": first,
             "second_step_seconds": second,
@@ -214,21 +208,34 @@ class Slots:
     def _feed(self, name: str, count: int) -> tuple[Any, Any]:
         """Inputs and targets of the first `count` examples, repeated where there are fewer."""
         if name not in self._fed or len(leaves(self._fed[name][0])[0]) < count:
-            built, examples = self._built[name], self._examples[name].repeated(count)
+            built, examples = self._built(name), self._examples[name].repeated(count)
             self._fed[name] = built.x(examples), built.y(examples)
         x, y = self._fed[name]
         few = slice(count)
         return sliced(x, few), sliced(y, few)
 
+    def _place(self, key: Key, count: int) -> tuple[Any, Any]:
+        """The same as a candidate takes them."""
+        if (key, count) not in self._placed:
+            x, y = self._feed(key[0], count)
+            candidate = self._candidates[key]
+            self._placed[key, count] = candidate.inputs(x), candidate.targets(y)
+        return self._placed[key, count]
+
+    def _built(self, name: str) -> Built:
+        """Any variant's: all are fed alike."""
+        return next(each.built for (model, _), each in self._candidates.items() if model == name)
+
     def _timed(self, workload: Workload, steps: int, is_slot: bool) -> dict[str, Any]:
         """One of the two calls of a turn."""
-        outside, done = self._outside_seconds, _iterations(self._model(workload))
+        candidate = self._candidate(workload)
+        outside, done = self._outside_seconds, candidate.steps
         seconds = self._call(workload, steps)
         outside = self._outside_seconds - outside
         if not is_slot:
             return {"one_step_seconds": seconds, "one_step_outside_seconds": outside}
         if workload.phase == "train":
-            steps = _iterations(self._model(workload)) - done
+            steps = candidate.steps - done
         return {"seconds": seconds, "outside_seconds": outside, "steps": steps, "latencies": []}
 
     def _latency_turn(self, workload: Workload, calls: int) -> dict[str, Any]:
@@ -247,7 +254,7 @@ class Slots:
 
     def _untouched(self, workload: Workload) -> AbstractContextManager[None]:
         """Training is undone afterwards: the next turn shall do the same work."""
-        return weights_kept(self._model(workload)) if workload.phase == "train" else nullcontext()
+        return self._candidate(workload).kept() if workload.phase == "train" else nullcontext()
 
     def _counters(self, workload: Workload) -> dict[str, Any]:
         return {
@@ -261,32 +268,32 @@ class Slots:
         """Seconds of the steps of one call; what the call takes beside them is added up apart."""
         if workload.is_latency:
             return sum(self._latencies(workload, steps))
-        model, size = self._model(workload), workload.batch_size
-        x, y = self._feed(workload.model, size * steps)
-        clock = StepClock(self._loop.wait, self._request.slowdown)
+        candidate, size = self._candidate(workload), workload.batch_size
+        x, y = self._place((workload.model, workload.variant), size * steps)
+        clock = StepClock(candidate.loop.wait, self._request.slowdown)
         start = time.perf_counter()
         match workload.phase:
             case "train":
-                model.fit(x, y, batch_size=size, shuffle=False, verbose=0, callbacks=[clock])
+                candidate.fit(x, y, size, clock)
             case "evaluate":
-                model.evaluate(x, y, batch_size=size, verbose=0, callbacks=[clock])
+                candidate.evaluate(x, y, size, clock)
             case _:
-                model.predict(x, batch_size=size, verbose=0, callbacks=[clock])
+                candidate.predict(x, size, clock)
         self._outside_seconds += time.perf_counter() - start - clock.seconds
         return clock.seconds
 
     def _latencies(self, workload: Workload, calls: int) -> list[float]:
-        model = self._model(workload)
+        candidate = self._candidate(workload)
         x, _ = self._feed(workload.model, calls)
         seconds = []
         for one in [sliced(x, slice(index, index + 1)) for index in range(calls)]:
             start = time.perf_counter()
-            model.predict_on_batch(one)  # gives NumPy arrays
+            candidate.predict_one(one)  # gives NumPy arrays
             seconds.append(time.perf_counter() - start)
         return seconds
 
     def _compilations(self, workload: Workload) -> int:
-        return int(self._loop.compilations(self._model(workload)))
+        return self._candidate(workload).compilations()
 
     def _may_double(self, workload: Workload, steps: int) -> bool:
         x, y = self._feed(workload.model, 1)
@@ -294,10 +301,5 @@ class Slots:
         size = sum(array.nbytes for array in (*leaves(x), *leaves(y)))
         return steps < MAX_STEPS and examples <= MAX_EXAMPLES and examples * size <= MAX_BYTES
 
-    def _model(self, workload: Workload) -> keras.Model:
-        return self._built[workload.model].model
-
-
-def _iterations(model: keras.Model) -> int:
-    """Steps that the optimizer has counted."""
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    def _candidate(self, workload: Workload) -> Candidate:
+        return self._candidates[workload.model, workload.variant]

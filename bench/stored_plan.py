@@ -16,6 +16,7 @@ STORED_OPTIONS = (
     "dataset",
     "data",
     "models",
+    "variants",
     "seeds",
     "epochs",
     "batch_size",
@@ -47,6 +48,7 @@ def plan_payload(plan: Plan, selection: Selection) -> dict[str, Any]:
         "parity": parity if selection.subjects else None,
         "suite": plan.suite,
         "models": list(plan.models),
+        "variants": list(plan.variants),
         "own_models": [
             {
                 "name": file.name,
@@ -81,6 +83,7 @@ def again(
     decided = {
         "suite": stored["suite"],
         "models": ",".join(shipped) or None,
+        "variants": ",".join(stored["variants"]),
         "seeds": str(stored["seeds"]),
         "epochs": str(protocol["epochs"]),
         "batch_size": str(protocol["batch_size"]),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bench.variants import SETTINGS, STOCK, THREE
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -14,6 +16,7 @@ class Suite:
         launches: How many launches the speed half has; with a budget, the most it may have.
         rounds: Rounds of a launch.
         probes: What the parity half asks every backend; see `bench.probes`.
+        variants: Of each model; see `bench.variants`.
         twins: How many backends get an A/A twin.
         sweep: More batch sizes to time training at.
         precision_percent: Stop when every interval of training is this narrow to each side.
@@ -27,6 +30,7 @@ class Suite:
     launches: int
     rounds: int
     probes: tuple[str, ...]
+    variants: tuple[str, ...] = (STOCK,)
     twins: int = 0
     sweep: tuple[int, ...] = ()
     precision_percent: float | None = None
@@ -60,6 +64,7 @@ SUITES = {
             launches=3,
             rounds=6,
             probes=(*CHEAP, "predictions", PORTABILITY),
+            variants=THREE,
             twins=1,
         ),
         Suite(
@@ -69,10 +74,11 @@ SUITES = {
             launches=MOST_LAUNCHES,
             rounds=6,
             probes=(*CHEAP, "trajectory", "predictions", PORTABILITY),
+            variants=(*THREE, *SETTINGS),
             twins=3,
             sweep=SWEEP,
             precision_percent=3,
-            budget_seconds=3600,
+            budget_seconds=7200,
         ),
     )
 }

@@ -5,8 +5,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import building, order, steal
-from bench.building import Built
+from bench.candidate import Candidate, build
 from bench.examples import Examples, classes_of
 from bench.feed import leaves, sliced
-from bench.weights import set_initial_weights
+from bench.weights import initial
 from bench.workload import TrainingRequest
 
 
@@ -53,18 +52,18 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     # A layer may draw at random while it trains, as dropout does.
     keras.utils.set_random_seed(request.seed)
     start = time.perf_counter()
-    built = building.build(request.model, train_set.take(slice(1)))
-    model = built.model
+    candidate = build(request.model, train_set.take(slice(1)))
+    built = candidate.built
     build_seconds = time.perf_counter() - start
-    set_initial_weights(model, request.seed, request.model)
-    weights_sha256 = order.arrays_sha256(model.get_weights())
+    candidate.set_weights(initial(built.model, request.seed, request.model))
+    weights_sha256 = order.arrays_sha256(candidate.get_weights())
     # Enough for a whole batch and for one of the size of an epoch's last.
     few = train_set.take(slice(request.batch_size))
     first_step_seconds, second_step_seconds = first_steps(
-        model, built.x(few), built.y(few), last_batch=len(train_set) % request.batch_size
+        candidate, built.x(few), built.y(few), last_batch=len(train_set) % request.batch_size
     )
 
-    test = TestSet(built, whole["test"], request.batch_size)
+    test = TestSet(candidate, whole["test"], request.batch_size)
     batches = hashlib.sha256()
     epochs = []
     for epoch in range(request.epochs):
@@ -72,9 +71,9 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
         fed = train_set.take(order.batch_order(request.seed, epoch, len(train_set)))
         for array in (*fed.inputs.values(), *fed.targets.values()):
             batches.update(array.data)
-        x, y = built.x(fed), built.y(fed)
+        x, y = candidate.inputs(built.x(fed)), candidate.targets(built.y(fed))
         feed_seconds = time.perf_counter() - start
-        record = _train_epoch(model, x, y, request.batch_size)
+        record = _train_epoch(candidate, x, y, request.batch_size)
         start = time.perf_counter()
         probabilities = test.ask()
         test_seconds = time.perf_counter() - start
@@ -91,16 +90,16 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     if built.classes:
         np.savez(request.predictions, probabilities=probabilities)
     return {
-        "parameters": model.count_params(),
+        "parameters": built.model.count_params(),
         "weights_sha256": weights_sha256,
         "batches_sha256": batches.hexdigest(),
-        "steps": int(keras.ops.convert_to_numpy(model.optimizer.iterations)),
+        "steps": candidate.steps,
         "load_seconds": load_seconds,
         "build_seconds": build_seconds,
         "first_step_seconds": first_step_seconds,
         "second_step_seconds": second_step_seconds,
         "peak_rss_mib": peak_rss_mib(),
-        "jit_compile": model.jit_compile,
+        "jit_compile": candidate.jit_compile,
         "epochs": epochs,
     }
 
@@ -108,25 +107,22 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
 class TestSet:
     """Asked after every epoch: of a classifier the probabilities, of another model its own loss."""
 
-    def __init__(self, built: Built, examples: Examples, batch_size: int) -> None:
+    def __init__(self, candidate: Candidate, examples: Examples, batch_size: int) -> None:
         """Make the inputs ready."""
-        self._built, self._batch_size = built, batch_size
-        self._x, self._y = built.x(examples), None
+        built = candidate.built
+        self._candidate, self._batch_size = candidate, batch_size
+        self._x, self._y = candidate.inputs(built.x(examples)), None
         if built.classes:
             self._labels = classes_of(examples.only_target)
         else:
-            self._y = built.y(examples)
+            self._y = candidate.targets(built.y(examples))
 
     def ask(self) -> Any:
         """Probabilities, float32, shape (examples, classes); or the mean loss."""
-        model = self._built.model
         if self._y is None:
-            outputs = model.predict(self._x, batch_size=self._batch_size, verbose=0)
-            return self._built.probabilities(leaves(outputs)[0])
-        told = model.evaluate(
-            self._x, self._y, batch_size=self._batch_size, verbose=0, return_dict=True
-        )
-        return told["loss"]
+            outputs = self._candidate.predict(self._x, self._batch_size)
+            return self._candidate.built.probabilities(leaves(outputs)[0])
+        return self._candidate.evaluate(self._x, self._y, self._batch_size)["loss"]
 
     def score(self, asked: Any) -> tuple[float | None, float | None]:
         """Loss, and of a classifier accuracy."""
@@ -145,56 +141,37 @@ def score(
     return finite(loss), float((probabilities.argmax(axis=1) == labels).mean())
 
 
-def synchronise(model: keras.Model) -> None:
-    """Wait until the last step is done: read a weight that it changed."""
-    keras.ops.convert_to_numpy(model.trainable_variables[-1].value)
-
-
-def first_steps(model: keras.Model, x: Any, y: Any, last_batch: int = 0) -> tuple[float, float]:
+def first_steps(candidate: Candidate, x: Any, y: Any, last_batch: int = 0) -> tuple[float, float]:
     """Seconds of the first step, most of it tracing and compiling, and of the second; undone.
 
     An epoch's smaller last batch has a shape of its own and is compiled here too, but not
     timed, so that no epoch pays for compiling and the first is like the others.
     """
-    model.optimizer.build(model.trainable_variables)  # else it has no variables to keep yet
-    with weights_kept(model):
-        first, second = (timed_step(model, x, y) for _ in range(2))
+    with candidate.kept():
+        first, second = (timed_step(candidate, x, y) for _ in range(2))
         if last_batch:
             rest = slice(last_batch)
-            timed_step(model, sliced(x, rest), sliced(y, rest))
+            timed_step(candidate, sliced(x, rest), sliced(y, rest))
     return first, second
 
 
-def timed_step(model: keras.Model, x: Any, y: Any) -> float:
+def timed_step(candidate: Candidate, x: Any, y: Any) -> float:
     """Seconds of a `fit` over one batch."""
     start = time.perf_counter()
-    model.fit(x, y, batch_size=len(leaves(x)[0]), shuffle=False, verbose=0)
-    synchronise(model)
+    candidate.fit(candidate.inputs(x), candidate.targets(y), len(leaves(x)[0]))
+    candidate.loop.wait()
     return time.perf_counter() - start
 
 
-@contextmanager
-def weights_kept(model: keras.Model) -> Iterator[None]:
-    """Give weights and optimizer back as they were."""
-    variables = [*model.variables, *model.optimizer.variables]
-    before = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
-
-
-def _train_epoch(model: keras.Model, x: Any, y: Any, batch_size: int) -> dict[str, Any]:
-    # No callbacks: one per batch would end asynchronous dispatch on JAX and torch.
+def _train_epoch(candidate: Candidate, x: Any, y: Any, batch_size: int) -> dict[str, Any]:
     taken, start = steal.taken_seconds(), time.perf_counter()
-    history = model.fit(x, y, batch_size=batch_size, shuffle=False, verbose=0).history
-    synchronise(model)
+    told = candidate.fit(x, y, batch_size)
+    candidate.loop.wait()
     return {
         "train_seconds": time.perf_counter() - start,
         "steal_seconds": max(0.0, steal.taken_seconds() - taken),
-        "train_loss": finite(history["loss"][-1]),
-        "train_accuracy": float(history["accuracy"][-1]) if "accuracy" in history else None,
+        "train_loss": finite(told["loss"]),
+        "train_accuracy": told.get("accuracy"),
     }
 
 

@@ -7,6 +7,7 @@ between backends, is taken from one of them (`bench.own`).
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,6 @@ from bench.workload import ModelRequest
 
 Weights = list[NDArray[Any]]
 Axes = tuple[list[int], list[int]] | None
-
-
-def set_initial_weights(model: keras.Model, seed: int, request: ModelRequest | None = None) -> None:
-    """Give a model the weights that it starts from; see `initial`."""
-    model.set_weights(initial(model, seed, request))
 
 
 def initial(model: keras.Model, seed: int, request: ModelRequest | None = None) -> Weights:
@@ -48,6 +44,18 @@ def initial(model: keras.Model, seed: int, request: ModelRequest | None = None) 
                 if int(of_seed) == seed:
                     weights[int(number)] = shared[name]
     return weights
+
+
+@contextmanager
+def weights_kept(model: keras.Model) -> Iterator[None]:
+    """Give weights and optimizer back as they were."""
+    variables = [*model.variables, *model.optimizer.variables]
+    before = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def draw(model: keras.Model, seed: int) -> list[NDArray[np.float32] | None]:

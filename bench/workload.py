@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.variants import STOCK
+
 PHASES = ("train", "evaluate", "predict")
 
 
@@ -36,6 +38,7 @@ class ModelRequest:
         kept: Numbers of the weights that stay as they were built: NumPy does not draw them.
         shared: Path of an npz with weights that would differ between backends, `<seed>.<number>`;
             empty where there are none.
+        variant: See `bench.variants`.
     """
 
     name: str
@@ -46,6 +49,7 @@ class ModelRequest:
     part: str = ""
     kept: Sequence[int] = ()
     shared: str = ""
+    variant: str = STOCK
 
 
 @dataclass(frozen=True)

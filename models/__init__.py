@@ -24,6 +24,17 @@ def names() -> tuple[str, ...]:
     )
 
 
+def twins() -> tuple[str, ...]:
+    """Names of the shipped models that every framework has a native twin of."""
+    folder = Path(__file__).parent / "native"
+    trees = [
+        ast.parse(file.read_text(encoding="utf-8"))
+        for file in folder.glob("*.py")
+        if file.stem != "__init__"
+    ]
+    return tuple(name for name in names() if all(defines(tree, name) for tree in trees))
+
+
 def build(source: str) -> Any:
     """Build a model with the Keras backend of this process.
 

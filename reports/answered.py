@@ -9,7 +9,7 @@ from reports.shards import ParityShard, ReferenceShard, Shards
 
 
 def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]:
-    """The reference of each model of each run, and the subjects that went well.
+    """The reference of each model of each run, and the stock subjects that went well.
 
     Where there are several, it is the first: who wants to know which is right asks
     `reports.references`.
@@ -28,6 +28,7 @@ def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]
                 if shard.run_id == reference.run_id
                 and shard.payload.subject.model == reference.payload.model
                 and shard.payload.status == "ok"
+                and shard.payload.subject.variant == "stock"
             ],
         )
 

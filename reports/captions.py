@@ -18,6 +18,16 @@ RATIOS = (
     "is certified where both have passed the rungs P0 to P6 on that model; partly means that not "
     "all of them were asked."
 )
+VARIANTS = (
+    "Within one backend: slots of the same rounds in the same process. Stock is Keras as shipped, "
+    "tuned the same model with that backend's best settings, native a twin written without Keras; "
+    "a setting on its own shows what it brings. Certified where both climbed the parity ladder."
+)
+TIME = (
+    "Seconds of training, to the end of the first epoch after which the test error was no larger "
+    "than published. Trainings that never got there count as longer than they lasted (the median "
+    "of Kaplan and Meier)."
+)
 SPEEDS = (
     "Examples per second in the steady state: without the price of each call (ms/call), which an "
     "epoch pays once, and without what a hypervisor took. The peak is what a product of matrices "

@@ -130,11 +130,13 @@ def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None
         raise ShardError(f"{name} was run by {worker.backend} on {worker.device}")
     if worker is None and record.status == "ok":
         raise ShardError(f"{name}: status ok, but no worker")
-    models = [preparation.model for preparation in record.preparations]
-    _unique(path, "preparation", models)
+    prepared = [(one.model, one.variant) for one in record.preparations]
+    _unique(path, "preparation", prepared)
     _unique(path, "warm-up", [warm_up.workload for warm_up in record.warm_ups])
-    if not set(models) <= {workload.model for workload in workloads}:
+    if not set(prepared) <= {(workload.model, workload.variant) for workload in workloads}:
         raise ShardError(f"{name}: prepared a model that is in no workload")
+    if any((one.error is None) != (one.costs is not None) for one in record.preparations):
+        raise ShardError(f"{name}: a preparation went well and failed, or neither")
     if any(warm_up.workload >= len(workloads) for warm_up in record.warm_ups):
         raise ShardError(f"{name}: a warm-up of no workload")
 

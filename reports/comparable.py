@@ -179,6 +179,8 @@ def _launch_inputs(shard: SpeedShard) -> Iterator[tuple[str, str, str]]:
             yield lane, "versions", json.dumps(record.worker.versions, sort_keys=True)
             yield worker, "settings", json.dumps(record.worker.settings, sort_keys=True)
         for prepared in record.preparations:
-            yield f"{run}, {prepared.model}", "initial weights", prepared.weights_sha256
-            yield f"{run}, {prepared.model}", "parameters", str(prepared.parameters)
-            yield f"{lane}, {prepared.model}", "jit_compile", str(prepared.jit_compile)
+            costs, variant = prepared.costs, f"{prepared.model} {prepared.variant}"
+            if costs is not None:
+                yield f"{run}, {prepared.model}", "initial weights", costs.weights_sha256
+                yield f"{run}, {prepared.model}", "parameters", str(costs.parameters)
+                yield f"{lane}, {variant}", "jit_compile", str(costs.jit_compile)

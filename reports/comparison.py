@@ -23,6 +23,8 @@ from reports import (
     ratios,
     samples,
     speed,
+    time_to_error,
+    variants,
 )
 from reports.cells import KEYS
 from reports.shards import Shards
@@ -37,6 +39,8 @@ class Comparison:
         accuracy: `reports.accuracy.table`.
         speed: `reports.speed.table`.
         ratios: `reports.ratios.table`.
+        variants: `reports.variants.table`, with `certified`.
+        time_to_error: `reports.time_to_error.table`.
         costs: `reports.costs.table`.
         break_even: `reports.costs.break_even_table`.
         parity: `reports.parity.table`.
@@ -49,6 +53,7 @@ class Comparison:
         summary: One row per model and backend; see `summarise`.
         main_speed: Rows of `speed` of training at the protocol's batch size, measured in turn.
         main_ratios: The same of `ratios`.
+        main_variants: The same of `variants`.
         untrusted: Why the speeds are not to be trusted, lines; empty for good runs.
         headings: What was run, as lines.
         conditions: What the speeds were measured under, as lines.
@@ -69,6 +74,8 @@ class Comparison:
     accuracy: pd.DataFrame
     speed: pd.DataFrame
     ratios: pd.DataFrame
+    variants: pd.DataFrame
+    time_to_error: pd.DataFrame
     costs: pd.DataFrame
     break_even: pd.DataFrame
     parity: pd.DataFrame
@@ -81,6 +88,7 @@ class Comparison:
     summary: pd.DataFrame
     main_speed: pd.DataFrame
     main_ratios: pd.DataFrame
+    main_variants: pd.DataFrame
     untrusted: tuple[str, ...]
     headings: tuple[str, ...]
     conditions: tuple[str, ...]
@@ -106,6 +114,8 @@ TABLES = (
     "accuracy",
     "speed",
     "ratios",
+    "variants",
+    "time_to_error",
     "costs",
     "break_even",
     "parity",
@@ -136,10 +146,26 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     ratio_table = ratios.table(shards, measured)
     ratio_table["certified"] = [
         parity.certified(
-            parity_table, row["model"], (row["backend"], row["baseline"]), row["device"]
+            parity_table,
+            [
+                (row["model"], row["variant"], row[which], row["device"])
+                for which in ("backend", "baseline")
+            ],
         )
         for row in ratio_table.to_dict("records")
     ]
+    variant_table = variants.table(shards, measured)
+    variant_table["certified"] = [
+        parity.certified(
+            parity_table,
+            [
+                (row["model"], row[which], row["backend"], row["device"])
+                for which in ("variant", "over")
+            ],
+        )
+        for row in variant_table.to_dict("records")
+    ]
+    curve_table, known = curves.table(shards), _published(shards, accuracy_table)
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
     owed = notes.incomplete(shards, required_backends)
@@ -147,6 +173,8 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         accuracy=accuracy_table,
         speed=speed_table,
         ratios=ratio_table,
+        variants=variant_table,
+        time_to_error=time_to_error.table(curve_table, known),
         costs=cost_table,
         break_even=costs.break_even_table(trained),
         parity=parity_table,
@@ -159,6 +187,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         summary=summarise(accuracy_table, main_rows(speed_table, shards)),
         main_speed=main_rows(speed_table, shards) if trusts else speed_table.iloc[:0],
         main_ratios=main_rows(ratio_table, shards),
+        main_variants=main_rows(variant_table, shards),
         untrusted=tuple(
             f"UNTRUSTED: {_of(run, shards)}{reason}"
             for run, trust in trusts.items()
@@ -177,12 +206,12 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         ),
         incomplete=owed,
         ledger=context.ledger(shards),
-        curves=curves.table(shards),
+        curves=curve_table,
         confusion=predictions.confusion(shards),
         disagreements=predictions.disagreements(shards),
         divergence=divergence.table(shards),
         samples=measured.samples.drop(columns="latencies"),
-        published=_published(shards, accuracy_table),
+        published=known,
         batch_sizes=frozenset(plan.protocol.batch_size for plan in shards.plans.values()),
         images=shards.images,
         noise=tuple(_noise(trusts, shards)),

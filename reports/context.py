@@ -16,6 +16,8 @@ LEAST_STEAL_PERCENT = 0.1
 LEAST_OTHERS_PERCENT, BUSY_PERCENT = 2.0, 10.0
 """Less than this is not worth a line."""
 
+STOCK = "stock"
+
 Lane = tuple[str, str]
 
 
@@ -157,13 +159,14 @@ def _jit_compile(shards: Shards) -> dict[Lane, dict[str, bool]]:
     found: dict[Lane, dict[str, bool]] = {}
     for shard in shards.accuracy:
         cell, training = shard.payload.cell, shard.payload.training
-        if training is not None:
+        if training is not None and cell.variant == STOCK:
             found.setdefault((cell.backend, cell.device), {})[cell.model] = training.jit_compile
     for launch in shards.speed:
         for record in launch.payload.lanes:
             for prepared in record.preparations:
                 lane = record.lane.backend, record.lane.device
-                found.setdefault(lane, {})[prepared.model] = prepared.jit_compile
+                if prepared.costs is not None and prepared.variant == STOCK:
+                    found.setdefault(lane, {})[prepared.model] = prepared.costs.jit_compile
     return found
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, readable, readable_parity, verdicts
-from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS
+from reports import figures, readable, readable_parity, time_to_error, variants, verdicts
+from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.comparison import Comparison
 from reports.figures import style, trend
 from reports.figures.style import Picture
@@ -141,6 +141,10 @@ def _tables(comparison: Comparison) -> Sequence[Table]:
     return (
         Table("Summary", "Means over seeds.", _numbers(comparison.summary)),
         Table("Ratios", RATIOS, readable.ratios(comparison.ratios)),
+        Table("Variants", VARIANTS, variants.readable(comparison.variants)),
+        Table(
+            "Time to the published error", TIME, time_to_error.readable(comparison.time_to_error)
+        ),
         Table("Speed", SPEEDS, readable.speed(comparison.speed)),
         Table("Latency of one prediction", "", readable.latency(comparison.speed)),
         Table(

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from reports import readable, readable_parity, verdicts
-from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS
+from reports import readable, readable_parity, time_to_error, variants, verdicts
+from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.comparison import Comparison
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
@@ -64,6 +64,10 @@ def _blocks(comparison: Comparison) -> list[str]:
         ),
         _list(readable_parity.conclusion_lines(comparison.conclusions)),
         *_section("Ratios", readable.ratios(comparison.ratios), RATIOS),
+        *_section("Variants", variants.readable(comparison.variants), VARIANTS),
+        *_section(
+            "Time to the published error", time_to_error.readable(comparison.time_to_error), TIME
+        ),
         *_section("Speed", readable.speed(comparison.speed), SPEEDS),
         *_section("Latency of one prediction", readable.latency(comparison.speed)),
         *_section("Where the time goes, in seconds", readable.costs(comparison.costs)),

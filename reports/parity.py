@@ -17,6 +17,7 @@ from reports.shards import ParityShard, ReferenceShard, Shards
 
 COLUMNS = {
     "model": "str",
+    "variant": "str",
     "backend": "str",
     "device": "str",
     "rung": "str",
@@ -27,7 +28,7 @@ COLUMNS = {
     "status": "str",
     "floors": "float64",
 }
-SUBJECT = ["model", "backend", "device"]
+SUBJECT = ["model", "variant", "backend", "device"]
 RUNGS = tuple(f"P{number}" for number in range(9))
 CERTIFYING = ("P0", "P1", "P2", "P3", "P4", "P5", "P6")
 """Rungs that two backends must both have passed before a ratio of their speeds is certified."""
@@ -61,9 +62,9 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     """One row per subject: the worst status of each rung, and the first finding that is not fine.
 
     Returns:
-        model, backend, device, a column for each rung that was asked (`pass`, `warn`, `fail`, or
-        empty where this subject was not), first (rung, quantity and how many
-        more there are; or empty).
+        model, variant, backend, device, a column for each rung that was asked (`pass`, `warn`,
+        `fail`, or empty where this subject was not), first (rung, quantity and how many more there
+        are; or empty).
     """
     order = ["pass", "warn", "fail"]
     worst = parity_table.assign(grade=parity_table["status"].map(order.index)).pivot_table(
@@ -77,22 +78,22 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     return words.reset_index().rename_axis(columns=None)
 
 
-def certified(parity_table: pd.DataFrame, model: str, backends: Sequence[str], device: str) -> str:
-    """Whether two backends give the same answers, as far as they were asked.
+def certified(parity_table: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> str:
+    """Whether subjects give the same answers, as far as they were asked.
+
+    Args:
+        parity_table: `table`.
+        subjects: Values of `SUBJECT`.
 
     Returns:
-        `yes` if both passed all of `CERTIFYING` (a warning is no failure), `no` if one failed,
+        `yes` if all passed all of `CERTIFYING` (a warning is no failure), `no` if one failed,
         `partly` if what was asked went well but not all of them were, `unchecked` if one was asked
         nothing.
     """
-    asked = parity_table[
-        (parity_table["model"] == model)
-        & (parity_table["device"] == device)
-        & parity_table["rung"].isin(CERTIFYING)
-    ]
+    asked = parity_table[parity_table["rung"].isin(CERTIFYING)]
     answers = []
-    for backend in backends:
-        own = asked[asked["backend"] == backend]
+    for subject in subjects:
+        own = asked[(asked[SUBJECT] == list(subject)).all(axis=1)]
         if own.empty:
             return "unchecked"
         if (own["status"] == "fail").any():
@@ -178,7 +179,8 @@ def _judge(
     findings += references.judge(answered.answers(shard), backend, reference)
     if shard.payload.facts.gradients is not None and shard.payload.facts.identity is not None:
         findings += randomness.not_compared(shard.payload.facts.identity.random or ())
-    findings += _portability(shard, [each for each in all_shards if each.run_id == shard.run_id])
+    stock = [each for each in all_shards if each.payload.subject.variant == "stock"]
+    findings += _portability(shard, [each for each in stock if each.run_id == shard.run_id])
     return sorted(findings, key=lambda finding: finding.rung)
 
 
@@ -237,7 +239,7 @@ def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
     margin = outcome.MARGIN_POINTS
     for pair in pairs.to_dict("records"):
         for backend, other in (("backend", "baseline"), ("baseline", "backend")):
-            subject = {name: pair[name] for name in ("model", "device")} | {
+            subject = {name: pair[name] for name in ("model", "variant", "device")} | {
                 "backend": pair[backend]
             }
             beyond = pair["low"] > margin or pair["high"] < -margin
@@ -255,6 +257,7 @@ def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
 def _row(subject: Subject, finding: Finding) -> Row:
     return {
         "model": subject.model,
+        "variant": subject.variant,
         "backend": subject.backend,
         "device": subject.device,
         "rung": finding.rung,

@@ -20,7 +20,7 @@ from reports.trajectories import checkpoints, restarts
 
 Arrays = Mapping[str, NDArray[Any]]
 
-PORTABILITY, ORACLE = "portability", "numpy"
+STOCK, PORTABILITY, ORACLE = "stock", "portability", "numpy"
 
 
 def parity(path: Path, record: Parity, planned: Plan) -> None:
@@ -34,7 +34,11 @@ def parity(path: Path, record: Parity, planned: Plan) -> None:
     if record.status != "ok":
         return
     _complete(path, record, record.facts, planned)
-    if worker is None or (PORTABILITY in record.probes) != (record.portability is not None):
+    stock = subject.variant == STOCK
+    if stock and record.facts.identity is not None and record.facts.identity.unlike:
+        raise ShardError(f"{path}: layers that are left out, of what Keras ships")
+    wanted = stock and PORTABILITY in record.probes
+    if worker is None or wanted != (record.portability is not None):
         raise ShardError(f"{path}: status ok, but no worker or no answer to {PORTABILITY}")
 
 

@@ -28,8 +28,8 @@ class Identity(Record, frozen=True):
     `config` is Keras's own JSON of the layers, `compile_config` that of optimizer and loss,
     `settings` what changes rounding: TF32 is off. `trainable` are numbers of weights (None: all
     are), `weights_sha256` of all of them in float32, `still` layers that draw at random in training
-    and were kept from it, `random` those of them that nothing else is asked of. The oracle does not
-    give them.
+    and were kept from it, `random` those of them that nothing else is asked of, `unlike` layers
+    that a variant computes in another way. The oracle does not give them.
     """
 
     layers: Names
@@ -45,6 +45,7 @@ class Identity(Record, frozen=True):
     outputs: Names | None = None
     still: Names | None = None
     random: Names | None = None
+    unlike: Names | None = None
 
 
 class Dropout(Record, frozen=True):

@@ -21,7 +21,7 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
     rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
     return pd.DataFrame(
         {
-            "model": comparison_ladder["model"],
+            "model": wording.models(comparison_ladder),
             "backend": wording.backends(comparison_ladder),
             **{rung: comparison_ladder[rung].replace("", "-") for rung in rungs},
             "worst, floors": wording.numbers(floors.reindex(keys).reset_index(drop=True), 0),
@@ -33,7 +33,10 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
 def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
     """`reports.parity.summary` in few columns: which rungs passed, warned and failed."""
     rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
-    columns = {"model": comparison_ladder["model"], "backend": wording.backends(comparison_ladder)}
+    columns = {
+        "model": wording.models(comparison_ladder),
+        "backend": wording.backends(comparison_ladder),
+    }
     for header, status in (("passed", "pass"), ("warned", "warn"), ("failed", "fail")):
         columns[header] = pd.Series(
             [
@@ -53,12 +56,12 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
         grade=sized["status"].map(["pass", "warn", "fail"].index),
         share=(sized["value"] / sized["warn"]).fillna(0).where(sized["value"].notna(), np.inf),
     ).sort_values(["grade", "share"], kind="stable")
-    of_rung = ["model", "backend", "device", "rung"]
+    of_rung = [*SUBJECT, "rung"]
     worst = order.drop_duplicates(of_rung, keep="last").sort_index()
     most = sized.groupby(of_rung)["floors"].max()[pd.MultiIndex.from_frame(worst[of_rung])]
     return pd.DataFrame(
         {
-            "model": worst["model"],
+            "model": wording.models(worst),
             "backend": wording.backends(worst),
             "rung": worst["rung"],
             "worst quantity": worst["quantity"],
@@ -81,9 +84,10 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
     """
     lines = []
     asked = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
-    for model, group in comparison_ladder.groupby("model", sort=False):
+    named = wording.models(parity_table)
+    for model, group in comparison_ladder.groupby(wording.models(comparison_ladder), sort=False):
         here = [rung for rung in asked if (group[rung] != "").any()]
-        own = parity_table[parity_table["model"] == model]
+        own = parity_table[named == model]
         if rungs := [rung for rung in here if rung in parity.CERTIFYING]:
             lines += _answers(str(model), group, own, rungs)
         if OUTCOME in here:

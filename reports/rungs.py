@@ -38,6 +38,7 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
     A probe whose answers are fewer than the oracle's, or of other shapes, is one finding.
     """
     findings: list[Finding] = []
+    reference = _without(reference, answers.facts.get("identity", {}).get("unlike") or ())
     for probe, rung in RUNGS.items():
         if probe not in answers.facts or probe not in reference.facts:
             continue
@@ -65,6 +66,21 @@ def misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
         if distances.shape[1:] != wanted or not len(distances):
             return name
     return None
+
+
+def _without(reference: Answers, layers: Sequence[str]) -> Answers:
+    """The reference without outputs of layers that a variant has not: it computes them otherwise.
+
+    What comes of them is compared all the same, at the layers after them and at the end.
+    """
+    names = reference.facts.get("identity", {}).get("layers") or []
+    left_out = {f"layer{number}" for number, name in enumerate(names) if name in layers}
+    kept = {
+        key: array
+        for key, array in reference.arrays.items()
+        if not (key.startswith("forward.") and key.rpartition(".")[2] in left_out)
+    }
+    return Answers(reference.facts, kept)
 
 
 def identity(answers: Answers, reference: Answers) -> Iterator[Finding]:

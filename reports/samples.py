@@ -49,8 +49,8 @@ class Samples:
             and minor_faults_per_step (over all steps of both calls), gflops, and invalid (the
             reason, or empty).
         anchors: run, launch, round, gflops.
-        starts: One row per lane, launch and model: run, launch, `LANE`, model, import_seconds,
-            first_step_seconds.
+        starts: One row per lane, launch, model and variant: run, launch, `LANE`, model, variant,
+            import_seconds, first_step_seconds.
     """
 
     rounds: pd.DataFrame
@@ -82,10 +82,11 @@ def collect(shards: Shards) -> Samples:
         [row for shard in shards.speed for row in _samples(shard)],
         columns=[*_ROUND, "void", *LANE, "lane", *_MEASURED, "latencies"],
     ).astype({"run": "str", "void": "str", "twin": "bool", **_MEASURED})
+    seconds = ["import_seconds", "first_step_seconds"]
     starts = pd.DataFrame(
         [row for shard in shards.speed for row in _starts(shard)],
-        columns=["run", "launch", *LANE, "model", "import_seconds", "first_step_seconds"],
-    ).astype({"run": "str", "import_seconds": "float64", "first_step_seconds": "float64"})
+        columns=["run", "launch", *LANE, "model", "variant", *seconds],
+    ).astype({"run": "str", **dict.fromkeys(seconds, "float64")})
     return Samples(rounds, _derived(samples, anchors), anchors, starts)
 
 
@@ -140,9 +141,24 @@ def _judged(shard: SpeedShard) -> Iterator[tuple[Round, str]]:
         for lane, record in enumerate(shard.payload.lanes)
     ]
     for index, item in enumerate(rounds):
-        expected = {lane for lane, last in enumerate(expected_until) if index <= last}
+        workload = shard.payload.workloads[item.workload]
+        expected = {
+            lane
+            for lane, last in enumerate(expected_until)
+            if index <= last and not failure(shard.payload.lanes[lane], workload)
+        }
         missing = "lane_missing" if expected - present[index] else ""
         yield item, trust.void_reason(item.evidence) or missing
+
+
+def failure(record: LaneRecord, workload: Workload) -> str:
+    """Why a lane could not prepare the variant of a workload; empty if it could."""
+    errors = [
+        prepared.error
+        for prepared in record.preparations
+        if (prepared.model, prepared.variant) == (workload.model, workload.variant)
+    ]
+    return next((error for error in errors if error), "")
 
 
 def _last_round(record: LaneRecord, seen: Sequence[int]) -> float:
@@ -197,10 +213,10 @@ def _flops(records: Sequence[LaneRecord], workload: Workload) -> int | None:
     """What the first of these lanes that could count has counted: it is the model's, not theirs."""
     train = workload.phase == "train"
     counts = [
-        preparation.train_flops if train else preparation.forward_flops
+        preparation.costs.train_flops if train else preparation.costs.forward_flops
         for record in records
         for preparation in record.preparations
-        if preparation.model == workload.model
+        if preparation.model == workload.model and preparation.costs is not None
     ]
     return next((count for count in counts if count), None)
 
@@ -208,6 +224,8 @@ def _flops(records: Sequence[LaneRecord], workload: Workload) -> int | None:
 def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
     for record in shard.payload.lanes:
         for preparation in record.preparations:
+            if preparation.costs is None:
+                continue
             yield (
                 shard.run_id,
                 shard.payload.launch,
@@ -215,8 +233,9 @@ def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
                 record.lane.device,
                 record.lane.twin,
                 preparation.model,
+                preparation.variant,
                 record.worker.import_seconds if record.worker else None,
-                preparation.first_step_seconds,
+                preparation.costs.first_step_seconds,
             )
 
 

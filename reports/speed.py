@@ -11,9 +11,12 @@ import pandas as pd
 
 from reports import statistics, steady, trust
 from reports.cells import KEYS
-from reports.samples import LANE, WORKLOAD, Samples, only
+from reports.samples import LANE, WORKLOAD, Samples, failure, only
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
+
+FAILED = "failed"
+"""Status of a variant that a lane could not prepare."""
 
 COLUMNS = {
     "model": "str",
@@ -173,11 +176,25 @@ def lane_end(shards: Shards, run: str, lane: Lane) -> str:
     return ends[-1] if ends else "missing"
 
 
+def variant_error(shards: Shards, run: str, workload: Workload, lane: Lane) -> str:
+    """Why a lane could not prepare the variant of a workload in its last launch; else empty."""
+    errors = [
+        failure(record, workload)
+        for shard in shards.speed
+        if shard.run_id == run
+        for record in shard.payload.lanes
+        if record.lane == lane
+    ]
+    return errors[-1] if errors else ""
+
+
 def lane_status(shards: Shards, samples: Samples, run: str, workload: Workload, lane: Lane) -> str:
     """`ok` only if the lane did not fail for good and its samples of the workload count."""
     end = lane_end(shards, run, lane)
     if end != "ok":
         return end
+    if variant_error(shards, run, workload, lane):
+        return FAILED
     names, values = ["run", *WORKLOAD, *LANE], [run, *_values(workload), *_values(lane)]
     found = only(samples.samples, names, values)
     if found.empty:
@@ -194,8 +211,8 @@ def _start(
     alone = only(cells, ["run", *KEYS], [run, *keys])
     beside = only(
         samples.starts,
-        ["run", "model", *LANE],
-        [run, workload.model, *_values(lane)],
+        ["run", "model", "variant", *LANE],
+        [run, workload.model, workload.variant, *_values(lane)],
     )
     starts = beside if alone.empty else alone
     return {

@@ -20,14 +20,13 @@ from reports.schema import (
 )
 
 
-class Preparation(Record, frozen=True):
+class Costs(Record, frozen=True):
     """What a lane paid before its first slot of one model, and the model's arithmetic.
 
     Lanes prepare side by side, so these seconds are for information only. FLOPs are per image
     (a multiplication and an addition are two), None where a layer could not be counted.
     """
 
-    model: Id
     parameters: Positive
     weights_sha256: Sha256
     jit_compile: bool
@@ -36,6 +35,15 @@ class Preparation(Record, frozen=True):
     second_step_seconds: Seconds
     forward_flops: Positive | None
     train_flops: Positive | None
+
+
+class Preparation(Record, frozen=True):
+    """A model in one of its variants before its first slot: what it cost, or why it failed."""
+
+    model: Id
+    variant: Id
+    error: Text | None
+    costs: Costs | None
 
 
 class WarmUp(Record, frozen=True):

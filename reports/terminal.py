@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports import readable, readable_changes, readable_parity, verdicts
+from reports import readable, readable_changes, readable_parity, variants, verdicts, wording
 from reports.changes import error_changes, ratio_changes, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
@@ -26,8 +26,9 @@ _HEADERS = {
 }
 _SPEED = ("model", "backend", "examples/s", "95 % interval", "% of peak", "status")
 _RATIOS = ("model", "pair", "ratio", "95 % interval", "verdict")
+_VARIANTS = ("model", "backend", "variant", "ratio", "95 % interval", "verdict")
 _LADDER = ("model", "backend", "passed", "warned", "failed")
-_WORDS = {"model", "phase", "backend", "pair", "status", "verdict", *_LADDER}
+_WORDS = {"model", "phase", "backend", "pair", "variant", "status", "verdict", *_LADDER}
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -46,6 +47,8 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(_table(readable.speed(comparison.main_speed), _SPEED))
     if not comparison.main_ratios.empty:
         console.print(_table(readable.ratios(comparison.main_ratios), _RATIOS))
+    if not comparison.main_variants.empty:
+        console.print(_table(variants.readable(comparison.main_variants), _VARIANTS))
     show_lines(readable.start_lines(comparison.break_even), console)
     show_lines(comparison.conditions, console)
     show_lines(verdicts.remarks(comparison), console)
@@ -100,7 +103,7 @@ def _summary(comparison: Comparison) -> Table:
             overflow="fold",
         )
     for model, rows in comparison.summary.groupby("model"):
-        for row in rows.to_dict("records"):
+        for row in rows.assign(model=wording.models(rows)).to_dict("records"):
             style = None if row["status"] == "ok" else "bold red"
             if row["device"] != "cpu":
                 row["backend"] = f"{row['backend']} {row['device']}"
@@ -126,7 +129,7 @@ def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> Table:
         for row in rows.to_dict("records"):
             bad = (
                 row.get("status", "ok") != "ok"
-                or row.get("verdict") == "missing"
+                or row.get("verdict") in {"missing", "failed"}
                 or row.get("failed", "-") != "-"
             )
             cells = (_plain(row[name]) for name in columns)

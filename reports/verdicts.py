@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports import readable, readable_parity, wording
+from reports import readable, readable_parity, variants, wording
 from reports.comparison import Comparison
 
 
@@ -34,10 +34,11 @@ def answers(comparison: Comparison) -> list[Verdict]:
 
 
 def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
-    ratios, speeds, rungs, parity, summary = (
+    ratios, within, speeds, rungs, parity, summary = (
         table[table["model"] == model]
         for table in (
             comparison.main_ratios,
+            comparison.main_variants,
             comparison.main_speed,
             comparison.ladder,
             comparison.parity,
@@ -45,9 +46,10 @@ def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
         )
     )
     fastest = [] if comparison.untrusted else readable.fastest_lines(ratios, speeds)
+    tuning = [] if comparison.untrusted else variants.lines(within)
     same = readable_parity.verdict_lines(rungs, parity)
     return [
-        *(Verdict(line) for line in fastest),
+        *(Verdict(line) for line in (*fastest, *tuning)),
         *(Verdict(line, bool({"NOT", "DIFFER", "NO"} & set(line.split()))) for line in same),
         *(Verdict(line) for line in _errors(comparison, summary)),
     ]

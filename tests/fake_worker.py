@@ -82,8 +82,8 @@ def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]
     }
 
 
-def prepare(request: dict[str, Any]) -> dict[str, Any]:
-    preparation = {
+def prepare(request: dict[str, Any], behaviour: str) -> dict[str, Any]:
+    costs = {
         "parameters": 100,
         "weights_sha256": "a" * 64,
         "jit_compile": False,
@@ -93,8 +93,13 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
         "forward_flops": 10,
         "train_flops": 30,
     }
-    models = [model["name"] for model in request["models"]]
-    return {"preparations": [{"model": name, **preparation} for name in models]}
+    prepared = []
+    for model in request["models"]:
+        bad = behaviour == "bad_variant" and model["variant"] != "stock"
+        why = "RuntimeError: no compiler" if bad else None
+        identity = {"model": model["name"], "variant": model["variant"]}
+        prepared.append(identity | {"error": why, "costs": None if bad else costs})
+    return {"preparations": prepared}
 
 
 def describe(_: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +143,6 @@ def turn(request: dict[str, Any]) -> dict[str, Any]:
 
 SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "describe": describe,
-    "prepare": prepare,
     "warm_up": lambda _: {"steps": 24, "seconds": 0.001, "steady": True},
     "calibrate": lambda _: {"steps": 8},
     "turn": turn,
@@ -260,11 +264,14 @@ def main() -> None:
         if request["call"] == "describe" and behaviour in BAD:
             reply("error", BAD[behaviour])
             continue
+        if request["call"] == "prepare":
+            if behaviour == "hangs_preparing":
+                signal.pause()
+            reply("result", prepare(request["arguments"], behaviour))
+            continue
         if request["call"] in SLOTS:
             if request["call"] == "turn":
                 strike(behaviour, replies)
-            if (request["call"], behaviour) == ("prepare", "hangs_preparing"):
-                signal.pause()
             reply("result", SLOTS[request["call"]](request["arguments"]))
             continue
         match request["call"]:

@@ -227,7 +227,7 @@ def _sample(lane: int, truth: Truth, workload: Payload, factor: float) -> Payloa
 
 
 def _lane(lane: Payload, workloads: Sequence[Payload]) -> Payload:
-    models = dict.fromkeys(workload["model"] for workload in workloads)
+    kinds = dict.fromkeys((workload["model"], workload["variant"]) for workload in workloads)
     return {
         "lane": lane,
         "status": "ok",
@@ -237,16 +237,20 @@ def _lane(lane: Payload, workloads: Sequence[Payload]) -> Payload:
         "preparations": [
             {
                 "model": model,
-                "parameters": 100,
-                "weights_sha256": "a" * 64,
-                "jit_compile": lane["backend"] == "jax",
-                "build_seconds": 0.5,
-                "first_step_seconds": 4.0,
-                "second_step_seconds": 0.2,
-                "forward_flops": 10_000,
-                "train_flops": 30_000,
+                "variant": variant,
+                "error": None,
+                "costs": {
+                    "parameters": 100,
+                    "weights_sha256": "a" * 64,
+                    "jit_compile": lane["backend"] == "jax",
+                    "build_seconds": 0.5,
+                    "first_step_seconds": 4.0,
+                    "second_step_seconds": 0.2,
+                    "forward_flops": 10_000,
+                    "train_flops": 30_000,
+                },
             }
-            for model in models
+            for model, variant in kinds
         ],
         "warm_ups": [
             {"workload": index, "steps": 20, "seconds": 1.0, "steady": True}

@@ -112,6 +112,7 @@ def run_plan(cells: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:
     return {
         "suite": "default",
         "models": sorted({cell["model"] for cell in cells}),
+        "variants": ["stock"],
         "own_models": [],
         "model_notes": [],
         "backends": sorted({cell["backend"] for cell in cells}),

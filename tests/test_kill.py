@@ -107,7 +107,7 @@ def train_request(tmp_path: Path) -> dict[str, object]:
     dataset = data.prepare("digits", None, tmp_path / "data")
     return asdict(
         TrainingRequest(
-            model=dataset.request("two_layer"),
+            model=dataset.request("two_layer", "stock"),
             seed=0,
             epochs=1000,
             batch_size=32,

@@ -29,13 +29,17 @@ def odd(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     )
 
 
+def certified(table: Any, *backends: str) -> str:
+    return parity.certified(table, [(MODEL, "stock", backend, "cpu") for backend in backends])
+
+
 def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_path: Path) -> None:
     table, found = tabled(store_answers(tmp_path).folder)
     assert found.problems == []
     assert odd(table) == []
     files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
     assert sum("optimizer in" in quantity for quantity in files) == 6
-    assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "partly"  # P5 was not asked
+    assert certified(table, "jax", "torch") == "partly"  # P5 was not asked
     (line,) = readable_parity.verdict_lines(parity.summary(table), table)
     assert line == (
         "single_layer: jax, tensorflow, torch give the same answers as a reference in float64, to "
@@ -54,8 +58,8 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
         "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
         "single_layer, torch: P3 gradient of output kernel.",
     ]
-    assert parity.certified(table, MODEL, ("jax", "torch"), "cpu") == "no"
-    assert parity.certified(table, MODEL, ("jax", "tensorflow"), "cpu") == "partly"
+    assert certified(table, "jax", "torch") == "no"
+    assert certified(table, "jax", "tensorflow") == "partly"
 
 
 def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Path) -> None:

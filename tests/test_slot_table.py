@@ -103,7 +103,7 @@ def test_a_gpu_is_not_measured_by_the_processors_product(tmp_path: Path) -> None
 def test_flops_that_were_not_counted_leave_no_utilisation(tmp_path: Path) -> None:
     payload = launch_payload(1)
     for record in payload["lanes"]:
-        record["preparations"][0]["train_flops"] = None
+        record["preparations"][0]["costs"]["train_flops"] = None
     table = table_of(store_launches(tmp_path, [payload]).folder)
     assert table[["gflops", "utilisation_percent"]].isna().all(axis=None)
     assert set(table["status"]) == {"ok"}

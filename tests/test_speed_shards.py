@@ -117,12 +117,15 @@ def test_a_launch_in_a_run_without_speed_is_refused(tmp_path: Path) -> None:
         (lambda p: p["lanes"][1]["worker"]["versions"].update(numpy="1.0"), "jax on cpu: versions"),
         (lambda p: p["lanes"][1]["worker"]["settings"].update(threads=9), "jax on cpu: settings"),
         (
-            lambda p: p["lanes"][1]["preparations"][0].update(jit_compile=False),
+            lambda p: p["lanes"][1]["preparations"][0]["costs"].update(jit_compile=False),
             "jit_compile differ",
         ),
-        (lambda p: p["lanes"][1]["preparations"][0].update(parameters=9), "parameters differ"),
         (
-            lambda p: p["lanes"][1]["preparations"][0].update(weights_sha256="e" * 64),
+            lambda p: p["lanes"][1]["preparations"][0]["costs"].update(parameters=9),
+            "parameters differ",
+        ),
+        (
+            lambda p: p["lanes"][1]["preparations"][0]["costs"].update(weights_sha256="e" * 64),
             "initial weights differ",
         ),
     ],

@@ -91,7 +91,7 @@ class VirtualWorker:
         match name:
             case "prepare":
                 machine.spend(5)
-                preparation = {
+                costs = {
                     "parameters": 100,
                     "weights_sha256": "a" * 64,
                     "jit_compile": False,
@@ -101,8 +101,13 @@ class VirtualWorker:
                     "forward_flops": 1000,
                     "train_flops": 3000,
                 }
-                names = [model["name"] for model in arguments["models"]]
-                return {"preparations": [{"model": n, **preparation} for n in names]}
+                kinds = [(model["name"], model["variant"]) for model in arguments["models"]]
+                return {
+                    "preparations": [
+                        {"model": name, "variant": variant, "error": None, "costs": costs}
+                        for name, variant in kinds
+                    ]
+                }
             case "warm_up":
                 return {"steps": 24, "seconds": machine.spend(24 * self.step), "steady": True}
             case "calibrate":

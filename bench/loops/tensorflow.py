@@ -9,6 +9,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from bench.adam import Adam
+from bench.epochs import made_ready, results
+
 
 def device() -> str:
     """Where Keras really puts a variable: `cpu` or `gpu`."""
@@ -87,3 +90,125 @@ def gradients(
         model.set_weights(weights)
         loss, found = compute(*keras.tree.map_structure(tf.constant, (x, y)))
         yield float(loss), [tf.convert_to_tensor(gradient).numpy() for gradient in found]
+
+
+def traced(functions: Sequence[Any]) -> int:
+    """How often these `tf.function`s have been traced so far."""
+    return sum(function.experimental_get_tracing_count() for function in functions)
+
+
+def on_device(data: Any) -> Any:
+    """Arrays where they are needed."""
+    return keras.tree.map_structure(tf.constant, data)
+
+
+class EpochLoop:
+    """An epoch as one graph over data that is on the device: no tf.data, no Python between steps.
+
+    Keras's Adam is several operations for each weight; here it is TensorFlow's fused one.
+
+    Attributes:
+        functions: What is compiled, for `traced`.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        """Trace nothing yet.
+
+        Args:
+            model: Built and compiled.
+        """
+        self._model = model
+        self._adam: Adam | None = None
+        self._train, self._test, self._predict = (
+            tf.function(each, jit_compile=model.jit_compile)
+            for each in (self._train_on, self._test_on, lambda x: model.predict_step((x,)))
+        )
+        self.functions = (self._train, self._test, self._predict)
+
+    def fit(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+        """Train over the examples once, in order; the metrics of the epoch."""
+        return self._epoch(self._train, (x, y), batch_size)
+
+    def evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+        """The metrics of the examples."""
+        return self._epoch(self._test, (x, y), batch_size)
+
+    def predict(self, x: Any, batch_size: int) -> Any:
+        """What the model gives, as NumPy arrays."""
+        given = [
+            self._predict(_part(x, begin, begin + batch_size))
+            for begin in range(0, _count_of(x), batch_size)
+        ]
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *given)
+
+    def _epoch(self, graph: Any, data: Any, batch_size: int) -> dict[str, float]:
+        """Whole batches, and a rest, whose graph is another one."""
+        made_ready(self._model, *data)
+        self._adam = Adam.of(self._model)
+        count = _count_of(data)
+        whole = count // batch_size * batch_size
+        if whole:
+            graph(_part(data, 0, whole), batch_size)
+        if whole < count:
+            graph(_part(data, whole, count), count - whole)
+        return results(self._model)
+
+    def _train_on(self, data: Any, size: int) -> None:
+        step = self._model.train_step if self._adam is None else self._fused_step
+        for number in tf.range(_tensor_count(data) // size):
+            step(_batch(data, number, size))
+
+    def _test_on(self, data: Any, size: int) -> None:
+        for number in tf.range(_tensor_count(data) // size):
+            self._model.test_step(_batch(data, number, size))
+
+    def _fused_step(self, batch: Any) -> None:
+        model, adam, (x, y) = self._model, self._adam, batch
+        assert adam is not None  # noqa: S101 - or Keras's own step is taken
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)
+        weights = [weight.value for weight in model.trainable_variables]
+        found = tape.gradient(loss, weights)
+        model.metrics[0].update_state(loss, sample_weight=_count_of(x))
+        model.compute_metrics(x, y, outputs)
+        model.optimizer.iterations.assign_add(1)
+        steps = tf.cast(model.optimizer.iterations.value, tf.float32)
+        for weight, momentum, velocity, gradient in zip(
+            weights, adam.momentum, adam.velocity, found, strict=True
+        ):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=momentum.value.handle,
+                v=velocity.value.handle,
+                beta1_power=adam.beta_1**steps,
+                beta2_power=adam.beta_2**steps,
+                lr=adam.rate,
+                beta1=adam.beta_1,
+                beta2=adam.beta_2,
+                epsilon=adam.epsilon,
+                grad=gradient,
+            )
+
+
+def _batch(data: Any, number: Any, size: int) -> Any:
+    """A batch, whose size the graph shall know."""
+
+    def cut(array: Any) -> Any:
+        part = array[number * size : (number + 1) * size]
+        return tf.ensure_shape(part, (size, *array.shape[1:]))
+
+    return keras.tree.map_structure(cut, data)
+
+
+def _part(data: Any, begin: int, end: int) -> Any:
+    return keras.tree.map_structure(lambda array: array[begin:end], data)
+
+
+def _count_of(data: Any) -> int:
+    return int(keras.tree.flatten(data)[0].shape[0])
+
+
+def _tensor_count(data: Any) -> Any:
+    """In the graph: one that is traced for any number takes every number."""
+    return tf.shape(keras.tree.flatten(data)[0])[0]

@@ -1,6 +1,7 @@
 """PyTorch below Keras."""
 
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,6 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
+
+from bench.adam import Adam
+from bench.epochs import made_ready, results
 
 
 def device() -> str:
@@ -45,14 +49,10 @@ def wait() -> None:
 
 
 def compilations(model: keras.Model) -> int:
-    """How many graphs have been compiled so far: none where Keras runs torch eagerly.
-
-    Raises:
-        NotImplementedError: The model is compiled, which "auto" never does with torch.
-    """
-    if model.jit_compile:
-        raise NotImplementedError("compiled torch models are not counted yet")
-    return 0
+    """How many graphs have been compiled in this process so far: none where Keras runs eagerly."""
+    if not model.jit_compile:
+        return 0
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 def forward_flops(model: keras.Model, x: Any) -> int | None:
@@ -95,3 +95,188 @@ def gradients(
         found = [torch.zeros_like(each) if each.grad is None else each.grad for each in values]
         yield float(loss.detach()), [keras.ops.convert_to_numpy(gradient) for gradient in found]
     model.zero_grad()
+
+
+def traced(functions: Mapping[Any, Any]) -> int:
+    """How many graphs have been captured so far."""
+    return len(functions)
+
+
+def on_device(data: Any) -> Any:
+    """Arrays where they are needed."""
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, data)
+
+
+METRICS_EVERY = 32
+"""Steps whose outputs are kept until Keras's metrics take them, all at once: each call costs as
+much as a convolution's gradient."""
+
+
+class EpochLoop:
+    """Keras's computations in a loop of our own, over data that is on the device.
+
+    They are captured once as a graph of PyTorch's operations (`torch.compile` with the backend
+    that runs them as they are, so nothing is generated and no compiler is needed): Keras's Python,
+    a millisecond in each step, is left out. Its Adam is PyTorch's fused one.
+
+    Attributes:
+        functions: What is compiled, for `traced`.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        """Capture nothing yet.
+
+        Args:
+            model: Built and compiled.
+        """
+        self._model = model
+        self.functions: dict[tuple[str, int], Callable[..., Any]] = {}
+
+    def fit(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+        """Train over the examples once, in order; the metrics of the epoch."""
+        model = self._model
+        made_ready(model, x, y)
+        model.train()
+        weights = [weight.value for weight in model.trainable_variables]
+        adam = Adam.of(model)
+        optimizer = _Keras(model, weights) if adam is None else _Fused(adam, model, weights)
+
+        def train(loss: torch.Tensor) -> None:
+            loss.backward()
+            optimizer.step()
+            for weight in weights:
+                weight.grad = None
+
+        model.zero_grad()
+        self._epoch("training", (x, y), batch_size, train)
+        optimizer.end()
+        return results(model)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+        """The metrics of the examples."""
+        made_ready(self._model, x, y)
+        self._model.eval()
+        self._epoch("test", (x, y), batch_size, lambda _: None)
+        return results(self._model)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def predict(self, x: Any, batch_size: int) -> Any:
+        """What the model gives, as NumPy arrays."""
+        self._model.eval()
+        given = list(self._each("prediction", (x,), batch_size))
+        return keras.tree.map_structure(lambda *parts: torch.cat(parts).cpu().numpy(), *given)
+
+    def _epoch(
+        self, kind: str, data: Any, batch_size: int, then: Callable[[torch.Tensor], None]
+    ) -> None:
+        """Compute losses, do what comes of each, and tell Keras's metrics."""
+        losses, outputs = [], []
+        begin, count = 0, _count_of(data)
+        for loss, given in self._each(kind, data, batch_size):
+            then(loss)
+            losses.append(loss.detach())
+            outputs.append(given)
+            end = min(begin + len(losses) * batch_size, count)
+            if len(losses) == METRICS_EVERY or end == count:
+                part = keras.tree.map_structure(lambda array, b=begin, e=end: array[b:e], data)
+                self._measure(part, batch_size, losses, outputs)
+                begin, losses, outputs = end, [], []
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _measure(self, data: Any, size: int, losses: list[Any], outputs: list[Any]) -> None:
+        count = _count_of(data)
+        sizes = [min(size, count - begin) for begin in range(0, count, size)]
+        weights = torch.tensor(sizes, device=losses[0].device)
+        self._model.metrics[0].update_state(torch.stack(losses), sample_weight=weights)
+        whole = keras.tree.map_structure(lambda *parts: torch.cat(parts), *outputs)
+        self._model.compute_metrics(*data, whole)
+
+    def _each(self, kind: str, data: Any, size: int) -> Iterator[Any]:
+        """One of `_computations` for each batch.
+
+        In the first epoch PyTorch evaluates the guards of its graphs. After that, nothing changes
+        that they watch, and evaluating them takes most of what is gained.
+        """
+        leaves = keras.tree.flatten(data)
+        count = len(leaves[0])
+        wanted = {min(size, count), count % size or size}
+        known = all((kind, each) in self.functions for each in wanted)
+        with torch.compiler.set_stance("default", skip_guard_eval_unsafe=known):
+            for batch in zip(*(leaf.split(size) for leaf in leaves), strict=True):
+                key = kind, len(batch[0])
+                if key not in self.functions:
+                    self.functions[key] = _captured(_computations(self._model, data)[kind])
+                yield self.functions[key](*batch)
+
+
+def _computations(model: keras.Model, like: Any) -> dict[str, Callable[..., Any]]:
+    """What is captured: functions of the arrays of a structure `like` this."""
+
+    def training(*arrays: Any) -> Any:
+        x, y = keras.tree.pack_sequence_as(like, arrays)
+        outputs = model(x, training=True)
+        loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)
+        return loss, keras.tree.map_structure(torch.Tensor.detach, outputs)
+
+    def test(*arrays: Any) -> Any:
+        x, y = keras.tree.pack_sequence_as(like, arrays)
+        outputs = model(x, training=False)
+        return model.compute_loss(x=x, y=y, y_pred=outputs, training=False), outputs
+
+    def prediction(*arrays: Any) -> Any:
+        (x,) = keras.tree.pack_sequence_as(like, arrays)
+        return model(x, training=False)
+
+    return {each.__name__: each for each in (training, test, prediction)}
+
+
+def _captured(plain: Callable[..., Any]) -> Callable[..., Any]:
+    # Graphs are kept by code object, at most eight of each: so each gets one of its own.
+    own = types.FunctionType(plain.__code__.replace(), plain.__globals__, closure=plain.__closure__)
+    return torch.compile(own, backend="eager", dynamic=False)  # type: ignore[no-any-return]
+
+
+class _Keras:
+    """Keras's own optimizer."""
+
+    def __init__(self, model: keras.Model, weights: list[Any]) -> None:
+        self._model, self._weights = model, weights
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self) -> None:
+        gradients = [weight.grad for weight in self._weights]
+        self._model.optimizer.apply(gradients, self._model.trainable_variables)
+
+    def end(self) -> None:
+        """It has counted."""
+
+
+class _Fused:
+    """PyTorch's fused Adam, on the moments of Keras's."""
+
+    def __init__(self, adam: Adam, model: keras.Model, weights: list[Any]) -> None:
+        self._adam, self._count = adam, model.optimizer.iterations
+        self._steps = int(self._count.value)
+        betas = adam.beta_1, adam.beta_2
+        self._fused = torch.optim.Adam(weights, adam.rate, betas, adam.epsilon, fused=True)
+        for weight, momentum, velocity in zip(weights, adam.momentum, adam.velocity, strict=True):
+            self._fused.state[weight] = {
+                "step": torch.tensor(float(self._steps), device=weight.device),
+                "exp_avg": momentum.value,
+                "exp_avg_sq": velocity.value,
+            }
+
+    def step(self) -> None:
+        self._steps += 1
+        (group,) = self._fused.param_groups
+        # PyTorch adds epsilon to the root of what is corrected already, Keras before.
+        group["eps"] = self._adam.epsilon / (1 - self._adam.beta_2**self._steps) ** 0.5
+        self._fused.step()
+
+    def end(self) -> None:
+        self._count.assign(self._steps)
+
+
+def _count_of(data: Any) -> int:
+    return len(keras.tree.flatten(data)[0])

@@ -63,7 +63,7 @@ def oracle(model: str) -> Answers:
     return _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[0]
 
 
-def opened(model: str, folder: Path) -> Probes:
+def opened(model: str, folder: Path, variant: str = "stock") -> Probes:
     """Probes of this backend."""
     data = images()
     np.savez(folder / "data.npz", **data)
@@ -71,7 +71,7 @@ def opened(model: str, folder: Path) -> Probes:
     np.savez(folder / "trained.npz", *one.trained())
     np.savez(folder / "restarts.npz", **one.restarts())  # type: ignore[arg-type]
     request = ProbesRequest(
-        model=asked(model, folder / "data.npz", content_sha256(data)),
+        model=asked(model, folder / "data.npz", content_sha256(data), variant),
         seed=0,
         batch_size=BATCH,
         trained=str(folder / "trained.npz"),
@@ -80,9 +80,9 @@ def opened(model: str, folder: Path) -> Probes:
     return Probes(request)
 
 
-def asked(model: str, data: Path, sha256: str) -> ModelRequest:
+def asked(model: str, data: Path, sha256: str, variant: str = "stock") -> ModelRequest:
     """What a worker is told of a shipped model."""
-    return ModelRequest(model, model, str(data), sha256, PIXEL_SCALE)
+    return ModelRequest(model, model, str(data), sha256, PIXEL_SCALE, variant=variant)
 
 
 def answers(one: Probes | Reference, probes: Sequence[str]) -> Answers:

@@ -10,9 +10,10 @@ import pytest
 
 import models
 from bench import flops, steal
+from bench.clock import StepClock
 from bench.data import content_sha256
 from bench.errors import DataError
-from bench.slots import Slots, StepClock
+from bench.slots import Slots
 from bench.workload import PHASES, SlotsRequest, Workload
 from tests.backend import ladder
 
@@ -47,8 +48,10 @@ def workload(phase: str, batch_size: int = BATCH) -> Workload:
 def test_preparing_tells_what_it_cost(made: tuple[Slots, list[dict[str, Any]]]) -> None:
     _, prepared = made
     assert [each["model"] for each in prepared] == list(models.names())
-    assert [each["parameters"] for each in prepared] == [231_926, 22_046]
-    for each in prepared:
+    assert [each["error"] for each in prepared] == [None, None]
+    costs = [each["costs"] for each in prepared]
+    assert [each["parameters"] for each in costs] == [231_926, 22_046]
+    for each in costs:
         assert each["second_step_seconds"] > 0
         assert each["first_step_seconds"] > 0
         assert each["build_seconds"] > 0
@@ -82,7 +85,7 @@ def test_latency_times_every_call(slots: Slots) -> None:
 
 
 def test_training_slots_are_undone(slots: Slots) -> None:
-    model = slots._built["two_layer"].model
+    model = slots._candidates["two_layer", "stock"].model
     before = model.get_weights()
     slots.turn(workload("train"), 3, slot_first=True)
     for old, new in zip(before, model.get_weights(), strict=True):
@@ -92,7 +95,7 @@ def test_training_slots_are_undone(slots: Slots) -> None:
 
 def test_a_slot_with_fewer_steps_is_told(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `KERAS_MAX_STEPS_PER_EPOCH` would do if it got through to a worker."""
-    model = slots._built["two_layer"].model
+    model = slots._candidates["two_layer", "stock"].model
     fit = model.fit
     monkeypatch.setattr(model, "fit", lambda x, y, **rest: fit(x[:BATCH], y[:BATCH], **rest))
     assert slots.turn(workload("train"), 5, slot_first=False)["steps"] == 1
@@ -137,7 +140,7 @@ def test_a_slowdown_stretches_the_time_of_the_steps(monkeypatch: pytest.MonkeyPa
     def timed(factor: float) -> float:
         ticks = itertools.count()
         clocks = SimpleNamespace(perf_counter=lambda: next(ticks) / 100)
-        monkeypatch.setattr("bench.slots.time", clocks)
+        monkeypatch.setattr("bench.clock.time", clocks)
         clock = StepClock(lambda: [next(ticks) for _ in range(9)], factor)  # type: ignore[arg-type]
         clock.on_epoch_begin(0)
         clock.on_epoch_end(0)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import models
-from bench import order, steal, training
+from bench import candidate, order, steal, training
 from bench.data import ARRAYS, content_sha256
 from bench.errors import DataError
 from bench.initializers import Initializer
-from bench.weights import set_initial_weights
+from bench.weights import initial
 from bench.workload import TrainingRequest
 from tests.backend import ladder
 
@@ -61,7 +61,7 @@ def train(request: TrainingRequest) -> tuple[dict[str, Any], np.ndarray]:
 @pytest.mark.parametrize("name", models.names())
 def test_initial_weights_are_those_that_numpy_drew(name: str) -> None:
     model = models.build(name)
-    set_initial_weights(model, seed=5)
+    model.set_weights(initial(model, 5))
     glorot = Initializer("uniform", mode="fan_avg")
     for position, layer in enumerate(model.layers):
         shapes = [weight.shape for weight in layer.weights]
@@ -78,7 +78,7 @@ def test_training_is_the_plain_loop_over_the_drawn_batches(
     request = request_for(epochs=2)
     result, probabilities = train(request)
     model = models.build(request.model.source)
-    set_initial_weights(model, request.seed)
+    model.set_weights(initial(model, request.seed))
     targets = np.eye(10, dtype=np.float32)[arrays["y_train"]]
     images = arrays["x_train"].astype(np.float32) / 255
     steps = 0
@@ -101,7 +101,7 @@ def test_hashes_are_of_what_was_fed(request_for: Any, arrays: dict[str, Any]) ->
         fed.update(arrays["x_train"][chosen].tobytes() + arrays["y_train"][chosen].tobytes())
     assert result["batches_sha256"] == fed.hexdigest()
     model = models.build("two_layer")
-    set_initial_weights(model, 0)
+    model.set_weights(initial(model, 0))
     assert result["weights_sha256"] == order.arrays_sha256(model.get_weights())
 
 
@@ -115,16 +115,19 @@ def test_the_same_request_gives_the_same_answers_and_another_seed_others(
     assert abs(other - first).max() > 1e-3
 
 
-def test_the_first_step_leaves_no_trace(arrays: dict[str, Any]) -> None:
-    model = models.build("two_layer")
-    set_initial_weights(model, 0)
-    before = model.get_weights()
+@pytest.mark.parametrize("variant", ["stock", "tuned"])
+def test_the_first_step_leaves_no_trace(
+    request_for: Any, arrays: dict[str, Any], variant: str
+) -> None:
+    one = candidate.build(replace(request_for().model, variant=variant), None)
+    model = one.model
+    before = one.get_weights()
     x = arrays["x_train"][:BATCH].astype(np.float32) / 255
     y = np.eye(10, dtype=np.float32)[arrays["y_train"][:BATCH]]
-    first, second = training.first_steps(model, x, y, last_batch=EXAMPLES % BATCH)
+    first, second = training.first_steps(one, x, y, last_batch=EXAMPLES % BATCH)
     assert min(first, second) > 0
-    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
-    assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 0
+    assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), before, strict=True))
+    assert one.steps == 0
     moments = [v for v in model.optimizer.variables if "momentum" in v.path or "veloc" in v.path]
     assert moments
     assert not any(keras.ops.convert_to_numpy(moment).any() for moment in moments)

@@ -1,0 +1,47 @@
+"""Keras's Adam as the frameworks' own fused kernels need it: numbers, and moments by weight."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import keras
+
+NUMBERS = ("learning_rate", "beta_1", "beta_2", "epsilon")
+
+
+@dataclass(frozen=True)
+class Adam:
+    """An optimizer whose step a fused kernel can take.
+
+    Attributes:
+        rate: Learning rate.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second.
+        epsilon: What Keras adds to the root of the second moment, before that is corrected.
+        momentum: First moment of each trained weight, a `keras.Variable`.
+        velocity: Second moment of each.
+    """
+
+    rate: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    momentum: list[Any]
+    velocity: list[Any]
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self | None:
+        """That of a model; None if it is another, or one that does more than Kingma & Ba's."""
+        optimizer, plain = model.optimizer, keras.optimizers.Adam()
+        config = optimizer.get_config()
+        usual = plain.get_config() | {name: config.get(name) for name in (*NUMBERS, "name")}
+        is_schedule = not isinstance(config.get("learning_rate"), float)
+        # A backend has its own class behind the public name.
+        if type(optimizer) is not type(plain) or config != usual or is_schedule:
+            return None
+        named = {variable.path.rpartition("/")[2]: variable for variable in optimizer.variables}
+        paths = [weight.path.replace("/", "_") for weight in model.trainable_variables]
+        momentum, velocity = (
+            [named[f"{path}_{name}"] for path in paths] for name in ("momentum", "velocity")
+        )
+        rate, beta_1, beta_2, epsilon = (config[name] for name in NUMBERS)
+        return cls(rate, beta_1, beta_2, epsilon, momentum, velocity)

@@ -1,0 +1,102 @@
+"""How long each variant trains until it errs as little as was published, over seeds.
+
+A training that never gets there says that it takes longer than it lasted: it is censored, not left
+out. So the median is Kaplan and Meier's (1958), and there is none where half never get there.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from reports import curves as epochs
+from reports import wording
+from reports.cells import KEYS
+
+COLUMNS = {
+    **dict.fromkeys(KEYS, "str"),
+    "target_percent": "float64",
+    "seeds": "Int64",
+    "reached": "Int64",
+    "median_seconds": "float64",
+    "low": "float64",
+    "high": "float64",
+}
+
+LEAST_SEEDS = 5
+"""For an interval: of fewer it would reach from the shortest to for ever."""
+
+
+def table(curves: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
+    """One row per model with a published error, variant, backend and device.
+
+    Args:
+        curves: `reports.curves.table`.
+        published: Error in percent by model, where it may be compared.
+
+    Returns:
+        `COLUMNS`. Seconds are of training alone, to the end of the epoch after which the error of
+        the test set was no larger than published; `low` to `high` is the median's 95 % interval, of
+        which an end that is not known is NaN, as both are of fewer than `LEAST_SEEDS`.
+    """
+    rows = [
+        row
+        for model, target in published.items()
+        for row in _of_model(curves[curves["model"] == model], target)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def median(seconds: np.ndarray, reached: np.ndarray) -> tuple[float, float, float]:
+    """Kaplan and Meier's median, and both ends of its 95 % interval.
+
+    Args:
+        seconds: To the target, or as long as the training was.
+        reached: Whether it was the target.
+    """
+    if not reached.any():
+        return np.nan, np.nan, np.nan
+    found = SurvfuncRight(seconds, reached.astype(int))
+    middle = float(found.quantile(0.5))
+    if len(seconds) < LEAST_SEEDS:
+        return middle, np.nan, np.nan
+    low, high = (float(end) if np.isfinite(end) else np.nan for end in found.quantile_ci(0.5))
+    return middle, low, high
+
+
+def readable(time_table: pd.DataFrame) -> pd.DataFrame:
+    """`table`, one string per cell."""
+    return pd.DataFrame(
+        {
+            "model": wording.models(time_table),
+            "backend": wording.backends(time_table),
+            "error %": wording.numbers(time_table["target_percent"], 2),
+            "seeds": wording.numbers(time_table["seeds"], 0),
+            "reached": wording.numbers(time_table["reached"], 0),
+            "median s": wording.numbers(time_table["median_seconds"], 1),
+            "95 % interval": wording.span(time_table, "low", "high", 1),
+        }
+    )
+
+
+def _of_model(curves: pd.DataFrame, target: float) -> list[dict[str, object]]:
+    until = epochs.seconds_until(curves, target)
+    whole = curves.groupby([*KEYS, "seed"])["trained_seconds"].max().rename("whole").reset_index()
+    rows = []
+    for key, group in until.merge(whole, on=[*KEYS, "seed"]).groupby(KEYS, sort=False):
+        reached = group["seconds"].notna().to_numpy()
+        seconds = group["seconds"].fillna(group["whole"]).to_numpy(np.float64)
+        middle, low, high = median(seconds, reached)
+        rows.append(
+            {
+                **dict(zip(KEYS, key, strict=True)),
+                "target_percent": target,
+                "seeds": len(group),
+                "reached": int(reached.sum()),
+                "median_seconds": middle,
+                "low": low,
+                "high": high,
+            }
+        )
+    return rows

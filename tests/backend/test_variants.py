@@ -1,0 +1,127 @@
+"""Tuned and native are the same mathematics as stock: they climb the ladder, and train alike."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import models
+from bench import candidate, questions
+from bench.variants import LOOP, NATIVE, TUNED
+from bench.workload import ModelRequest
+from tests.backend import ladder
+
+SIZE = 16
+
+
+@pytest.mark.parametrize("variant", [TUNED, NATIVE])
+@pytest.mark.parametrize("model", models.names())
+def test_the_variant_passes_every_rung(
+    model: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladder.shorten(monkeypatch)
+    probes, true = ladder.opened(model, tmp_path, variant), ladder.oracle(model)
+    found = ladder.climb(probes, true, questions.RUNGS)
+    assert {finding.rung for finding in found} == {f"P{number}" for number in range(7)}
+    assert [finding for finding in found if finding.status != "pass"] == []
+
+
+def examples(count: int) -> tuple[Any, Any]:
+    generator = np.random.default_rng(0)
+    x = generator.random((count, 28, 28, 1)).astype(np.float32)
+    return x, np.eye(10, dtype=np.float32)[generator.integers(0, 10, count)]
+
+
+def built(variant: str) -> candidate.Candidate:
+    one = candidate.build(ModelRequest("two_layer", "two_layer", "", "", variant=variant), None)
+    stock = models.build("two_layer")
+    drawn = np.random.default_rng(1)
+    one.set_weights([drawn.normal(0, 0.1, w.shape).astype(np.float32) for w in stock.get_weights()])
+    return one
+
+
+@pytest.mark.parametrize("variant", [LOOP, NATIVE])
+def test_metrics_are_those_of_stock(variant: str) -> None:
+    """Of epochs with a smaller last batch, and so are the weights that come of them."""
+    x, y = examples(5 * SIZE + 3)
+    stock, other = built("stock"), built(variant)
+    logs, arrays = [], []
+    for one in (stock, other):
+        placed = one.inputs(x), one.targets(y)
+        told = [one.fit(*placed, SIZE) for _ in range(2)]
+        logs.append([*told, one.evaluate(*placed, SIZE)])
+        arrays.append([one.predict(placed[0], SIZE), one.predict_one(x), *one.get_weights()])
+    for usual, found in zip(*logs, strict=True):
+        assert found == pytest.approx(usual, rel=1e-5)
+    for usual, found in zip(*arrays, strict=True):
+        np.testing.assert_allclose(found, usual, atol=2e-5)
+    assert stock.steps == other.steps == 12
+
+
+@pytest.mark.parametrize("variant", ["stock", LOOP, NATIVE])
+def test_what_was_kept_is_given_back(variant: str) -> None:
+    one, (x, y) = built(variant), examples(2 * SIZE)
+    placed = one.inputs(x), one.targets(y)
+    one.fit(*placed, SIZE)
+    before, steps = one.get_weights(), one.steps
+    with one.kept():
+        first = one.fit(*placed, SIZE)
+    assert one.steps == steps
+    for old, new in zip(before, one.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with one.kept():
+        assert one.fit(*placed, SIZE) == pytest.approx(first, rel=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_a_loop_leaves_other_optimizers_to_keras(optimizer: str) -> None:
+    x, y = examples(3 * SIZE)
+    weights = []
+    for variant in ("stock", LOOP):
+        one = built(variant)
+        one.model.optimizer = keras.optimizers.get(optimizer)
+        one.model.optimizer.build(one.model.trainable_variables)
+        one.fit(one.inputs(x), one.targets(y), SIZE)
+        weights.append(one.get_weights())
+    for stock, looped in zip(*weights, strict=True):
+        np.testing.assert_allclose(looped, stock, atol=2e-6)
+
+
+def test_a_loop_takes_a_schedule_and_decay() -> None:
+    x, y = examples(3 * SIZE)
+    weights = []
+    for variant in ("stock", LOOP):
+        one = built(variant)
+        rate = keras.optimizers.schedules.ExponentialDecay(0.01, 1, 0.5)
+        one.model.optimizer = keras.optimizers.Adam(rate, weight_decay=0.1)
+        one.model.optimizer.build(one.model.trainable_variables)
+        one.fit(one.inputs(x), one.targets(y), SIZE)
+        weights.append(one.get_weights())
+    for stock, looped in zip(*weights, strict=True):
+        np.testing.assert_allclose(looped, stock, atol=2e-6)
+
+
+def test_what_is_compiled_is_seen() -> None:
+    for variant in ("stock", LOOP, NATIVE):
+        one, (x, y) = built(variant), examples(SIZE)
+        placed = one.inputs(x), one.targets(y)
+        counts = [one.compilations()]
+        for _ in range(2):
+            one.fit(*placed, SIZE)
+            counts.append(one.compilations())
+        eager = keras.backend.backend() == "torch" and variant in {"stock", NATIVE}
+        assert counts[1] == counts[2]
+        assert (counts[1] > counts[0]) is not eager
+
+
+def test_a_variant_that_is_wrong_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaving out layers that are computed otherwise excuses nothing that comes of them."""
+    ladder.shorten(monkeypatch)
+    probes, true = ladder.opened("two_layer", tmp_path, TUNED), ladder.oracle("two_layer")
+    layer = probes._candidate.model.get_layer("convolution_1")
+    assert layer.name in probes.identity()[0]["unlike"]
+    monkeypatch.setattr(layer, "activation", keras.activations.linear)
+    found = ladder.climb(probes, true, ["identity", "forward"])
+    assert {each.rung for each in found if each.status == "fail"} == {"P2"}
