@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 
@@ -37,3 +38,14 @@ class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
 
     on_epoch_begin = on_test_begin = on_predict_begin = begin
     on_epoch_end = on_test_end = on_predict_end = end
+
+
+@contextmanager
+def timing(clock: StepClock | None) -> Iterator[None]:
+    """Time what is done inside, if somebody wants to know."""
+    if clock is None:
+        yield
+        return
+    clock.begin()
+    yield
+    clock.end()

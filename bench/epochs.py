@@ -7,6 +7,9 @@ import keras
 
 from bench.feed import sliced
 
+Logs = dict[str, float]
+"""The metrics of an epoch by Keras's names: `loss`, and of a classifier `accuracy`."""
+
 _READY: WeakSet[keras.Model] = WeakSet()
 
 
@@ -26,6 +29,6 @@ def made_ready(model: keras.Model, x: Any, y: Any) -> None:
     model.reset_metrics()
 
 
-def results(model: keras.Model) -> dict[str, float]:
+def results(model: keras.Model) -> Logs:
     """The metrics of an epoch, `loss` among them."""
     return {name: float(value) for name, value in model.get_metrics_result().items()}

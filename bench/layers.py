@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.candidate import Candidate, Native
+from bench.candidate import Candidate
 from bench.feed import leaves
+from bench.native import Native
 from bench.questions import numbered, sampled
 from models.lowering import PooledConvolution
 
