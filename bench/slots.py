@@ -85,6 +85,9 @@ class Slots:
         # The examples are made here, so that no turn pays for it.
         self._feed(workload.model, workload.batch_size * max(WINDOW_STEPS, steps_of_slot))
         with self._untouched(workload):
+            # A loop over a whole epoch is compiled for its number of steps.
+            for count in (1, steps_of_slot) if steps_of_slot else ():
+                self._call(workload, count)
             while not steady and time.perf_counter() - start < WARM_UP_SECONDS:
                 compiled = self._compilations(workload)
                 window = self._call(workload, WINDOW_STEPS)

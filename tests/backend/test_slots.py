@@ -14,6 +14,7 @@ from bench.clock import StepClock
 from bench.data import content_sha256
 from bench.errors import DataError
 from bench.slots import Slots
+from bench.variants import NATIVE, STOCK, TUNED
 from bench.workload import PHASES, SlotsRequest, Workload
 from tests.backend import ladder
 
@@ -31,6 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slots, list[dict[str
     path = tmp_path_factory.mktemp("data") / "data.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
     asked = [ladder.asked(name, path, content_sha256(arrays)) for name in models.names()]
+    asked += [replace(asked[-1], variant=name) for name in (TUNED, NATIVE)]
     request = SlotsRequest(asked, 0, BATCH, 1.0)
     slots = Slots(request)
     return slots, slots.prepare()
@@ -41,16 +43,21 @@ def slots(made: tuple[Slots, list[dict[str, Any]]]) -> Slots:
     return made[0]
 
 
-def workload(phase: str, batch_size: int = BATCH) -> Workload:
-    return Workload("two_layer", "stock", phase, batch_size)
+def workload(phase: str, batch_size: int = BATCH, variant: str = STOCK) -> Workload:
+    return Workload("two_layer", variant, phase, batch_size)
 
 
 def test_preparing_tells_what_it_cost(made: tuple[Slots, list[dict[str, Any]]]) -> None:
     _, prepared = made
-    assert [each["model"] for each in prepared] == list(models.names())
-    assert [each["error"] for each in prepared] == [None, None]
+    assert [(each["model"], each["variant"]) for each in prepared] == [
+        ("single_layer", "stock"),
+        ("two_layer", "stock"),
+        ("two_layer", "tuned"),
+        ("two_layer", "native"),
+    ]
+    assert {each["error"] for each in prepared} == {None}
     costs = [each["costs"] for each in prepared]
-    assert [each["parameters"] for each in costs] == [231_926, 22_046]
+    assert [each["parameters"] for each in costs] == [231_926, 22_046, 22_046, 22_046]
     for each in costs:
         assert each["second_step_seconds"] > 0
         assert each["first_step_seconds"] > 0
@@ -109,11 +116,15 @@ def test_new_shapes_are_seen_to_be_compiled(slots: Slots) -> None:
         assert compiled > 0
 
 
-def test_warming_up_ends_in_a_steady_state_without_compiling(slots: Slots) -> None:
-    told = slots.warm_up(workload("train"), 0)
+@pytest.mark.parametrize("variant", [STOCK, TUNED, NATIVE])
+@pytest.mark.parametrize("phase", ["train", "predict"])
+def test_warming_up_leaves_nothing_to_compile(slots: Slots, phase: str, variant: str) -> None:
+    """Of a loop over an epoch the number of steps is compiled in."""
+    told = slots.warm_up(workload(phase, variant=variant), 7)
     assert told["steps"] >= 10
     assert told["seconds"] > 0
-    assert slots.turn(workload("train"), 2, slot_first=False)["compilations"] == 0
+    turn = slots.turn(workload(phase, variant=variant), 7, slot_first=False)
+    assert turn["compilations"] == 0
 
 
 def test_a_slot_is_long_enough_beyond_one_step(
