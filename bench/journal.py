@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError, StorageError, UsageError
 from bench.storage import storage_errors, write_atomically
 
-SCHEMA = 5
+SCHEMA = 6
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FREE_BYTES_WANTED = 200 << 20
 

@@ -9,6 +9,7 @@ from bench.errors import DataError, ExitCode, StorageError
 from bench.launches import measure
 from bench.recorder import CLOCK, record
 from bench.run import Run
+from bench.variants import is_ablation
 from bench.workload import Series
 
 
@@ -40,9 +41,12 @@ def test_speed(
         for record in launch["lanes"]
         if record["status"] != "ok" and _is(record["lane"], series)
     ]
-    if not samples or len(faults) == len(launches):
+    error = _variant_error(launches[-1], series)
+    if error and is_ablation(workload.variant):
+        return  # that it cannot be had is a result: the report has a row that says so
+    if error or not samples or len(faults) == len(launches):
         run.exit_code = ExitCode.ENVIRONMENT
-        pytest.fail(faults[-1] if faults else "no samples", pytrace=False)
+        pytest.fail(error or (faults[-1] if faults else "no samples"), pytrace=False)
     record(
         benchmark,
         f"{workload.model} {workload.variant} {workload.phase}, batch {workload.batch_size}",
@@ -53,6 +57,19 @@ def test_speed(
             "one_step_seconds": [sample["one_step_seconds"] for sample in samples],
         },
     )
+
+
+def _variant_error(launch: dict[str, Any], series: Series) -> str:
+    """Why a lane could not prepare this variant; empty if it could."""
+    workload = series.workload
+    errors = [
+        prepared["error"]
+        for record in launch["lanes"]
+        if _is(record["lane"], series)
+        for prepared in record["preparations"]
+        if (prepared["model"], prepared["variant"]) == (workload.model, workload.variant)
+    ]
+    return next((error for error in errors if error), "")
 
 
 def _samples(launch: dict[str, Any], series: Series) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from reports import files, gate, history, html, shards, sides, speed, terminal
 from reports.comparable import NotComparableError
 from reports.comparison import Comparison, compare
 from reports.statistics import MIN_LAUNCHES
+from reports.variants import THREE
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
 OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6
@@ -200,7 +201,9 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
     """The gravest thing that the comparison found."""
     trained = set(comparison.accuracy["status"])
     # A speed that is `invalid` makes its run untrusted; all else that is not ok is an absence.
-    timed = set(comparison.speed["status"]) - {"invalid"}
+    # That a setting on its own cannot be had is a result.
+    tried = (comparison.speed["status"] == speed.FAILED) & ~comparison.speed["variant"].isin(THREE)
+    timed = set(comparison.speed.loc[~tried, "status"]) - {"invalid"}
     if found.problems:
         return DATA
     if (trained | timed) - {"ok", "diverged"} or comparison.incomplete:

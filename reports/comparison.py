@@ -144,27 +144,9 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     pairs = outcome.pairs_table(shards)
     parity_table = parity.table(shards, pairs)
     ratio_table = ratios.table(shards, measured)
-    ratio_table["certified"] = [
-        parity.certified(
-            parity_table,
-            [
-                (row["model"], row["variant"], row[which], row["device"])
-                for which in ("backend", "baseline")
-            ],
-        )
-        for row in ratio_table.to_dict("records")
-    ]
+    _certify(ratio_table, parity_table, "backend", "baseline")
     variant_table = variants.table(shards, measured)
-    variant_table["certified"] = [
-        parity.certified(
-            parity_table,
-            [
-                (row["model"], row[which], row["backend"], row["device"])
-                for which in ("variant", "over")
-            ],
-        )
-        for row in variant_table.to_dict("records")
-    ]
+    _certify(variant_table, parity_table, "variant", "over")
     curve_table, known = curves.table(shards), _published(shards, accuracy_table)
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
@@ -203,6 +185,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         notes=(
             *context.others_lines(measured.rounds),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
+            *variants.failures(variant_table),
         ),
         incomplete=owed,
         ledger=context.ledger(shards),
@@ -250,6 +233,21 @@ def main_rows(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
     """Rows of training at the batch size of the protocol."""
     sizes = {plan.protocol.batch_size for plan in shards.plans.values()}
     return table[(table["phase"] == "train") & table["batch_size"].isin(sizes)]
+
+
+def _certify(table: pd.DataFrame, parity_table: pd.DataFrame, which: str, other: str) -> None:
+    """Add `certified` to ratios of two subjects, that differ in what these two columns name."""
+    found = [
+        parity.certified(
+            parity_table,
+            [
+                [(row | {which: row[name]})[key] for key in parity.SUBJECT]
+                for name in (which, other)
+            ],
+        )
+        for row in table.to_dict("records")
+    ]
+    table["certified"] = pd.Series(found, table.index, "str")
 
 
 def _published(shards: Shards, accuracy_table: pd.DataFrame) -> dict[str, float]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reports.schema import Accuracy, Envelope
 
-SCHEMA = 5
+SCHEMA = 6
 MAX_JSON_BYTES = 16 << 20
 MAX_ARRAYS_BYTES = 1 << 30
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from reports import comparable, ratios, samples, shards
+from reports import comparable, ratios, samples, shards, speed, variants
 from reports.comparison import main_rows
 
 DATA = 5
@@ -20,13 +21,18 @@ DATA = 5
 def widest_percent(found: shards.Shards) -> float:
     """The widest half-width in percent; infinity without any interval.
 
-    Of training at the run's own batch size, or of all where that is not measured. Pairs with a
-    lane that failed do not count: more launches would not help them. Without a pair it is 0.
+    Of pairs of backends, and of variants within one, in training at the run's own batch size, or
+    in all where that is not measured. Pairs with a lane that failed do not count: more launches
+    would not help them. Without a pair it is 0.
     """
-    table = ratios.table(found, samples.collect(found))
+    measured = samples.collect(found)
+    columns = ["phase", "batch_size", "low", "high", "verdict"]
+    table = pd.concat(
+        [one.table(found, measured)[columns] for one in (ratios, variants)], ignore_index=True
+    )
     main = main_rows(table, found)
     table = table if main.empty else main
-    table = table[table["verdict"] != "missing"]
+    table = table[~table["verdict"].isin({"missing", speed.FAILED})]
     half_widths = 100 * ((table["high"] / table["low"]) ** 0.5 - 1)
     return float(half_widths.fillna(np.inf).max()) if len(table) else 0.0
 

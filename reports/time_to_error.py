@@ -61,7 +61,9 @@ def median(seconds: np.ndarray, reached: np.ndarray) -> tuple[float, float, floa
     middle = float(found.quantile(0.5))
     if len(seconds) < LEAST_SEEDS:
         return middle, np.nan, np.nan
-    low, high = (float(end) if np.isfinite(end) else np.nan for end in found.quantile_ci(0.5))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of the time that all have reached
+        ends = found.quantile_ci(0.5)
+    low, high = (float(end) if np.isfinite(end) else np.nan for end in ends)
     return middle, low, high
 
 

@@ -32,6 +32,8 @@ COLUMNS = {
 }
 
 STOCK, TUNED, NATIVE = "stock", "tuned", "native"
+THREE = (STOCK, TUNED, NATIVE)
+"""What a run must have wherever it planned it; that a setting on its own fails is a result."""
 
 Pair = tuple[Workload, Workload]
 
@@ -105,6 +107,16 @@ def lines(main_variants: pd.DataFrame) -> list[str]:
             )
             told.append(f"Training {model}, {words}: {ratios}.")
     return told
+
+
+def failures(variant_table: pd.DataFrame) -> list[str]:
+    """What could not be prepared, a line each."""
+    failed = variant_table[variant_table["verdict"] == speed.FAILED]
+    found = failed.drop_duplicates(["model", "variant", "backend", "device"])
+    return [
+        f"{row['model']} {row['variant']} cannot be prepared under {row['backend']}: {row['error']}"
+        for row in found[found["over"] == STOCK].to_dict("records")
+    ]
 
 
 def _rows(

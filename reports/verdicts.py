@@ -45,7 +45,8 @@ def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
             comparison.summary,
         )
     )
-    fastest = [] if comparison.untrusted else readable.fastest_lines(ratios, speeds)
+    usual = ratios[ratios["variant"].isin(variants.THREE)]
+    fastest = [] if comparison.untrusted else readable.fastest_lines(usual, speeds)
     tuning = [] if comparison.untrusted else variants.lines(within)
     same = readable_parity.verdict_lines(rungs, parity)
     return [

@@ -17,13 +17,15 @@ PYTEST += ["-p", "no:hypothesispytest"]  # it takes half of a run's CPU time, to
 
 
 def command(results: Path, workers: dict[str, str], *options: str) -> list[str]:
-    """The accuracy half of a run on the digits, unless `-k` chooses otherwise.
+    """The accuracy half of a run on the digits, unless `-k` chooses otherwise; stock alone.
 
     A resumed run takes the dataset, and what is to be done, from the run.
     """
     part = [] if "-k" in options or "--resume" in options else ["-k", "test_accuracy"]
     given = any(option.startswith(("--resume", "--model=")) for option in options)
     dataset = [] if given else ["--dataset", "digits"]
+    if "--variants" not in options and not any(o.startswith("--resume") for o in options):
+        dataset += ["--variants", "stock"]
     interpreters = [f"--worker={backend}={python}" for backend, python in workers.items()]
     return [*PYTEST, *dataset, "--results", str(results), *interpreters, *part, *options]
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ def store_answers(
     results: Path,
     backends: tuple[str, ...] = BACKENDS,
     reference: Change = lambda *_: None,
+    variants: Mapping[str, str] = MappingProxyType({}),
     **changes: Change,
 ) -> Journal:
     """Store a run in which the oracle and these backends answered, and each read all files.
@@ -82,11 +84,18 @@ def store_answers(
         results: Where the run goes.
         backends: Who was asked.
         reference: Alters the oracle's answers.
+        variants: Of a backend, by its name; `stock` of all others.
         changes: Alters those of a backend, by its name.
     """
     journal = Journal.create(results)
     subjects = [
-        {"model": MODEL, "variant": "stock", "backend": name, "device": "cpu"} for name in backends
+        {
+            "model": MODEL,
+            "variant": variants.get(name, "stock"),
+            "backend": name,
+            "device": "cpu",
+        }
+        for name in backends
     ]
     parity = {"subjects": subjects, "probes": PROBES}
     journal.write(

@@ -249,8 +249,8 @@ def outcomes(*statuses: str) -> pd.DataFrame:
     """P7 of three backends."""
     rows = [
         dict.fromkeys(parity.COLUMNS, np.nan)
-        | {"model": MODEL, "backend": backend, "device": "cpu", "rung": "P7", "status": status}
-        | {"quantity": "mean error", "value": 0.1}
+        | {"model": MODEL, "variant": "stock", "backend": backend, "device": "cpu"}
+        | {"rung": "P7", "status": status, "quantity": "mean error", "value": 0.1}
         for backend, status in zip(("jax", "tensorflow", "torch"), statuses, strict=True)
     ]
     return pd.DataFrame(rows).astype(parity.COLUMNS)
@@ -271,3 +271,28 @@ def test_what_seeds_say_is_a_sentence_of_its_own(statuses: tuple[str, ...], told
     table = outcomes(*statuses)
     first = readable_parity.verdict_lines(parity.summary(table), table)[0]
     assert first == f"single_layer: mean errors over seeds {told}."
+
+
+def test_stock_may_leave_out_no_layer(tmp_path: Path) -> None:
+    def shy(payload: Payload, _: Payload) -> None:
+        payload["facts"]["identity"]["unlike"] = ["hidden"]
+
+    _, found = tabled(store_answers(tmp_path, torch=shy).folder)
+    assert "layers that are left out, of what Keras ships" in found.problems[0]
+
+
+def test_variants_are_subjects_of_their_own(tmp_path: Path) -> None:
+    """A tuned backend that is wrong leaves the stock one's certificate alone."""
+
+    def tuned(payload: Payload, arrays: Payload) -> None:
+        payload["subject"]["variant"] = "tuned"
+        payload["portability"] = None
+        arrays["gradients.gradient0"] = 2 * arrays["gradients.gradient0"]
+
+    kinds = {"torch": "tuned"}
+    table, found = tabled(store_answers(tmp_path, variants=kinds, torch=tuned).folder)
+    assert found.problems == []
+    lines = readable_parity.verdict_lines(parity.summary(table), table)
+    assert "single_layer tuned: NOT the same answers under torch." in lines
+    assert certified(table, "jax", "tensorflow") == "partly"
+    assert parity.certified(table, [(MODEL, "tuned", "torch", "cpu")]) == "no"

@@ -23,7 +23,8 @@ def test_the_default_is_the_reference_protocol_on_all_backends() -> None:
     assert default.models == ("single_layer", "two_layer")
     assert default.backends == ("tensorflow", "jax", "torch")
     assert (default.device, default.dataset, default.train_examples) == ("cpu", "auto", None)
-    assert len(default.cells) == 6
+    assert default.variants == ("stock", "tuned", "native")
+    assert len(default.cells) == 18
 
 
 def test_options_override_the_suite() -> None:
@@ -36,8 +37,8 @@ def test_options_override_the_suite() -> None:
 def test_the_backends_of_a_model_stand_beside_each_other() -> None:
     cells = resolve(seeds="2").cells
     assert [cell.backend for cell in cells[:3]] == ["tensorflow", "jax", "torch"]
-    assert len({(cell.model, cell.seed) for cell in cells[:3]}) == 1
-    assert len(set(cells)) == len(cells) == 12
+    assert len({(cell.model, cell.variant, cell.seed) for cell in cells[:3]}) == 1
+    assert len(set(cells)) == len(cells) == 36
 
 
 def test_variables_select_backends_and_device() -> None:

@@ -16,7 +16,7 @@ EPOCH: dict[str, Any] = {
 
 
 def show(*, terminal: bool) -> str:
-    cells = resolve(models="two_layer").cells
+    cells = resolve(models="two_layer", variants="stock").cells
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=80)
     progress = Progress(console, cells, lambda some: 100.0 * len(some))

@@ -129,7 +129,9 @@ def one_ratio(folder: Path, launches: list[Payload], pair: tuple[str, str]) -> d
     return row
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10
+)
 @given(st.integers(0, 1000))
 def test_the_ratio_of_a_over_b_is_one_over_that_of_b_over_a(tmp_path: Path, seed: int) -> None:
     launches = [launch_payload(number, machine=NOISY, seed=seed) for number in (1, 2, 3)]
@@ -146,7 +148,9 @@ def test_the_ratio_of_a_over_b_is_one_over_that_of_b_over_a(tmp_path: Path, seed
     assert (one["verdict"] == "faster") is (other["verdict"] == "slower")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10
+)
 @given(st.lists(st.floats(0.5, 3), min_size=6, max_size=6))
 def test_what_all_lanes_of_a_round_suffer_changes_nothing(
     tmp_path: Path, factors: list[float]
@@ -162,7 +166,9 @@ def test_what_all_lanes_of_a_round_suffer_changes_nothing(
     assert one_ratio(tmp_path, launches, ("jax", "torch"))["ratio"] == pytest.approx(before)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10
+)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_turns_and_rounds_is_irrelevant(tmp_path: Path, random: object) -> None:
     launches = [launch_payload(number, machine=NOISY) for number in (1, 2, 3)]

@@ -307,3 +307,19 @@ def test_envelopes_that_are_missing_or_of_another_shape_are_told() -> None:
         own = replace(true, arrays={**true.arrays, "trajectory.distances": wrong})
         assert rungs.misshapen("trajectory", own, true) == "trajectory.distances"
     assert rungs.misshapen("trajectory", true, true) is None
+
+
+def test_a_variant_may_leave_out_layers_that_it_computes_otherwise() -> None:
+    """But not silently, and what comes of them is judged all the same."""
+    true = oracle_answers()
+    own = dict(rounded(true).arrays)
+    for name in [name for name in own if name.endswith(".layer0") and "forward" in name]:
+        del own[name]
+    silent = Answers(true.facts, own)
+    assert [rung for rung, _ in failed(silent, true)] == ["P2"]
+    told = {**true.facts, "identity": {**true.facts["identity"], "unlike": ["hidden"]}}
+    found = rungs.judge(Answers(told, own), true)
+    assert {finding.status for finding in found} == {"pass"}
+    assert "hidden" not in {finding.quantity for finding in found}
+    own["forward.odd33.logits"] = own["forward.odd33.logits"] * 1.001
+    assert ("P2", "logits") in failed(Answers(told, own), true)

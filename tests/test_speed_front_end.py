@@ -54,6 +54,28 @@ def test_both_halves_from_options_to_report(workers: dict[str, str], tmp_path: P
     assert len(table(tmp_path, "break_even")) == 6
 
 
+@pytest.mark.parametrize(("variant", "code"), [("late", 0), ("tuned", 4)])
+def test_a_variant_that_cannot_be_had_is_a_row(
+    fake_python: FakePython, tmp_path: Path, variant: str, code: int
+) -> None:
+    """Of a setting on its own that is a result; of the three it is an absence."""
+    workers = {"jax": fake_python("good"), "torch": fake_python("bad_variant")}
+    options = ("-k", "test_speed and two_layer and train", "--suite", "smoke")
+    told = run_bench(tmp_path, workers, *options, "--variants", f"stock,{variant}")
+    assert told.returncode == code, told.stdout + told.stderr
+    speed = table(tmp_path, "speed").set_index(["variant", "backend"])["status"]
+    assert speed.to_dict() == {
+        ("stock", "jax"): "ok",
+        ("stock", "torch"): "ok",
+        (variant, "jax"): "ok",
+        (variant, "torch"): "failed",
+    }
+    found = table(tmp_path, "variants").set_index("backend")
+    assert found["verdict"].to_dict() == {"jax": "indicative", "torch": "failed"}
+    assert found.loc["torch", "error"] == "RuntimeError: no compiler"
+    assert f"two_layer {variant} cannot be prepared under torch" in told.stdout
+
+
 def test_pytest_benchmark_has_every_round_by_workload(
     workers: dict[str, str], tmp_path: Path
 ) -> None:

@@ -155,7 +155,9 @@ VALUES: st.SearchStrategy[object] = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30
+)
 @given(st.data())
 def test_whatever_a_field_claims_nothing_is_raised(tmp_path: Path, data: st.DataObject) -> None:
     """Fields of a launch, changed at random: they are refused, or stand in tables and notes."""

@@ -1,5 +1,6 @@
 """The CNNs in PyTorch alone: modules in the channels-last layout, and the fused Adam."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def two_layer() -> nn.Sequential:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where Keras is, which is put there by this variable."""
+    return torch.device(os.environ.get("KERAS_TORCH_DEVICE", "cpu"))
 
 
 def images(x: Any) -> Any:
