@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from reports import published, ratios, speed, statistics, trust
+from reports import published, ratios, speed, statistics, trust, wording
 from reports.samples import Samples, lane_name, workload_name
 from reports.schema import Protocol
 from reports.shards import Shards, SpeedShard
@@ -201,10 +201,12 @@ def _disagreements(
     }
     count = far["model"].map(images)
     far = far.assign(
-        predicted=count / far["epoch_seconds_predicted"], seen=count / far["epoch_seconds_seen"]
+        name=wording.models(far),
+        predicted=count / far["epoch_seconds_predicted"],
+        seen=count / far["epoch_seconds_seen"],
     )
     told = [
-        f"{row['model']} {row['backend']} {row['predicted']:,.0f} and {row['seen']:,.0f} "
+        f"{row['name']} {row['backend']} {row['predicted']:,.0f} and {row['seen']:,.0f} "
         f"({row['steal_percent']:.1f} %)"
         for row in far.to_dict("records")
     ]

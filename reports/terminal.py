@@ -117,13 +117,23 @@ def _summary(comparison: Comparison) -> Table:
     return table
 
 
+def _longest_word(column: "pd.Series[str]") -> int:
+    """What is not broken, if it is no longer than a name of ours is."""
+    lengths = [len(word) for cell in column.unique() for word in str(cell).split()]
+    return min(max(lengths, default=0), 14)
+
+
 def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> Table:
     """A table of text; a row that is not ok is red."""
     table = _empty_table()
     for name in columns:
         words = name in _WORDS
         table.add_column(
-            name, justify="left" if words else "right", no_wrap=not words, overflow="fold"
+            name,
+            justify="left" if words else "right",
+            no_wrap=not words,
+            overflow="fold",
+            min_width=_longest_word(frame[name]),
         )
     for _, rows in frame.groupby("model", sort=False):
         for row in rows.to_dict("records"):
