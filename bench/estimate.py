@@ -17,7 +17,7 @@ from bench.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
 from bench.plan import Plan, resolve
 from bench.selection import Selection
 from bench.stored_plan import refuse_decided
-from bench.variants import STOCK
+from bench.variants import NATIVE, STOCK, TUNED
 from bench.workload import Cell
 
 MNIST_EXAMPLES = 60_000
@@ -28,6 +28,8 @@ CELL_START_SECONDS = 12
 LANE_START_SECONDS = 4
 WARM_UP_SECONDS = 0.8
 TURN_SECONDS = 0.35
+# An epoch's share of stock's.
+EPOCH_SHARE = {TUNED: 0.35, NATIVE: 0.7}
 # A subject's probes but the trajectory, which is nine trainings of 200 steps.
 PROBES_SECONDS = 12
 TRAJECTORY_SECONDS = 90
@@ -44,7 +46,11 @@ def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = 
     examples = examples or (DIGITS_EXAMPLES if plan.dataset == "digits" else MNIST_EXAMPLES)
     share = min(plan.train_examples or examples, examples) / MNIST_EXAMPLES
     return sum(
-        CELL_START_SECONDS + plan.epochs * share * BACKENDS[cell.backend].epoch_seconds
+        CELL_START_SECONDS
+        + plan.epochs
+        * share
+        * BACKENDS[cell.backend].epoch_seconds
+        * EPOCH_SHARE.get(cell.variant, 1)
         for cell in cells
     )
 
