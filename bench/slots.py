@@ -85,9 +85,8 @@ class Slots:
         # The examples are made here, so that no turn pays for it.
         self._feed(workload.model, workload.batch_size * max(WINDOW_STEPS, steps_of_slot))
         with self._untouched(workload):
-            # A loop over a whole epoch is compiled for its number of steps.
-            for count in (1, steps_of_slot) if steps_of_slot else ():
-                self._call(workload, count)
+            if steps_of_slot:
+                self._compile_turn(workload, steps_of_slot)
             while not steady and time.perf_counter() - start < WARM_UP_SECONDS:
                 compiled = self._compilations(workload)
                 window = self._call(workload, WINDOW_STEPS)
@@ -124,7 +123,8 @@ class Slots:
                 if slot - one >= seconds and slot >= LEAST_GROWTH * one:
                     break
                 steps *= 2
-        self._feed(workload.model, size * steps)
+            self._feed(workload.model, size * steps)
+            self._compile_turn(workload, steps)
         return {"steps": steps}
 
     def turn(self, workload: Workload, steps: int, slot_first: bool) -> dict[str, Any]:
@@ -251,6 +251,11 @@ class Slots:
             "steps": calls,
             "latencies": latencies,
         }
+
+    def _compile_turn(self, workload: Workload, steps: int) -> None:
+        """Have a turn's two calls made once: a loop over an epoch is compiled for its steps."""
+        for count in (1, steps):
+            self._call(workload, count)
 
     def _best_of_two(self, workload: Workload, steps: int) -> float:
         return min(self._call(workload, steps) for _ in range(2))

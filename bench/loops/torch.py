@@ -117,7 +117,8 @@ class EpochLoop:
 
     They are captured once as a graph of PyTorch's operations (`torch.compile` with the backend
     that runs them as they are, so nothing is generated and no compiler is needed): Keras's Python,
-    a millisecond in each step, is left out. Its Adam is PyTorch's fused one.
+    a millisecond in each step, is left out. What cannot be captured as a whole runs as it is. Its
+    Adam is PyTorch's fused one.
 
     Attributes:
         functions: What is compiled, for `traced`.
@@ -205,9 +206,17 @@ class EpochLoop:
         with torch.compiler.set_stance("default", skip_guard_eval_unsafe=known):
             for batch in zip(*(leaf.split(size) for leaf in leaves), strict=True):
                 key = kind, len(batch[0])
-                if key not in self.functions:
-                    self.functions[key] = _captured(_computations(self._model, data)[kind])
-                yield self.functions[key](*batch)
+                if key in self.functions:
+                    yield self.functions[key](*batch)
+                    continue
+                plain = _computations(self._model, data)[kind]
+                self.functions[key] = _captured(plain)
+                try:
+                    given = self.functions[key](*batch)
+                except RuntimeError:  # a layer of which no graph can be made, as Rescaling
+                    self.functions[key] = plain
+                    given = plain(*batch)
+                yield given
 
 
 def _computations(model: keras.Model, like: Any) -> dict[str, Callable[..., Any]]:
@@ -234,7 +243,7 @@ def _computations(model: keras.Model, like: Any) -> dict[str, Callable[..., Any]
 def _captured(plain: Callable[..., Any]) -> Callable[..., Any]:
     # Graphs are kept by code object, at most eight of each: so each gets one of its own.
     own = types.FunctionType(plain.__code__.replace(), plain.__globals__, closure=plain.__closure__)
-    return torch.compile(own, backend="eager", dynamic=False)  # type: ignore[no-any-return]
+    return torch.compile(own, fullgraph=True, backend="eager", dynamic=False)  # type: ignore[no-any-return]
 
 
 class _Keras:

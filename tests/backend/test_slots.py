@@ -67,13 +67,13 @@ def test_preparing_tells_what_it_cost(made: tuple[Slots, list[dict[str, Any]]]) 
 @pytest.mark.parametrize("slot_first", [True, False])
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_turn_is_timed_and_counted(slots: Slots, phase: str, slot_first: bool) -> None:
-    slots.warm_up(workload(phase), 7)
+    slots.warm_up(workload(phase), 40)
     # More examples than there are: they repeat. Three turns, since a machine may stall in one.
-    turns = [slots.turn(workload(phase), 7, slot_first) for _ in range(3)]
+    turns = [slots.turn(workload(phase), 40, slot_first) for _ in range(3)]
     shortest = {name: min(turn[name] for turn in turns) for name in ("seconds", "one_step_seconds")}
     assert 0 < shortest["one_step_seconds"] < shortest["seconds"]
     turn = turns[0]
-    assert turn["steps"] == 7
+    assert turn["steps"] == 40
     assert turn["outside_seconds"] > 0
     assert turn["one_step_outside_seconds"] > 0
     assert turn["cpu_seconds"] > 0

@@ -1,5 +1,6 @@
 """Tuned and native are the same mathematics as stock: they climb the ladder, and train alike."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,31 @@ def test_a_loop_takes_a_schedule_and_decay() -> None:
         weights.append(one.get_weights())
     for stock, looped in zip(*weights, strict=True):
         np.testing.assert_allclose(looped, stock, atol=2e-6)
+
+
+def test_a_loop_takes_layers_that_keep_something_or_cannot_be_captured() -> None:
+    """Moving averages; and PyTorch makes no graph of Rescaling, which imports a module."""
+    x, y = examples(3 * SIZE)
+    loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+    weights = []
+    for looped in (False, True):
+        inputs = keras.Input((28, 28, 1))
+        hidden = keras.layers.Flatten()(keras.layers.Rescaling(0.5)(inputs))
+        outputs = keras.layers.Dense(10)(keras.layers.BatchNormalization()(hidden))
+        model = keras.Model(inputs, outputs)
+        drawn = np.random.default_rng(2)
+        model.set_weights([drawn.random(w.shape).astype(np.float32) for w in model.get_weights()])
+        model.compile(optimizer="adam", loss="mean_squared_error")
+        model.optimizer.build(model.trainable_variables)
+        if looped:
+            epochs = loop.EpochLoop(model)
+            for _ in range(2):
+                epochs.fit(loop.on_device(x), loop.on_device(y), SIZE)
+        else:
+            model.fit(x, y, batch_size=SIZE, epochs=2, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for stock, found in zip(*weights, strict=True):
+        np.testing.assert_allclose(found, stock, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_compiled_is_seen() -> None:
