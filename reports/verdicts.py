@@ -48,7 +48,7 @@ def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
     usual = ratios[ratios["variant"].isin(variants.THREE)]
     fastest = [] if comparison.untrusted else readable.fastest_lines(usual, speeds)
     tuning = [] if comparison.untrusted else variants.lines(within)
-    same = readable_parity.verdict_lines(rungs, parity)
+    same = readable_parity.verdict_lines(wording.in_order(rungs), parity)
     return [
         *(Verdict(line) for line in (*fastest, *tuning)),
         *(Verdict(line, bool({"NOT", "DIFFER", "NO"} & set(line.split()))) for line in same),

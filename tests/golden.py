@@ -36,6 +36,7 @@ MODELS = ("single_layer", "two_layer")
 EPOCHS, SEEDS = 10, 3
 PROBES = ["identity", "forward", "gradients", "update", "trajectory", "predictions"]
 STEPS = (1, 2, 5)
+SPEEDUPS = {"tuned": 2.0, "native": 1.5}
 
 Payload = dict[str, Any]
 
@@ -48,9 +49,12 @@ def write(folder: Path) -> None:
     trainings = [_training(m, b, s) for m in MODELS for b in BACKENDS for s in range(SEEDS)]
     workloads = [w | {"model": model} for model in MODELS for w in (TRAIN, PREDICT, LATENCY)]
     workloads += [PREDICT | {"batch_size": size} for size in (32, 1000)]
+    workloads += [TRAIN | {"variant": name} for name in SPEEDUPS]
     noisy = Machine(round_sd=0.05, launch_sd=0.02, turn_sd=0.01)
     launches = [
-        launch_payload(number, twin="torch", workloads=workloads, machine=noisy, seed=1)
+        launch_payload(
+            number, twin="torch", workloads=workloads, speedups=SPEEDUPS, machine=noisy, seed=1
+        )
         for number in (1, 2, 3)
     ]
     subjects = [_subject(model, backend) for model in MODELS for backend in BACKENDS]
@@ -63,7 +67,8 @@ def write(folder: Path) -> None:
             protocol=protocol,
             speed=speed_plan(launches),
             parity={"subjects": subjects, "probes": PROBES},
-        ),
+        )
+        | {"variants": ["stock", *SPEEDUPS]},
     )
     images = np.random.default_rng(0).integers(0, 256, (len(LABELS), 8, 8, 1), np.uint8)
     journal.write("images", "images", _dataset(), {"images": images})

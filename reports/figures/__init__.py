@@ -9,6 +9,7 @@ from reports.figures.style import Picture
 PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
     "throughput": timing.throughput,
     "ratios": timing.forest,
+    "variants": timing.variants,
     "parity": agreement.ladder,
     "divergence": agreement.divergence,
     "curves": learning.curves,

@@ -125,9 +125,10 @@ def look(backend: str) -> tuple[str, str]:
 
 
 def plain_numbers(axis: Axis) -> None:
-    """Label a logarithmic axis with numbers as they are read, at 1, 2 and 5 and nowhere else."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=99))
+    """Label a logarithmic axis with numbers as they are read, at 1, 2 and 5, or a few more."""
     low, high = axis.get_view_interval()
+    few = (1, 1.2, 1.5, 2, 3, 5, 7) if high < 3 * low else (1, 2, 5)
+    axis.set_major_locator(LogLocator(subs=few, numticks=99))
     if high > 300 * low:
         axis.set_major_locator(LogLocator(numticks=7))
     axis.set_major_formatter("{x:g}")

@@ -8,6 +8,7 @@ from reports import readable, statistics, wording
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
+from reports.variants import NATIVE, STOCK, THREE
 
 COSTS = {
     "process and import": ["start_seconds", "import_seconds"],
@@ -40,6 +41,7 @@ def throughput(comparison: Comparison) -> Picture:
                 axes.hlines(place, row["low"], row["high"], color=INK, linewidth=2)
         labels = list(rows["workload"] + ", " + rows["backend"])
         style.rows(axes, places, labels, "examples per second")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         told = ", ".join(
             f"{row['workload']} {row['backend']} {row['images_per_second']:,.0f}"
@@ -59,31 +61,17 @@ def forest(comparison: Comparison) -> Picture:
     """Ratios with their intervals."""
     panels = []
     table = comparison.ratios[comparison.ratios["ratio"].notna()]
+    table = table[table["variant"].isin(THREE)]  # settings are compared within a backend
     shown = table["batch_size"].isin(comparison.batch_sizes) | _latency(table)
     for model, rows in wording.by_model(table[shown]):
         rows = rows.sort_values(["phase", "batch_size"], ascending=False, kind="stable")
         pair = readable.ratios(rows)["pair"].reset_index(drop=True)
-        figure, (axes,) = style.panel(1.1 + 0.3 * len(rows), model)
-        margin = 1 + statistics.MARGIN
-        axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.18, linewidth=0)
-        axes.axvline(1, color=INK, linewidth=1)
-        labels = []
-        for place, row in enumerate(rows.to_dict("records")):
-            decided = row["verdict"] in {"faster", "slower", "equivalent"}
-            colour = MUTED if row["backend"] == row["baseline"] else INK
-            if pd.notna(row["low"]):
-                axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
-            fill = colour if decided else GROUND
-            axes.plot(row["ratio"], place, "D", color=colour, markerfacecolor=fill, markersize=5)
-            labels.append(f"{row['phase']} {row['batch_size']}: {pair[place]}")
-        style.rows(axes, range(len(rows)), labels, "times as fast as the second of the pair")
-        axes.set_xscale("log")
-        style.plain_numbers(axes.xaxis)
-        told = "; ".join(
-            f"{label} {row['ratio']:.2f} ({row['verdict']})"
-            for label, row in zip(labels, rows.to_dict("records"), strict=True)
-        )
-        panels.append(Panel(figure, f"{model}, ratios: {told}"))
+        labels = [
+            f"{row['phase']} {row['batch_size']}: {pair[place]}"
+            for place, row in enumerate(rows.to_dict("records"))
+        ]
+        colours = [INK if pair else MUTED for pair in rows["backend"] != rows["baseline"]]
+        panels.append(_ratios(model, rows, labels, colours))
     return Picture(
         "Which is faster, and by how much",
         "Ratios of speeds from slots of the same rounds with 95 % intervals over launches. Filled: "
@@ -91,6 +79,46 @@ def forest(comparison: Comparison) -> Picture:
         "not count. A twin is the same backend once more: it shows what noise alone does.",
         tuple(panels),
     )
+
+
+def variants(comparison: Comparison) -> Picture:
+    """What settings bring and what Keras costs, in training."""
+    table = comparison.main_variants[comparison.main_variants["ratio"].notna()]
+    panels = []
+    for model, rows in table.groupby("model", sort=False):
+        # The inverse stands there too: stock over native.
+        rows = rows[(rows["variant"] != NATIVE) | (rows["over"] != STOCK)]
+        labels = list(wording.backends(rows) + ": " + rows["variant"] + " / " + rows["over"])
+        colours = [style.look(backend)[0] for backend in rows["backend"]]
+        panels.append(_ratios(str(model), rows, labels, colours))
+    return Picture(
+        "Could it be faster, and is it Keras",
+        "The same model in training under one backend: Keras as shipped (stock), with the best "
+        "settings for that backend (tuned) or with one alone, and written in the framework itself "
+        "(native). Ratios as above.",
+        tuple(panels),
+    )
+
+
+def _ratios(title: str, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> Panel:
+    figure, (axes,) = style.panel(1.1 + 0.3 * len(rows), title)
+    margin = 1 + statistics.MARGIN
+    axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.18, linewidth=0)
+    axes.axvline(1, color=INK, linewidth=1)
+    records = rows.to_dict("records")
+    for place, (row, colour) in enumerate(zip(records, colours, strict=True)):
+        if pd.notna(row["low"]):
+            axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
+        fill = colour if row["verdict"] in {"faster", "slower", "equivalent"} else GROUND
+        axes.plot(row["ratio"], place, "D", color=colour, markerfacecolor=fill, markersize=5)
+    style.rows(axes, range(len(rows)), labels, "times as fast as the second of the pair")
+    axes.set_xscale("log")
+    style.plain_numbers(axes.xaxis)
+    told = "; ".join(
+        f"{label} {row['ratio']:.2f} ({row['verdict']})"
+        for label, row in zip(labels, records, strict=True)
+    )
+    return Panel(figure, f"{title}, ratios: {told}")
 
 
 def costs(comparison: Comparison) -> Picture:

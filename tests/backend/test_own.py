@@ -227,8 +227,8 @@ def test_dropout_that_does_something_else_is_caught(
 def test_every_layer_is_asked_and_the_outputs_are_the_models(source: str, tmp_path: Path) -> None:
     request = fed(source, tmp_path)
     examples = building.examples(request)["test"]
-    one = candidate.build(request, examples)
-    built, told = one.built, EveryLayer(one)
+    chosen = candidate.build(request, examples)
+    built, told = chosen.built, EveryLayer(chosen)
     assert len(told.names) >= 3
     given = told.predict(built.x(examples)).given
     expected = keras.tree.flatten(built.model.predict(built.x(examples), verbose=0))
