@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from bench.journal import Journal
 from bench.plan import Plan
 from bench.reference import Reference
 from bench.remote import Worker, failure
+from bench.scratch import scratch_folder
 from bench.suites import PORTABILITY
 from bench.variants import STOCK
 from bench.workload import Lane, ProbesRequest, Subject
@@ -75,7 +75,7 @@ def climb(
     if not subjects:
         return payloads
     with ExitStack() as stack:
-        shared = Path(stack.enter_context(TemporaryDirectory(prefix="bench-parity-")))
+        shared = Path(stack.enter_context(scratch_folder()))
         tell("starting all backends")
         climbers = _start(plan, subjects, dataset, stack)
         with ThreadPoolExecutor() as pool:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench import data, own
 from bench.accuracy import finished, protocol
+from bench.alone import wait_until_alone
 from bench.environment import machine
 from bench.errors import DataError, ExitCode, UsageError
 from bench.estimate import describe, estimated_seconds
@@ -18,6 +19,7 @@ from bench.parity import finished as asked
 from bench.plan import Plan
 from bench.preflight import Greeting, greet_backends, share_weights
 from bench.progress import Progress
+from bench.scratch import sweep
 from bench.selection import Selection
 from bench.stored_plan import plan_payload
 
@@ -57,6 +59,10 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     """
     backends = tuple(name for name in plan.backends if name in selection.backends)
     plan = replace(plan, backends=backends)
+    if resumed is not None:
+        resumed.lock()
+    wait_until_alone(partial(say, console))
+    sweep()
     if resumed is None:
         say(console, describe(plan, selection))
     else:
@@ -87,7 +93,6 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
         if dataset.sha256 != resumed.plan()["protocol"]["dataset_sha256"]:
             raise DataError(f"{resumed.folder} was begun with other data")
     journal = resumed or _begin(plan, dataset, selection, notes)
-    journal.lock()
     journal.point_latest()
     if selection.cells:
         _keep_images(journal, dataset)
@@ -167,6 +172,7 @@ def _begin(
     plan: Plan, dataset: data.Dataset, selection: Selection, notes: Sequence[str]
 ) -> Journal:
     journal = Journal.create(plan.results)
+    journal.lock()
     payload = plan_payload(plan, selection) | {
         "protocol": protocol(plan, dataset),
         "dataset_note": dataset.note,

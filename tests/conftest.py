@@ -24,6 +24,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("real_lane", sorted(plan.workers.items()), ids=sorted(plan.workers))
 
 
+@pytest.fixture(autouse=True)
+def temporary_files(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that a test starts wait for each other alone, and leave what they leave here."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+
+
 @pytest.fixture
 def fake_python(tmp_path: Path) -> Callable[[str], str]:
     """Make an "interpreter" that runs `tests/fake_worker.py` with one behaviour."""

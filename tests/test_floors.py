@@ -1,6 +1,7 @@
 """The floors of docs/architecture.md, read from the source: who may import whom."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,7 @@ WORKER = {
 }
 COORDINATOR = {
     "bench.accuracy",
+    "bench.alone",
     "bench.anchor",
     "bench.climber",
     "bench.evidence",
@@ -72,6 +74,7 @@ COORDINATOR = {
     "bench.progress",
     "bench.reference",
     "bench.remote",
+    "bench.scratch",
 }
 FRONT_END = {
     "bench.conftest",
@@ -99,6 +102,7 @@ STDLIB_ALONE = {
     "bench.wire",
     "bench.workload",
     "bench.remote",
+    "bench.scratch",
     "bench.worker",
 }
 ALLOWED = {
@@ -158,3 +162,14 @@ def test_frameworks_are_named_by_the_worker_alone() -> None:
         roots = {module.partition(".")[0] for module in imports(file)}
         if roots & {"keras", "tensorflow", "jax", "torch"}:
             assert name in WORKER
+
+
+def test_fault_18_no_duration_is_of_a_clock_that_can_be_set() -> None:
+    """The wall clock names runs and nothing else; launches and attempts are in order of number."""
+    calls = {
+        name: set(re.findall(r"time\.time\(|time_ns\(|datetime\.now\(", file.read_text("utf-8")))
+        for package in ("bench", "reports", "models")
+        for name, file in modules(package).items()
+    }
+    found = {name: clocks for name, clocks in calls.items() if clocks}
+    assert found == {"bench.journal": {"datetime.now("}}

@@ -1,6 +1,7 @@
 """Whatever is killed and whenever: finished shards stay whole and no process stays at all."""
 
 import contextlib
+import os
 import random
 import re
 import signal
@@ -12,7 +13,8 @@ import pytest
 
 from bench.errors import WorkerError
 from bench.journal import Journal
-from bench.remote import Worker
+from bench.remote import GRACE_SECONDS, Worker
+from bench.scratch import PREFIX
 from bench.workload import Lane
 from reports import shards
 from tests.front_end import assert_all_end, descendants, run_bench, started, wait_for
@@ -32,7 +34,7 @@ def assert_shards_are_whole(results: Path) -> int:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_coordinator_is_killed_at_random_moments(
+def test_fault_08_the_coordinator_is_killed_at_random_moments(
     fake_python: FakePython, tmp_path: Path, sent: signal.Signals
 ) -> None:
     """Each moment is a random line of what it prints, and a random while after that."""
@@ -81,7 +83,7 @@ def test_the_coordinator_is_killed_amid_a_cell(fake_python: FakePython, tmp_path
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_still_reports_what_was_finished(
+def test_fault_09_an_interrupted_run_still_reports_what_was_finished(
     fake_python: FakePython, tmp_path: Path, sent: signal.Signals
 ) -> None:
     workers = {"tensorflow": fake_python("good"), "jax": fake_python("hang")}
@@ -96,6 +98,56 @@ def test_an_interrupted_run_still_reports_what_was_finished(
     assert f"nox -s bench -- --results {tmp_path} --resume 2" in told
     assert re.search("two_layer +tensorflow", told)
     assert assert_shards_are_whole(tmp_path) == 1
+
+
+def test_fault_09_a_second_ctrl_c_ends_it_at_once(fake_python: FakePython, tmp_path: Path) -> None:
+    """The first asks the worker to end, which has five seconds for it; this one takes them all."""
+    workers = {"jax": fake_python("ignores_sigterm")}
+    with started(tmp_path, workers, "--models", "two_layer") as process:
+        wait_for(process, "two_layer jax  starting")
+        children = descendants(process)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(GRACE_SECONDS - 1) in {130, -signal.SIGINT}
+    assert_all_end(children)
+
+
+def test_fault_08_what_a_killed_run_leaves_is_swept_up_by_the_next(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    workers = {"jax": fake_python("hang")}
+    temporary = Path(os.environ["TMPDIR"])
+    with started(tmp_path, workers, "--models", "two_layer") as process:
+        wait_for(process, "two_layer jax  starting")
+        children = descendants(process)
+        process.kill()
+        process.wait(20)
+    assert_all_end(children)
+    (run,) = tmp_path.glob("2*")
+    (run / "shards" / ".half.json.123").write_text("{")
+    left = set(temporary.glob(f"{PREFIX}*-*"))
+    assert left
+    healed = {"jax": fake_python("good")}
+    assert run_bench(tmp_path, healed, "--resume", "latest").returncode == 0
+    assert not left & set(temporary.iterdir())
+    assert not list(run.glob("shards/.*"))
+
+
+def test_fault_17_a_second_run_waits_for_the_first(fake_python: FakePython, tmp_path: Path) -> None:
+    """Also where the first is killed: no lock outlives it."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    with started(first, {"jax": fake_python("hang")}, "--models", "two_layer") as process:
+        wait_for(process, "two_layer jax  starting")
+        with started(second, {"jax": fake_python("good")}, "--models", "two_layer") as waiting:
+            wait_for(waiting, "Another run works on this machine; waiting until it ends")
+            assert not second.exists()
+            process.kill()
+            told = waiting.stdout.read()
+            assert waiting.wait(60) == 0, told
+    assert assert_shards_are_whole(second) == 1
 
 
 def train_request(tmp_path: Path) -> dict[str, object]:
@@ -128,7 +180,7 @@ def test_a_real_worker_is_killed_amid_training(real_lane: tuple[str, str], tmp_p
     assert_all_end(family)
 
 
-def test_a_real_worker_dies_with_its_coordinator(
+def test_fault_08_a_real_worker_dies_with_its_coordinator(
     real_lane: tuple[str, str], tmp_path: Path
 ) -> None:
     backend, python = real_lane
