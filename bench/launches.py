@@ -126,12 +126,21 @@ def half_width_percent(journal: Journal) -> float:
 
 
 def _given_up(payloads: Sequence[Payload]) -> set[str]:
-    """Lanes that failed in each of the last launches they took part in."""
+    """Lanes that failed in each of the last launches they took part in.
+
+    One that the memory did not suffice for needs as much in the next.
+    """
     failures: Counter[str] = Counter()
     for payload in payloads:
         failed = failed_lanes(payload)
         for name in lane_names(payload):
-            failures[name] = failures[name] + 1 if name in failed else 0
+            match failed.get(name):
+                case None:
+                    failures[name] = 0
+                case "out_of_memory":
+                    failures[name] += CHANCES
+                case _:
+                    failures[name] += 1
     return {name for name, times in failures.items() if times >= CHANCES}
 
 

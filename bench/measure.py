@@ -134,9 +134,13 @@ def lane_names(payload: Mapping[str, Any]) -> list[str]:
     return [_lane_name(record["lane"]) for record in payload["lanes"]]
 
 
-def failed_lanes(payload: Mapping[str, Any]) -> list[str]:
-    """Names of the lanes that did not live to the end of a launch."""
-    return [_lane_name(record["lane"]) for record in payload["lanes"] if record["status"] != "ok"]
+def failed_lanes(payload: Mapping[str, Any]) -> dict[str, str]:
+    """Status of the lanes that did not live to the end of a launch, by name."""
+    return {
+        _lane_name(record["lane"]): record["status"]
+        for record in payload["lanes"]
+        if record["status"] != "ok"
+    }
 
 
 def known_steps(payloads: Sequence[Mapping[str, Any]]) -> Steps:

@@ -6,10 +6,10 @@ Every worker leads a process group of its own. Whatever happens to it is told as
 
 import contextlib
 import os
+import resource
 import selectors
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from typing import Any, Self
 from bench import wire
 from bench.environment import worker_environment
 from bench.errors import WorkerError
+from bench.scratch import scratch_folder
 from bench.workload import Lane
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +60,7 @@ class Worker:
         self._id = 0
         self._splitter = wire.Splitter()
         self._messages: Iterator[dict[str, Any]] = iter(())
-        self._folder = tempfile.TemporaryDirectory(prefix="bench-worker-")
+        self._folder = scratch_folder()
         self.scratch = Path(self._folder.name)
         self._oom_kills = _oom_kills()
         requests, self._requests = os.pipe()
@@ -239,7 +240,12 @@ class Worker:
             return self._fault("protocol_error", "closed its pipe before answering")
         self._log.join()
         if code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
-            return self._fault("out_of_memory", "killed by the system: out of memory")
+            largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+            return self._fault(
+                "out_of_memory",
+                f"killed by the system: out of memory (the largest worker so far had {largest:,} "
+                "MiB); take a smaller --batch-size or a machine with more",
+            )
         if code < 0:
             return self._fault("crashed", f"killed by {signal.Signals(-code).name}")
         if code == 0:

@@ -212,12 +212,12 @@ def test_a_resumed_run_keeps_launches_and_slots(
     assert machine.calls.count(("jax", "calibrate")) == 1
 
 
-def test_a_lane_that_dies_is_started_again_and_the_others_go_on(
+def test_fault_01_a_lane_that_dies_is_started_again_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS, fails={"jax": [2]})
     payloads = run(planned(monkeypatch, machine, launches=3), dataset, tmp_path)
-    assert [measure.failed_lanes(payload) for payload in payloads] == [["jax"], [], [], []]
+    assert [[*measure.failed_lanes(payload)] for payload in payloads] == [["jax"], [], [], []]
     record = payloads[0]["lanes"][1]
     assert record["status"] == "crashed"
     assert record["log"] == "stack"
@@ -230,7 +230,7 @@ def test_a_lane_that_dies_twice_is_given_up(
 ) -> None:
     machine = Machine(STEPS, fails={"jax": [0, 0, 0, 0]})
     payloads = run(planned(monkeypatch, machine, launches=3), dataset, tmp_path)
-    assert [measure.failed_lanes(payload) for payload in payloads] == [["jax"], ["jax"], []]
+    assert [[*measure.failed_lanes(payload)] for payload in payloads] == [["jax"], ["jax"], []]
     assert len(payloads[2]["lanes"]) == 3
 
 
@@ -243,13 +243,13 @@ def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
     work = selected(plan)
     launches.measure(plan, work, dataset, journal, lambda _: None)
     payloads = launches.measure(plan, work, dataset, journal, lambda _: None)
-    assert [measure.failed_lanes(payload) for payload in payloads[:3]] == [["jax"], ["jax"], []]
+    assert [[*measure.failed_lanes(payload)] for payload in payloads[:3]] == [["jax"], ["jax"], []]
     assert (
         sum("jax" in measure.lane_names(p) and not measure.failed_lanes(p) for p in payloads) == 3
     )
 
 
-def test_a_lane_that_does_fewer_steps_must_not_look_fast(
+def test_fault_23_a_lane_that_does_fewer_steps_must_not_look_fast(
     monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS, shortfall={"torch": 1})
@@ -312,6 +312,15 @@ def test_a_lane_that_came_back_is_not_given_up() -> None:
     payloads = [launch(failed="jax"), launch(), launch(failed="jax"), launch(), launch()]
     assert not launches._given_up(payloads)
     assert launches._given_up([*payloads, launch(failed="jax"), launch(failed="jax")]) == {"jax"}
+
+
+def test_fault_02_a_lane_that_ran_out_of_memory_is_not_started_again() -> None:
+    """It would need as much in the next launch."""
+    payload = launch(failed="jax")
+    for record in payload["lanes"]:
+        if record["status"] != "ok":
+            record["status"] = "out_of_memory"
+    assert launches._given_up([payload]) == {"jax"}
 
 
 def test_when_every_lane_is_given_up_it_stops() -> None:
