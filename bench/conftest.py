@@ -167,9 +167,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
         config.stash[ERROR] = ExitCode.ENVIRONMENT
     code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
     if run is not None:
-        command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]
-        report = subprocess.run(command, cwd=ROOT, check=False)
-        code = code or (report.returncode if report.returncode >= 0 else ExitCode.INTERNAL)
+        made = _report(run)
+        code = code or made
         if code in {ExitCode.INTERRUPTED, ExitCode.ENVIRONMENT}:
             folder = run.plan.results
             elsewhere = (
@@ -177,6 +176,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
             )
             print(f"To go on with it: nox -s bench -- {elsewhere}--resume {run.journal.run_id}")
     session.exitstatus = code
+    # All is stored and told: who ends us now needs no traceback of pytest's own closing.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _report(run: Run) -> int:
+    """Make the report of whatever was finished."""
+    command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]
+    try:
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    except KeyboardInterrupt:
+        print(f"interrupted; make the report by: nox -s report -- {shlex.quote(command[-1])}")
+        return ExitCode.INTERRUPTED
+    return code if code >= 0 else ExitCode.INTERNAL
 
 
 def _exit_code(error: ExitCode | None, run: Run | None, exitstatus: int) -> int:

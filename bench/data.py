@@ -241,7 +241,8 @@ def _read_idx(folder: Path, stem: str) -> Array:
         if not path.exists():
             continue
         try:
-            raw = gzip.decompress(path.read_bytes()) if path.suffix else path.read_bytes()
+            with gzip.open(path) if path.suffix else path.open("rb") as file:
+                raw = file.read(MAX_MEMBER_BYTES)
             axes = raw[3]
             shape = np.frombuffer(raw, ">u4", axes, offset=4)
             return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)

@@ -54,9 +54,9 @@ class Journal:
         journal = cls(results / f"{stamp}-{secrets.token_hex(2)}")
         with storage_errors(journal.folder):
             journal._shards.mkdir(parents=True)
-        free = shutil.disk_usage(results).free
+            free = shutil.disk_usage(results).free
         if free < FREE_BYTES_WANTED:
-            shutil.rmtree(journal.folder)
+            shutil.rmtree(journal.folder, ignore_errors=True)
             raise StorageError(f"{results}: {free >> 20} MiB free; 200 MiB are wanted")
         return journal
 
@@ -68,10 +68,11 @@ class Journal:
             UsageError: There is no such run.
         """
         journal = cls(results / run_id)
-        if not ID.fullmatch(run_id) or not journal._shards.is_dir():
-            raise UsageError(f"--resume: no run {run_id!r} in {results}")
-        if journal.folder.is_symlink():
-            return cls(journal.folder.resolve())
+        with storage_errors(journal.folder):
+            if not ID.fullmatch(run_id) or not journal._shards.is_dir():
+                raise UsageError(f"--resume: no run {run_id!r} in {results}")
+            if journal.folder.is_symlink():
+                return cls(journal.folder.resolve())
         return journal
 
     def write(
@@ -94,7 +95,7 @@ class Journal:
             ValueError: The id is bad or taken, or the payload holds NaN.
         """
         path = self._path(shard_id)
-        if path.exists():
+        if self.has(shard_id):
             raise ValueError(f"shard {shard_id} exists, and shards never change")
         if arrays is not None:
             buffer = io.BytesIO()
@@ -121,7 +122,9 @@ class Journal:
 
     def has(self, shard_id: str) -> bool:
         """Whether this shard was written, whatever has become of it."""
-        return self._path(shard_id).exists()
+        path = self._path(shard_id)
+        with storage_errors(path):
+            return path.exists()
 
     def attempts(self, prefix: str) -> list[str]:
         """Ids of the shards `<prefix>.try<n>`, in order of n."""
@@ -134,7 +137,8 @@ class Journal:
     def numbers(self, prefix: str) -> list[int]:
         """All n for which something of the shard `<prefix><n>` is there, in order."""
         pattern = re.compile(re.escape(prefix) + r"(\d+)\.(json|npz)")
-        matches = (pattern.fullmatch(path.name) for path in self._shards.iterdir())
+        with storage_errors(self._shards):
+            matches = [pattern.fullmatch(path.name) for path in self._shards.iterdir()]
         return sorted({int(match[1]) for match in matches if match})
 
     def lock(self) -> None:
@@ -149,6 +153,9 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"run {self.run_id} is in use by another process") from None
+        with storage_errors(self.folder):
+            for partial in self._shards.glob(".*"):  # of a process that was killed
+                partial.unlink()
 
     def point_latest(self) -> None:
         """Make `results/latest` a link to this run."""

@@ -143,8 +143,8 @@ def _history(options: argparse.Namespace) -> int:
         return _tell_problems(found.problems or [f"{options.results}: no runs in it"])
     page, table = (options.results / f"history.{form}" for form in ("html", "csv"))
     try:
-        files.harmless(found.table).to_csv(table, index=False)
-        page.write_text(html.history(found), encoding="utf-8")
+        files.put(table, files.harmless(found.table).to_csv(index=False))
+        files.put(page, html.history(found))
     except OSError as error:
         return _cannot_write(options.results, error)
     console = _console()

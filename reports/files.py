@@ -1,5 +1,7 @@
 """The files of a comparison: pages, figures and tables in the folder of its run."""
 
+import contextlib
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -30,15 +32,31 @@ def write(comparison: Comparison, folder: Path) -> None:
     tables = folder / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     for name, frame in comparison.tables().items():
-        harmless(frame).to_csv(tables / f"{name}.csv", index=False)
-        frame.to_parquet(tables / f"{name}.parquet", index=False)
-    (folder / "report.md").write_text(markdown.render(comparison), encoding="utf-8")
+        put(tables / f"{name}.csv", harmless(frame).to_csv(index=False))
+        packed = io.BytesIO()
+        frame.to_parquet(packed, index=False)
+        put(tables / f"{name}.parquet", packed.getvalue())
+    put(folder / "report.md", markdown.render(comparison))
     pictures = html.draw(comparison)
     (folder / "figures").mkdir(exist_ok=True)
     for picture in pictures:
         for name, text in picture.files().items():
-            (folder / "figures" / name).write_text(text, encoding="utf-8")
-    (folder / "report.html").write_text(html.report(comparison, pictures), encoding="utf-8")
+            put(folder / "figures" / name, text)
+    put(folder / "report.html", html.report(comparison, pictures))
+
+
+def put(path: Path, content: str | bytes) -> None:
+    """Write a file, or leave none where the disk refuses: half a page looks like a whole one.
+
+    Raises:
+        OSError: With the path, which Python leaves out where it is the writing that failed.
+    """
+    try:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def harmless(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,146 @@
+"""Every call to the file system fails once: nothing is half there, and the error says what and why.
+
+Call 1 fails, then call 2, and so on until there is no such call any more.
+"""
+
+import errno
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import data
+from bench.errors import BenchError
+from bench.journal import Journal
+from reports import envelopes, files, html, markdown, shards
+from reports.comparison import Comparison
+from tests import golden
+from tests.faulty_files import failing
+from tests.stored_runs import accuracy_payload, predictions, run_plan, store_run
+
+CODES = [errno.ENOSPC, errno.EIO, errno.EACCES]
+ARRAYS = {"probabilities": predictions(0)}
+
+every_code = pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
+
+
+def each_failure(folder: Path, code: int, work: Callable[[], object]) -> Iterator[Exception | None]:
+    """What `work` raised, or None, with the first call failing, then the second, to the last."""
+    for number in itertools.count(1):
+        told = None
+        with failing(folder, number, code) as calls:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
+                told = error
+        if calls.count < number:
+            assert told is None
+            assert number > 1
+            return
+        yield told
+
+
+def assert_whole(results: Path) -> None:
+    """Every file that counts as a shard is one, with its arrays."""
+    for path in results.glob("2*/shards/*.json"):
+        content = envelopes.read_envelope(path).payload
+        if "arrays_sha256" in content:
+            envelopes.read_arrays(path.with_suffix(".npz"), content["arrays_sha256"])
+
+
+@every_code
+def test_fault_10_a_run_that_cannot_be_written(tmp_path: Path, code: int) -> None:
+    def work() -> None:
+        journal = Journal.create(tmp_path)
+        journal.lock()
+        journal.write("plan", "plan", run_plan([]))
+        journal.point_latest()
+        journal.write("accuracy", journal.next_attempt("cell"), {"value": 1}, ARRAYS)
+        assert journal.attempts("cell") == ["cell.try1"]
+
+    for told in each_failure(tmp_path, code, work):
+        assert isinstance(told, BenchError)
+        assert str(tmp_path) in str(told)
+        assert os.strerror(code) in str(told)
+        assert_whole(tmp_path)
+        assert not list(tmp_path.glob("2*/shards/.*"))
+
+
+@every_code
+def test_fault_10_a_run_that_goes_on_keeps_what_it_has(tmp_path: Path, code: int) -> None:
+    first = Journal.create(tmp_path)
+    first.write("accuracy", "cell.try1", {"value": 1}, ARRAYS)
+    before = {path: path.read_bytes() for path in first.folder.glob("shards/*")}
+
+    def work() -> None:
+        journal = Journal.resume(tmp_path, first.run_id)
+        if journal.read("accuracy", "cell.try1") is None:
+            return  # it will be made again
+        journal.write("accuracy", journal.next_attempt("cell"), {"value": 2}, ARRAYS)
+
+    for told in each_failure(tmp_path, code, work):
+        assert told is None or isinstance(told, BenchError)
+        assert {path: path.read_bytes() for path in before} == before
+        assert_whole(tmp_path)
+
+
+# NumPy leaves a file that cannot be read to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@every_code
+def test_fault_10_a_dataset_that_cannot_be_kept(tmp_path: Path, code: int) -> None:
+    arrays = {name: np.zeros((3, 2), np.uint8) for name in data.ARRAYS}
+    for told in each_failure(tmp_path, code, lambda: data.store("digits", arrays, tmp_path / "d")):
+        assert told is None or (isinstance(told, BenchError) and os.strerror(code) in str(told))
+        for path in (tmp_path / "d").glob("*.npz"):
+            assert data.read_npz(path).keys() == arrays.keys()
+
+
+@every_code
+def test_fault_10_shards_that_cannot_be_read(tmp_path: Path, code: int) -> None:
+    journal = store_run(tmp_path, [accuracy_payload("jax"), accuracy_payload("torch")])
+    found = [0, 0, 0]
+
+    def work() -> None:
+        read = shards.read([journal.folder])
+        found[len(read.accuracy)] += 1
+        told = read.problems + ["" for _ in range(2 - len(read.accuracy))]
+        assert bool(read.problems) == (len(read.accuracy) < 2), told
+        for problem in read.problems:
+            assert str(journal.folder) in problem
+            assert os.strerror(code) in problem
+
+    assert list(each_failure(journal.folder, code, work)).count(None) > 4
+    assert found[1] > 0  # one shard was lost, and the other was read
+
+
+@every_code
+def test_fault_10_a_report_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    comparison = golden.loaded()
+    few = dict(list(comparison.tables().items())[:2])
+    pictures = html.draw(comparison)[:1]
+    page, short = html.report(comparison, pictures), markdown.render(comparison)
+    monkeypatch.setattr(Comparison, "tables", lambda _: few)
+    monkeypatch.setattr(html, "draw", lambda _: pictures)
+    monkeypatch.setattr(html, "report", lambda *_: page)
+    monkeypatch.setattr(markdown, "render", lambda _: short)
+    files.write(comparison, tmp_path / "whole")
+    whole = content(tmp_path / "whole")
+    output = tmp_path / "output"
+    for told in each_failure(output, code, lambda: files.write(comparison, output)):
+        assert isinstance(told, OSError)
+        assert told.strerror == os.strerror(code)
+        assert Path(told.filename).is_relative_to(output)
+        written = content(output)
+        assert written.items() <= whole.items()
+        files.remove(output)
+    assert content(output) == whole
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
