@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -11,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.migrations import OLDEST, SCHEMA, migrated
 from reports.schema import Accuracy, Envelope
 
-SCHEMA = 6
 MAX_JSON_BYTES = 16 << 20
 MAX_ARRAYS_BYTES = 1 << 30
 
@@ -31,15 +32,15 @@ def read_envelope(path: Path) -> Envelope:
         ShardError: The file is damaged, of another schema, or nothing like a shard.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ShardError(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB")
         content = json.loads(
-            path.read_bytes().decode("utf-8"),
+            _read_bytes(path, MAX_JSON_BYTES).decode("utf-8"),
             parse_constant=_reject_constant,
             object_pairs_hook=_unique_keys,
         )
     except OSError as error:
         raise ShardError(f"{path}: {error.strerror}") from error
+    except ShardError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ShardError(f"{path}: not JSON: {error}") from error
     _check_schema(path, content)
@@ -66,7 +67,11 @@ def payload(path: Path, envelope: Envelope, struct: type[T]) -> T:
         ShardError: It is of another form.
     """
     try:
-        return msgspec.convert(envelope.payload, struct)
+        content = migrated(envelope.kind, envelope.payload, envelope.schema)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ShardError(f"{path}: not of schema {envelope.schema}: {error!r}") from error
+    try:
+        return msgspec.convert(content, struct)
     except (msgspec.ValidationError, ValueError) as error:
         raise ShardError(f"{path}: {error}") from error
 
@@ -78,7 +83,7 @@ def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
         ShardError: They are missing, damaged, too large, no numbers, or not those of the shard.
     """
     try:
-        data = path.read_bytes()
+        data = _read_bytes(path, MAX_ARRAYS_BYTES)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{path}: its content does not have the hash that its shard states")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -124,9 +129,19 @@ def read_predictions(
     return probabilities, labels
 
 
+def _read_bytes(path: Path, most: int) -> bytes:
+    """Of a plain file: a link may lead anywhere, and a pipe never ends."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ShardError(f"{path}: not a plain file")
+    if status.st_size > most:
+        raise ShardError(f"{path}: larger than {most >> 20} MiB")
+    return path.read_bytes()
+
+
 def _check_schema(path: Path, content: object) -> None:
     schema = content.get("schema") if isinstance(content, dict) else None
-    if not isinstance(schema, int) or schema < 1 or schema == SCHEMA:
+    if not isinstance(schema, int) or schema < 1 or OLDEST <= schema <= SCHEMA:
         return  # what is no schema at all is told by `Envelope`
     if schema > SCHEMA:
         raise ShardError(
@@ -134,7 +149,7 @@ def _check_schema(path: Path, content: object) -> None:
             "use a newer Keras Backend Bench"
         )
     raise ShardError(
-        f"{path}: schema {schema} is older than this program's {SCHEMA}; "
+        f"{path}: schema {schema} is older than {OLDEST}, the oldest that this program reads; "
         "measure again, or read it with the Keras Backend Bench that wrote it"
     )
 
