@@ -149,6 +149,7 @@ def tests(session: nox.Session) -> None:
         "--ignore=tests/backend",
         "--ignore=tests/mutants",
         "--ignore=tests/browser",
+        "--ignore=tests/endurance",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
         *worker_options(),
@@ -169,6 +170,19 @@ def browser(session: nox.Session) -> None:
     """Look at the pages of a report in Chromium, which must be installed."""
     install(session, "browser")
     session.run("python", "-m", "pytest", "-p", "no:benchmark", "tests/browser", *session.posargs)
+
+
+@nox.session(requires=WORKERS)
+def endurance(session: nox.Session) -> None:
+    """Kill 210 runs, make 500 launches, fuzz the loaders for ten minutes: about an hour in all."""
+    install(session, "endurance")
+    pytest = ("-m", "pytest", "-p", "no:benchmark", "--import-mode=importlib")
+    session.run(
+        "python", *pytest, "tests/endurance", "-n", "2", *worker_options(), *session.posargs
+    )
+    for target in ("shards", "datasets"):
+        limits = ("-max_total_time=300", "-rss_limit_mb=4096")
+        session.run("python", "-m", "tests.endurance.fuzz", target, *limits)
 
 
 def in_each_worker(session: nox.Session, folder: str) -> None:
@@ -211,6 +225,14 @@ def lint(session: nox.Session) -> None:
     workflows.append("docs/own-model-gate.yml")  # for users to copy
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
     session.run("zizmor", "--offline", "--quiet", *workflows)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Ask for known vulnerabilities of all pinned packages; one that cannot be asked for fails."""
+    install(session, "audit")
+    pins = ("--requirement", CONSTRAINTS, "--no-deps", "--disable-pip")
+    session.run("pip-audit", "--strict", "--progress-spinner", "off", *pins)
 
 
 @nox.session(venv_backend="none", requires=["harness"])
