@@ -1,5 +1,6 @@
 """The shards of some runs, put together. Whatever is wrong with a file is told, never raised."""
 
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from reports.envelopes import (
 from reports.parity_schema import Parity, Reference
 from reports.schema import Accuracy, Envelope, Images, Plan
 from reports.speed_schema import Speed
+
+MAX_SHARDS = 10_000
+"""Of a run; one of ten seeds and forty launches has a few hundred."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,11 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     known = checks.Launches()
     answers: list[ParityShard] = []
     references: list[ReferenceShard] = []
-    for path in sorted(folder.glob("*.json")):
+    paths = sorted(itertools.islice(folder.glob("*.json"), MAX_SHARDS + 1))
+    if len(paths) > MAX_SHARDS:
+        shards.problems.append(f"{folder}: more than {MAX_SHARDS} files; none of them is read")
+        return
+    for path in paths:
         if path.name == "plan.json" or path.name.startswith("."):
             continue
         try:

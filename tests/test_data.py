@@ -150,7 +150,7 @@ def test_flipped_bytes_of_a_packed_file_are_refused_or_change_nothing(
             assert "\n" not in str(error)  # noqa: PT017 - what is not refused is hashed later
 
 
-def test_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> None:
+def test_fault_27_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
 
     class Bomb:
@@ -163,7 +163,7 @@ def test_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
-def test_a_giant_member_is_refused_before_it_is_unpacked(
+def test_fault_27_a_giant_member_is_refused_before_it_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(tmp_path / "big.npz", x=np.zeros(10_000, np.uint8))
@@ -236,6 +236,28 @@ def test_the_keras_cache_is_used(
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(data, "_download", offline)
     assert data.prepare("mnist", None, tmp_path / "data").name == "mnist"
+
+
+def test_fault_26_it_is_downloaded_once_and_workers_get_a_file_and_its_hash(
+    small_mnist: dict[str, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the coordinator, before any worker is started; none of them can write what they read."""
+    downloads = []
+
+    def download() -> Path:
+        downloads.append(1)
+        save(tmp_path / "mnist.npz", small_mnist)
+        return tmp_path / "mnist.npz"
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "_download", download)
+    dataset = data.prepare("mnist", None, tmp_path / "data")
+    requests = [dataset.request("two_layer", "stock") for _ in range(3)]
+    assert len(downloads) == 1
+    assert {(each.data, each.data_sha256) for each in requests} == {
+        (str(dataset.path), dataset.sha256)
+    }
+    assert dataset.path.stat().st_mode & 0o222 == 0
 
 
 def test_the_prepared_file_is_used_again_and_mended(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_nothing_inherited_can_change_a_measurement(backend: str, device: str) -> None:
+def test_fault_23_nothing_inherited_can_change_a_measurement(backend: str, device: str) -> None:
     environment = worker_environment(backend, device, Path("/run/keras"), HOSTILE)
     assert environment["KERAS_BACKEND"] == backend
     assert environment["KERAS_HOME"] == "/run/keras"

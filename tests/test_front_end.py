@@ -102,7 +102,7 @@ def test_a_wrong_result_is_never_shown_as_right(
     assert table(tmp_path)["error_percent"].isna().all()
 
 
-def test_nan_predictions_have_diverged(fake_python: FakePython, tmp_path: Path) -> None:
+def test_fault_24_nan_predictions_have_diverged(fake_python: FakePython, tmp_path: Path) -> None:
     told = run_bench(tmp_path, {"jax": fake_python("diverged")}, "--models", "two_layer")
     assert told.returncode == 1
     assert table(tmp_path)["status"].tolist() == ["diverged"]
@@ -170,7 +170,7 @@ def test_a_missing_backend_cannot_be_left_out_silently(
     assert "torch: cannot start" in told.stderr
 
 
-def test_a_gpu_that_is_not_there(workers: dict[str, str], tmp_path: Path) -> None:
+def test_fault_20_a_gpu_that_is_not_there(workers: dict[str, str], tmp_path: Path) -> None:
     told = run_bench(tmp_path, workers, BENCH_DEVICE="gpu")
     assert told.returncode == 4
     assert told.stderr.count("device is 'cpu', wanted 'gpu'") == 3
@@ -184,7 +184,7 @@ def test_a_results_folder_that_cannot_be_written(workers: dict[str, str], tmp_pa
     assert "Traceback" not in told.stderr
 
 
-def test_a_bad_dataset_ends_the_run_with_its_own_code(
+def test_fault_25_a_bad_dataset_ends_the_run_with_its_own_code(
     workers: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "mnist.npz").write_bytes(b"<html>not found</html>")

@@ -90,7 +90,7 @@ def test_what_is_wrong_comes_before_everything_else(tmp_path: Path) -> None:
     assert lines.index("**FAILED") < lines.index("single\\_layer errs")
 
 
-def test_hostile_words_are_shown_and_do_nothing(
+def test_fault_28_hostile_words_are_shown_and_do_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In every field of free text that a shard has."""
@@ -116,7 +116,7 @@ def test_hostile_words_are_shown_and_do_nothing(
         assert not re.search(r"[\x00-\x09\x0b-\x1f]", file.read_text()), file
 
 
-def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
+def test_fault_28_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
     def rename(payload: dict[str, Any], _: dict[str, Any]) -> None:
         payload["facts"]["identity"]["layers"] = ["=cmd|' /C calc'!A0", "@SUM(1)\x1b[31m"]
 

@@ -54,7 +54,7 @@ def train(python: str, tmp_path: Path, timeout: float = 20) -> None:
         ("raises", "python_error", "ValueError: bad"),
     ],
 )
-def test_every_misbehaviour_has_its_status(
+def test_fault_04_05_06_every_misbehaviour_has_its_status(
     fake_python: FakePython, tmp_path: Path, behaviour: str, status: str, words: str
 ) -> None:
     with pytest.raises(WorkerError, match=words) as caught:
@@ -63,7 +63,7 @@ def test_every_misbehaviour_has_its_status(
     assert "\n" not in str(caught.value)
 
 
-def test_silence_is_timed_out_with_the_stacks_of_the_worker(
+def test_fault_03_silence_is_timed_out_with_the_stacks_of_the_worker(
     fake_python: FakePython, tmp_path: Path
 ) -> None:
     with pytest.raises(WorkerError, match="silent for") as caught:
@@ -72,14 +72,16 @@ def test_silence_is_timed_out_with_the_stacks_of_the_worker(
     assert "in strike" in caught.value.log
 
 
-def test_a_worker_that_ignores_sigterm_is_killed(fake_python: FakePython, tmp_path: Path) -> None:
+def test_fault_04_a_worker_that_ignores_sigterm_is_killed(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
     lane = Lane("jax", "cpu", fake_python("ignores_sigterm"))
     with pytest.raises(WorkerError, match="silent for"), Worker(lane, 5) as worker:
         worker.call("train", {})
     assert worker._process.returncode == -signal.SIGKILL
 
 
-def test_out_of_memory_is_told_apart_from_a_crash(
+def test_fault_02_out_of_memory_is_told_apart_from_a_crash(
     fake_python: FakePython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kills = iter([3, 4])
@@ -95,7 +97,7 @@ def test_the_traceback_of_the_worker_is_kept(fake_python: FakePython, tmp_path: 
     assert caught.value.log == "line 7"
 
 
-def test_a_flood_of_output_neither_blocks_nor_fills_the_memory(
+def test_fault_07_a_flood_of_output_neither_blocks_nor_fills_the_memory(
     fake_python: FakePython, tmp_path: Path
 ) -> None:
     with pytest.raises(WorkerError) as caught:
@@ -125,7 +127,7 @@ def test_an_interpreter_that_does_not_exist(tmp_path: Path) -> None:
         ("good", "gpu", "device is 'cpu', wanted 'gpu'"),
     ],
 )
-def test_a_worker_that_is_not_what_was_asked_for(
+def test_fault_22_a_worker_that_is_not_what_was_asked_for(
     fake_python: FakePython, behaviour: str, device: str, words: str
 ) -> None:
     with Worker(Lane("jax", device, fake_python(behaviour)), 20) as worker:
@@ -151,7 +153,7 @@ def test_preflight_names_every_backend_that_is_not_there(
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
 
 
-def test_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
+def test_fault_21_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
     fake_python: FakePython,
 ) -> None:
     plan = resolve({"BENCH_DEVICE": "gpu"}, (f"torch={fake_python('good')}",))

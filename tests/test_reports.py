@@ -86,7 +86,7 @@ def test_merged_runs_need_every_required_backend(tmp_path: Path) -> None:
     assert "MISSING single_layer tensorflow" in part.stdout
 
 
-def test_runs_of_several_machines_say_so(tmp_path: Path) -> None:
+def test_fault_15_runs_of_several_machines_say_so(tmp_path: Path) -> None:
     folders = []
     for number, name in enumerate(BACKENDS):
         payload = accuracy_payload(name)
@@ -214,7 +214,9 @@ def test_two_launches_claim_nothing(tmp_path: Path) -> None:
     assert not re.search("faster|slower|equivalent", told.stdout)
 
 
-def test_an_untrusted_run_says_so_at_the_prompt_and_is_inconclusive(tmp_path: Path) -> None:
+def test_fault_29_an_untrusted_run_says_so_at_the_prompt_and_is_inconclusive(
+    tmp_path: Path,
+) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     mutate(launches, "torch", lambda _: {"compilations": 1})
     folder = store_launches(tmp_path, launches, trained()).folder

@@ -1,5 +1,9 @@
+import contextlib
+import hashlib
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 
 from bench.journal import Journal, envelope
 from reports import envelopes, shards
+from reports.migrations import SCHEMA
 from tests.stored_runs import (
     BACKENDS,
     PROTOCOL,
@@ -98,18 +103,85 @@ def test_every_flipped_byte_is_one_problem_or_changes_nothing(journal: Journal) 
         (b'{"a": 1, "a": 2}', "a key stands twice"),
         (b"[" * 100_000, "not JSON"),
         (b'{"schema": 7}', "schema 7 is newer than this program's 6"),
-        (b'{"schema": 1}', "schema 1 is older than this program's 6"),
+        (b'{"schema": 1}', "schema 1 is older than 5, the oldest that this program reads"),
         (b'{"schema": "1"}', "Expected `int`"),
         (b'"\\ud800"', "surrogates not allowed"),
         (b'{"schema": 0}', "Expected `int` >= 1"),
         (b"<html>", "not JSON"),
     ],
 )
-def test_what_is_no_shard_is_told_with_its_reason(
+def test_fault_12_what_is_no_shard_is_told_with_its_reason(
     journal: Journal, content: bytes, words: str
 ) -> None:
     shard_path(journal).write_bytes(content)
     assert words in one_problem(journal)
+
+
+def test_fault_11_every_truncation_and_every_bit_of_a_small_shard(tmp_path: Path) -> None:
+    """Of the file and of its arrays: each is an error with a reason, or changes nothing."""
+    stored = Path(__file__).parent / "data" / "golden" / "shards"
+    path = tmp_path / "images.json"
+    whole = (stored / "images.json").read_bytes()
+    content = json.loads(whole)
+    for damaged in damages(whole):
+        path.write_bytes(damaged)
+        with contextlib.suppress(envelopes.ShardError):  # and nothing else
+            read = envelopes.read_envelope(path)
+            assert (read.sha256, read.payload) == (content["sha256"], content["payload"])
+    arrays = stored / "single_layer-stock-jax-cpu-seed0.try1.npz"
+    sha256 = hashlib.sha256(arrays.read_bytes()).hexdigest()
+    path = tmp_path / "arrays.npz"
+    for damaged in damages(arrays.read_bytes()):
+        path.write_bytes(damaged)
+        with pytest.raises(envelopes.ShardError, match="does not have the hash"):
+            envelopes.read_arrays(path, sha256)
+
+
+def damages(whole: bytes) -> Iterator[bytes]:
+    yield from (whole[:length] for length in range(len(whole)))
+    for place, byte in enumerate(whole):
+        for bit in range(8):
+            yield whole[:place] + bytes([byte ^ (1 << bit)]) + whole[place + 1 :]
+
+
+def test_fault_12_a_number_beyond_all_numbers(journal: Journal) -> None:
+    path = shard_path(journal)
+    path.write_text(path.read_text().replace('"wall_seconds": ', '"wall_seconds": 1e400'))
+    assert str(path) in one_problem(journal)
+
+
+def test_fault_14_a_newer_schema_says_what_reads_it(journal: Journal) -> None:
+    path = shard_path(journal)
+    path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}'))
+    assert "is newer than this program's" in one_problem(journal)
+    assert "use a newer Keras Backend Bench" in one_problem(journal)
+
+
+def test_fault_27_what_is_no_plain_file_is_not_opened(journal: Journal, tmp_path: Path) -> None:
+    """A link of a stranger's leads where it likes, and nobody ever writes into a pipe."""
+    path = shard_path(journal)
+    elsewhere = path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(elsewhere)
+    assert "not a plain file" in one_problem(journal)
+    path.unlink()
+    os.mkfifo(path)
+    assert "not a plain file" in one_problem(journal)
+
+
+def test_fault_27_a_run_of_too_many_files_is_not_read(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "MAX_SHARDS", 2)
+    found = shards.read([journal.folder])
+    assert found.accuracy == []
+    assert "more than 2 files" in found.problems[0]
+
+
+def test_fault_27_arrays_that_claim_to_be_huge(journal: Journal, monkeypatch: Any) -> None:
+    monkeypatch.setattr(envelopes, "MAX_ARRAYS_BYTES", 100)
+    found = shards.read([journal.folder])
+    assert len(found.problems) == 3
+    assert "larger than" in found.problems[0]
 
 
 def test_a_huge_file_is_not_read(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +197,7 @@ def test_a_shard_of_another_run_is_refused(journal: Journal) -> None:
     assert f"belongs to run {other.run_id}" in one_problem(journal)
 
 
-def test_a_shard_under_another_name_is_refused(journal: Journal) -> None:
+def test_fault_16_a_shard_under_another_name_is_refused(journal: Journal) -> None:
     shard_path(journal).rename(shard_path(journal).with_name("other.json"))
     assert "under another name" in one_problem(journal)
 
@@ -173,7 +245,7 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     assert "not a run: it has no shards/plan.json" in found.problems[1]
 
 
-def test_a_run_given_twice_is_read_once(journal: Journal) -> None:
+def test_fault_16_a_run_given_twice_is_read_once(journal: Journal) -> None:
     found = shards.read([journal.folder, journal.folder])
     assert len(found.accuracy) == 3
     assert "given twice" in found.problems[0]

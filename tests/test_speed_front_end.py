@@ -112,7 +112,7 @@ def test_one_launch_makes_no_claim(workers: dict[str, str], tmp_path: Path) -> N
     assert "nothing is claimed" in told.stdout
 
 
-def test_a_lane_that_always_dies_fails_the_run_and_the_others_are_measured(
+def test_fault_01_a_lane_that_always_dies_fails_the_run_and_the_others_are_measured(
     workers: dict[str, str], fake_python: FakePython, tmp_path: Path
 ) -> None:
     workers["jax"] = fake_python("segfault")

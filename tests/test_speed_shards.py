@@ -130,7 +130,7 @@ def test_a_launch_in_a_run_without_speed_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_launches_of_other_things_are_never_pooled(
+def test_fault_15_launches_of_other_things_are_never_pooled(
     change: Callable[[Payload], object], words: str
 ) -> None:
     good, bad = copy.deepcopy(launches())

@@ -50,7 +50,7 @@ def test_a_good_run_is_trusted_and_nothing_is_noted() -> None:
         ({"idle_cpu_percent": 6.0}, "idle_lane_busy"),
     ],
 )
-def test_what_was_seen_beside_a_round_voids_it(seen: Payload, reason: str) -> None:
+def test_fault_19_what_was_seen_beside_a_round_voids_it(seen: Payload, reason: str) -> None:
     launches = good_launches()
     rounds = [item for payload in launches for item in payload["rounds"]]
     for item in rounds[:24]:
@@ -124,7 +124,7 @@ def too_fast(sample: Payload) -> Payload:
         (too_fast, "impossible"),
     ],
 )
-def test_a_sample_that_is_none_makes_the_run_untrusted(
+def test_fault_30_a_sample_that_is_none_makes_the_run_untrusted(
     mutant: Callable[[Payload], Payload], reason: str
 ) -> None:
     launches = [launch_payload(number, machine=NOISY, rounds=10) for number in (1, 2, 3)]
@@ -158,7 +158,7 @@ def test_a_slot_that_costs_no_more_than_its_call_is_not_linear() -> None:
     assert invalid.to_dict() == {"jax": {""}, "tensorflow": {""}, "torch": {"not_linear"}}
 
 
-def test_a_twin_that_differs_makes_the_run_untrusted() -> None:
+def test_fault_29_a_twin_that_differs_makes_the_run_untrusted() -> None:
     launches = good_launches(machine=Machine(round_sd=0.2, launch_sd=0.005))
     for payload in launches:
         for sample in turns_of(payload, "jax", twin=True):

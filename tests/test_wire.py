@@ -56,7 +56,7 @@ def test_the_error_quotes_control_characters_escaped() -> None:
     assert "\\x1b" in str(caught.value)
 
 
-def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
+def test_fault_06_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
     splitter = wire.Splitter()
     chunk = b"x" * (wire.MAX_LINE_BYTES // 8)
     for _ in range(8):
