@@ -222,7 +222,7 @@ def read_npz(path: Path) -> dict[str, Array]:
             if size > MAX_MEMBER_BYTES:
                 raise DataError(f"{path}: {member} claims {size:,} bytes; refused")
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except DataError:
         raise
     except Exception as error:
@@ -230,6 +230,10 @@ def read_npz(path: Path) -> dict[str, Array]:
         raise DataError(
             f"{path}: not a readable npz of plain arrays ({reason}); delete it or give another file"
         ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what is no array
+            raise DataError(f"{path}: {name} is no array; give another file")
+    return arrays
 
 
 def _read_idx_folder(folder: Path) -> dict[str, Array]:

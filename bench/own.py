@@ -73,7 +73,8 @@ def _plain(path: Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise DataError(f"{path}: {name} is {array.dtype} {array.shape}; numbers are wanted")
     if array.dtype.kind == "f":
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise DataError(f"{path}: {name} has values that are no finite numbers")
         return array

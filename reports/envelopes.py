@@ -98,6 +98,8 @@ def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
     except Exception as error:
         raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
     for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what is no array
+            raise ShardError(f"{path}: {name} is no array")
         if array.dtype.kind not in "fu":
             raise ShardError(f"{path}: {name} is {array.dtype}")
     return arrays

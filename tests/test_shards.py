@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,15 @@ def test_fault_27_a_run_of_too_many_files_is_not_read(
     found = shards.read([journal.folder])
     assert found.accuracy == []
     assert "more than 2 files" in found.problems[0]
+
+
+def test_fault_27_what_is_no_array_among_arrays(tmp_path: Path) -> None:
+    """Hashed by its author as it should be. NumPy gives the bytes of such a member."""
+    path = tmp_path / "arrays.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.npy", b"not an array")
+    with pytest.raises(envelopes.ShardError, match="labels is no array"):
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_fault_27_arrays_that_claim_to_be_huge(journal: Journal, monkeypatch: Any) -> None:

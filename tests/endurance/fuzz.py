@@ -41,12 +41,15 @@ def read_shard(content: bytes) -> None:
 
 
 def _read(name: str, content: bytes) -> None:
-    path = RUN / "shards" / f"{name}.json"
-    path.write_bytes(content)
-    try:
-        shards.read([RUN])
-    finally:
-        shutil.copy(GOLDEN / path.name, path)
+    """With its arrays and the plan, if it is not the plan itself, and nothing else to read."""
+    folder = RUN / "shards"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(GOLDEN / "plan.json", folder)
+    if (GOLDEN / f"{name}.npz").exists():
+        shutil.copy(GOLDEN / f"{name}.npz", folder)
+    (folder / f"{name}.json").write_bytes(content)
+    shards.read([RUN])
 
 
 def read_dataset(content: bytes) -> None:
@@ -80,9 +83,9 @@ def seeds(target: str) -> Path:
 
 def main() -> None:
     target, *options = sys.argv[1:]
-    shutil.copytree(GOLDEN, RUN / "shards")
     functions = {"shards": read_shard, "datasets": read_dataset}
-    atheris.Setup([sys.argv[0], *options, str(seeds(target))], functions[target])
+    arguments = [sys.argv[0], "-len_control=0", *options, str(seeds(target))]
+    atheris.Setup(arguments, functions[target])
     atheris.Fuzz()
 
 
