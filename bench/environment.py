@@ -19,25 +19,26 @@ INHERITED = (
     "LC_ALL",
     "LD_LIBRARY_PATH",
     "PATH",
-    "TMPDIR",
 )
 
 
 def worker_environment(
-    backend: str, device: str, keras_home: Path, environ: Mapping[str, str]
+    backend: str, device: str, scratch: Path, environ: Mapping[str, str]
 ) -> dict[str, str]:
     """Variables for a worker of `backend` on `device`.
 
     Args:
         backend: Value of `KERAS_BACKEND`.
         device: `cpu` or `gpu`.
-        keras_home: An empty folder, so that no keras.json of the user's changes defaults.
+        scratch: An empty folder: no keras.json of the user's changes defaults, no compiler finds
+            what an earlier worker cached, and what TensorFlow leaves is gone with it.
         environ: The coordinator's own variables.
     """
     inherited = {name: environ[name] for name in INHERITED if name in environ}
     return inherited | {
         "KERAS_BACKEND": backend,
-        "KERAS_HOME": str(keras_home),
+        "KERAS_HOME": str(scratch),
+        "TMPDIR": str(scratch),
         "PYTHONHASHSEED": "0",
         **BACKENDS[backend].environment[device],
     }

@@ -18,6 +18,7 @@ HOSTILE = {
     "MALLOC_ARENA_MAX": "1",
     "PYTHONPATH": "/elsewhere",
     "PATH": "/usr/bin",
+    "TMPDIR": "/full",
 }
 
 
@@ -27,6 +28,7 @@ def test_fault_23_nothing_inherited_can_change_a_measurement(backend: str, devic
     environment = worker_environment(backend, device, Path("/run/keras"), HOSTILE)
     assert environment["KERAS_BACKEND"] == backend
     assert environment["KERAS_HOME"] == "/run/keras"
+    assert environment["TMPDIR"] == "/run/keras"
     assert environment["PATH"] == "/usr/bin"
     left = {name for name in HOSTILE if environment.get(name) == HOSTILE[name]}
     assert left == {"PATH"}
