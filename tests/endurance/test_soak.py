@@ -26,12 +26,12 @@ def test_many_launches_leave_nothing_behind(
     monkeypatch.setattr(measure, "SETTLE_SECONDS", 0)
     monkeypatch.setattr(measure, "ANCHOR_SETTLE_SECONDS", 0)
     workers = [f"{name}={fake_python('good')}" for name in ("tensorflow", "jax", "torch")]
-    plan = resolve({**NOT_GIVEN, "models": "two_layer", "variants": "stock"}, workers, {})
+    plan = resolve({**NOT_GIVEN, "models": "two_layer", "suite": "smoke"}, workers, {})
     dataset = data.prepare("digits", None, tmp_path / "data")
     own, seen = psutil.Process(), []
     for _ in range(RUNS):
         launches.measure(
-            replace(plan, launches=LAUNCHES),
+            replace(plan, launches=LAUNCHES, rounds=3),
             plan.everything,
             dataset,
             Journal.create(tmp_path / "results"),
