@@ -35,8 +35,10 @@ class Adam:
         config = optimizer.get_config()
         usual = plain.get_config() | {name: config.get(name) for name in (*NUMBERS, "name")}
         is_schedule = not isinstance(config.get("learning_rate"), float)
+        constrained = any(weight.constraint for weight in model.trainable_variables)
         # A backend has its own class behind the public name.
-        if type(optimizer) is not type(plain) or config != usual or is_schedule:
+        own = type(optimizer) is not type(plain) or config != usual
+        if own or is_schedule or constrained:
             return None
         named = {variable.path.rpartition("/")[2]: variable for variable in optimizer.variables}
         paths = [weight.path.replace("/", "_") for weight in model.trainable_variables]

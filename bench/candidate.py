@@ -17,6 +17,7 @@ from bench.fitted import Fitted, Looped
 from bench.native import Native
 from bench.weights import Weights
 from bench.workload import ModelRequest
+from models.lowering import has_steps_of_its_own
 
 
 class Candidate(Protocol):
@@ -107,4 +108,6 @@ def build(request: ModelRequest, some: Examples | None) -> Candidate:
         model = building.lowered(request, model, lowering)
     if variants.COMPILED in switched_on:
         model.jit_compile = True
-    return (Looped if variants.LOOP in switched_on else Fitted)(built, model)
+    # A loop would leave out what the model's own step does.
+    looped = variants.LOOP in switched_on and not has_steps_of_its_own(model)
+    return (Looped if looped else Fitted)(built, model)

@@ -7,7 +7,7 @@ THREE = (STOCK, TUNED, NATIVE)
 """Keras as shipped; Keras with a backend's best settings; the framework without Keras."""
 
 LOWERINGS = ("late", "channels_first", "reshape", "product")
-"""See `models.lowering`. Of several, the last counts."""
+"""See `models.lowering`."""
 
 LOOP, COMPILED = "loop", "compiled"
 """A loop over batches on the device (`bench.loops`); `jit_compile=True`."""
@@ -36,7 +36,11 @@ def settings(variant: str, backend: str, device: str) -> tuple[str, ...]:
 
 def is_variant(name: str) -> bool:
     """Whether there is a variant of this name."""
-    return name in THREE or set(name.split(JOIN)) <= set(SETTINGS)
+    given = name.split(JOIN)
+    once = len(set(given)) == len(given)
+    # One way to compute a layer, and Keras compiles `fit` alone.
+    sound = len({*given} & {*LOWERINGS}) <= 1 and not {LOOP, COMPILED} <= {*given}
+    return name in THREE or (set(given) <= set(SETTINGS) and once and sound)
 
 
 def is_ablation(variant: str) -> bool:
@@ -46,4 +50,4 @@ def is_ablation(variant: str) -> bool:
 
 def with_lowering(switched_on: Sequence[str]) -> str:
     """The lowering among some settings; empty if there is none."""
-    return next((name for name in reversed(switched_on) if name in LOWERINGS), "")
+    return next((name for name in switched_on if name in LOWERINGS), "")

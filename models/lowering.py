@@ -26,8 +26,14 @@ from keras import ops
 
 LOWERINGS = ("late", "channels_first", "reshape", "product")
 
-MONOTONE = ("elu", "leaky_relu", "linear", "relu", "relu6", "sigmoid", "softplus", "tanh")
+MONOTONE = tuple(
+    keras.activations.get(name)
+    for name in ("elu", "leaky_relu", "linear", "relu", "relu6", "sigmoid", "softplus", "tanh")
+)
 """Activations that never fall: the largest of a window is the largest of them, too."""
+
+STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
+"""Methods of a model by which it may train in a way of its own."""
 
 MOST_WASTE = 2
 """Most multiplications by zero: a kernel of 5 x 5 under a window of 2 x 2 sees 6 x 6 pixels (1.44
@@ -202,14 +208,30 @@ def lower(model: keras.Model, lowering: str) -> keras.Model:
     return lowered
 
 
+def has_steps_of_its_own(model: keras.Model) -> bool:
+    """Whether its class trains, tests or predicts otherwise than Keras's does."""
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in STEPS)
+
+
 def _pairs(model: keras.Model) -> Iterator[tuple[keras.Layer, keras.Layer]]:
-    """Convolutions that can be lowered, each with the pooling that alone takes its output."""
-    if not getattr(model, "inputs", None):
+    """Convolutions that can be lowered, each with the pooling that alone takes its output.
+
+    None where that cannot be told: a layer that is called twice, and a model within this one, do
+    not say all that they take.
+    """
+    if not getattr(model, "inputs", None) or has_steps_of_its_own(model):
         return
+    # Those that are no layers, as `keras.ops.mean` of a tensor, take outputs too.
+    operations = getattr(model, "operations", model.layers)
     takers: dict[int, list[keras.Layer]] = {}
-    for layer in model.layers:
-        for tensor in _tensors(layer, "input"):
-            takers.setdefault(id(tensor), []).append(layer)
+    for operation in operations:
+        if isinstance(operation, keras.layers.InputLayer):
+            continue
+        tensors = _tensors(operation, "input")
+        if isinstance(operation, keras.Model) or not tensors:
+            return
+        for tensor in tensors:
+            takers.setdefault(id(tensor), []).append(operation)
     given = {id(tensor) for tensor in model.outputs}
     for layer in model.layers:
         match [takers.get(id(tensor), []) for tensor in _tensors(layer, "output")]:
@@ -233,7 +255,7 @@ def _fits(layer: keras.Layer, pool: keras.Layer) -> bool:
         and layer.data_format == pool.data_format == "channels_last"
         and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
         and tuple(pool.pool_size) == tuple(pool.strides)
-        and layer.activation.__name__ in MONOTONE
+        and any(layer.activation is monotone for monotone in MONOTONE)
         and layer.activity_regularizer is None
         and None not in layer.output.shape[1:]
     )

@@ -28,9 +28,9 @@ def test_tuned_is_made_of_settings_that_can_be_had_on_their_own(backend: str, de
     assert set(switched_on) <= set(SETTINGS)
 
 
-def test_settings_are_joined_and_the_last_lowering_counts() -> None:
+def test_settings_are_joined() -> None:
     assert variants.settings("late+loop", "jax", "cpu") == ("late", "loop")
-    assert variants.with_lowering(("late", "loop", "product")) == "product"
+    assert variants.with_lowering(("loop", "product")) == "product"
     assert variants.with_lowering(("loop",)) == ""
 
 
@@ -41,7 +41,12 @@ def test_a_plan_has_the_variants_in_their_order() -> None:
     assert resolve(suite="smoke").variants == (STOCK,)
 
 
-@pytest.mark.parametrize("text", ["stok", "stock+late", "late+", "+", "", "tuned,,native"])
+UNSOUND = ["late+late", "late+reshape", "loop+compiled"]
+
+
+@pytest.mark.parametrize(
+    "text", ["stok", "stock+late", "late+", "+", "", "tuned,,native", *UNSOUND]
+)
 def test_what_is_no_variant_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--variants: unknown"):
         plan.resolve({**NOT_GIVEN, "variants": text or " "}, (), {})

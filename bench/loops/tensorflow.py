@@ -177,6 +177,8 @@ class EpochLoop:
         for weight, momentum, velocity, gradient in zip(
             weights, adam.momentum, adam.velocity, found, strict=True
         ):
+            if gradient is None:  # nothing of the loss comes of it
+                continue
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=momentum.value.handle,

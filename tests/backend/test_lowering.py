@@ -98,7 +98,29 @@ def unlike() -> dict[str, keras.Model]:
     swish = keras.layers.Conv2D(4, 3, activation="swish")(inputs)
     padded = keras.layers.Conv2D(4, 3, padding="same")(inputs)
     twice = keras.layers.Conv2D(3, 1)
+    dense = keras.layers.Dense(2)
+    within = keras.Sequential([keras.Input((6, 6, 4)), keras.layers.Flatten()])
+
+    def pooled(activation: Any) -> keras.Model:
+        convolved = keras.layers.Conv2D(4, 3, activation=activation)(inputs)
+        return keras.Model(inputs, keras.layers.MaxPooling2D()(convolved))
+
+    def relu(x: Any) -> Any:  # of that name, and not monotone
+        return keras.ops.sin(3 * x)
+
+    class Own(keras.Model):  # type: ignore[misc]
+        def train_step(self, data: Any) -> Any:
+            raise NotImplementedError
+
     return {
+        "an operation takes the maps": keras.Model(inputs, [pool(told), keras.ops.mean(told)]),
+        "a layer takes the maps and more": keras.Model(
+            inputs, [pool(told), dense(told), dense(keras.layers.Conv2D(4, 1)(inputs))]
+        ),
+        "a model takes the maps": keras.Model(inputs, [pool(told), within(told)]),
+        "another function of that name": pooled(relu),
+        "a layer as activation": pooled(keras.layers.LeakyReLU()),
+        "steps of its own": Own(inputs, pool(told)),
         "another takes the maps": keras.Model(inputs, [pool(told), keras.layers.Flatten()(told)]),
         "they are an output": keras.Model(inputs, [pool(told), told]),
         "strides": keras.Model(inputs, keras.layers.MaxPooling2D()(strided)),

@@ -1,5 +1,6 @@
 """Tuned and native are the same mathematics as stock: they climb the ladder, and train alike."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import models
-from bench import candidate, questions
+from bench import building, candidate, questions
+from bench.fitted import Fitted, Looped
 from bench.variants import LOOP, NATIVE, TUNED
 from bench.workload import ModelRequest
 from tests.backend import ladder
@@ -128,6 +130,39 @@ def test_a_loop_takes_layers_that_keep_something_or_cannot_be_captured() -> None
         weights.append(model.get_weights())
     for stock, found in zip(*weights, strict=True):
         np.testing.assert_allclose(found, stock, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loop_keeps_constraints() -> None:
+    x, y = examples(3 * SIZE)
+    weights = []
+    for variant in ("stock", LOOP):
+        one = built(variant)
+        for weight in one.model.trainable_variables:
+            weight.constraint = keras.constraints.MaxNorm(0.1)
+        one.fit(one.inputs(x), one.targets(y), SIZE)
+        weights.append(one.get_weights())
+    for stock, looped in zip(*weights, strict=True):
+        np.testing.assert_allclose(looped, stock, atol=2e-6)
+
+
+def test_a_model_with_steps_of_its_own_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variant is tuned without a loop, which would leave them out."""
+
+    class Own(keras.Model):  # type: ignore[misc]
+        def train_step(self, *data: Any) -> Any:
+            return super().train_step(*data)
+
+    plain = building.build
+
+    def build(*arguments: Any) -> Any:
+        found = plain(*arguments)
+        model = Own(found.model.inputs, found.model.outputs)
+        model.compile_from_config(found.model.get_compile_config())
+        return dataclasses.replace(found, model=model)
+
+    assert type(built(LOOP)) is Looped
+    monkeypatch.setattr(building, "build", build)
+    assert type(built(LOOP)) is Fitted
 
 
 def test_what_is_compiled_is_seen() -> None:
