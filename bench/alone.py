@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.storage import storage_errors
+from bench.errors import StorageError
 
 NAME = "keras-backend-bench.lock"
 
@@ -18,16 +19,20 @@ def wait_until_alone(say: Callable[[str], None]) -> None:
         say: Is told if another run has to end first.
 
     Raises:
-        StorageError: The folder for temporary files cannot be written.
+        StorageError: There can be no such file.
     """
     path = Path(tempfile.gettempdir()) / NAME
-    with storage_errors(path):
+    try:
         lock = _opened(path)
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            raise StorageError(f"{path}: not a plain file; remove it, or set TMPDIR")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("Another run works on this machine; waiting until it ends (Ctrl-C leaves).")
             fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}; remove it, or set TMPDIR") from error
 
 
 def _opened(path: Path) -> int:
@@ -35,9 +40,11 @@ def _opened(path: Path) -> int:
     while True:
         try:
             # Without O_CREAT: Linux refuses that for a file of another user's in such a folder.
-            return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o444))
+                made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o444)
             except FileExistsError:
                 continue
+            os.fchmod(made, 0o444)  # whatever the umask
+            os.close(made)

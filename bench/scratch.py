@@ -1,11 +1,13 @@
 """Folders that live as long as a part of a run, and are swept up after a run that was killed."""
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 PREFIX = "keras-backend-bench-"
+FOLDER = re.compile(re.escape(PREFIX) + r"(\d+)-[a-z0-9_]{8}")
 
 
 def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
@@ -15,7 +17,7 @@ def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
 
 def sweep() -> None:
     """Remove the folders of processes that are gone. Those of other users stay."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        pid = path.name.removeprefix(PREFIX).partition("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists():
+    for path in Path(tempfile.gettempdir()).iterdir():
+        match = FOLDER.fullmatch(path.name)
+        if match and not Path("/proc", match[1]).exists():
             shutil.rmtree(path, ignore_errors=True)

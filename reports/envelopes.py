@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import stat
 import zipfile
 from pathlib import Path
@@ -89,6 +90,8 @@ def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS_BYTES:
                 raise ShardError(f"{path}: larger than {MAX_ARRAYS_BYTES >> 20} MiB unpacked")
+            for member in archive.infolist():
+                _check_claim(path, archive, member)
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
@@ -98,8 +101,6 @@ def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
     except Exception as error:
         raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what is no array
-            raise ShardError(f"{path}: {name} is no array")
         if array.dtype.kind not in "fu":
             raise ShardError(f"{path}: {name} is {array.dtype}")
     return arrays
@@ -129,6 +130,16 @@ def read_predictions(
     if labels.max() >= probabilities.shape[1]:
         raise ShardError(f"{path}: a label beyond the {probabilities.shape[1]} classes")
     return probabilities, labels
+
+
+def _check_claim(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """NumPy allocates what an array's header claims, before it reads the first number."""
+    with archive.open(member) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ShardError(f"{path}: {member.filename} has no header of version 1.0")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
+            raise ShardError(f"{path}: {member.filename} is not as large as it claims")
 
 
 def _read_bytes(path: Path, most: int) -> bytes:

@@ -21,7 +21,13 @@ WRITTEN = (
 
 
 def remove(folder: Path) -> None:
-    """Remove an old comparison, which must not stand where a new one was refused."""
+    """Remove an old comparison, which must not stand where a new one was refused.
+
+    A link of a stranger's in the place of a folder goes, and what it leads to stays.
+    """
+    for name in ("tables", "figures"):
+        if (folder / name).is_symlink():
+            (folder / name).unlink()
     for pattern in WRITTEN:
         for path in folder.glob(pattern):
             path.unlink()

@@ -122,7 +122,7 @@ def read(folders: Sequence[Path]) -> Shards:
         try:
             run_id, plan = _read_plan(folder)
         except ShardError as error:
-            shards.problems.append(str(error))
+            shards.problems.append(_shown(error))
             continue
         if run_id in shards.plans:
             shards.problems.append(f"{folder}: run {run_id} is given twice")
@@ -130,6 +130,11 @@ def read(folders: Sequence[Path]) -> Shards:
         shards.plans[run_id] = plan
         _read_shards(folder / "shards", run_id, plan, shards)
     return shards
+
+
+def _shown(error: ShardError) -> str:
+    """In characters that every output takes: names of files may hold any bytes."""
+    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
 def _read_plan(folder: Path) -> tuple[str, Plan]:
@@ -187,7 +192,7 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
             else:
                 raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")
         except ShardError as error:
-            shards.problems.append(str(error))
+            shards.problems.append(_shown(error))
     shards.accuracy.extend(_last(attempts, lambda shard: shard.payload.cell))
     shards.parity.extend(_last(answers, lambda shard: shard.payload.subject))
     shards.references.extend(

@@ -96,6 +96,18 @@ def test_fault_15_runs_of_several_machines_say_so(tmp_path: Path) -> None:
     assert "ran on 3 machines" in told.stdout
 
 
+def test_fault_27_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    folder = store_run(tmp_path / "r", [accuracy_payload("jax")]).folder
+    mine = tmp_path / "mine"
+    for name in ("tables", "figures"):
+        (mine / name).mkdir(parents=True)
+        (folder / name).symlink_to(mine / name)
+    (mine / "tables" / "accuracy.csv").write_text("mine")
+    assert run(folder).returncode == 0
+    assert [path.read_text() for path in mine.rglob("*.*")] == ["mine"]
+    assert (folder / "tables" / "accuracy.csv").is_file()
+
+
 def test_a_diverged_run_fails(tmp_path: Path) -> None:
     folder = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 190).folder
     told = run(folder)

@@ -1,5 +1,6 @@
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.data import read_npz
+from bench.errors import DataError
 from bench.journal import Journal, envelope
 from reports import envelopes, shards
 from reports.migrations import SCHEMA
@@ -183,8 +186,27 @@ def test_fault_27_what_is_no_array_among_arrays(tmp_path: Path) -> None:
     path = tmp_path / "arrays.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("labels.npy", b"not an array")
-    with pytest.raises(envelopes.ShardError, match="labels is no array"):
+    with pytest.raises(envelopes.ShardError, match="not the arrays of a shard"):
         envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_fault_27_an_array_that_is_smaller_than_it_claims(tmp_path: Path) -> None:
+    """NumPy would allocate 64 GiB before it found out."""
+    path, header = tmp_path / "arrays.npz", io.BytesIO()
+    claim = {"descr": "<f4", "fortran_order": False, "shape": (1 << 34,)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.npy", header.getvalue() + bytes(8))
+    with pytest.raises(envelopes.ShardError, match="not as large as it claims"):
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(DataError, match="claims 68,719,476,736 bytes of numbers"):
+        read_npz(path)
+
+
+def test_fault_28_a_file_whose_name_is_no_text(journal: Journal) -> None:
+    Path(os.fsdecode(os.fsencode(shard_path(journal).parent) + b"/b\xff.json")).touch()
+    (problem,) = shards.read([journal.folder]).problems
+    assert "b\\udcff.json: not JSON" in problem
 
 
 def test_fault_27_arrays_that_claim_to_be_huge(journal: Journal, monkeypatch: Any) -> None:
