@@ -87,7 +87,8 @@ class Slots:
         with self._untouched(workload):
             if steps_of_slot:
                 self._compile_turn(workload, steps_of_slot)
-            while not steady and time.perf_counter() - start < WARM_UP_SECONDS:
+            begun = time.perf_counter()  # a slow machine may have compiled for longer than that
+            while not steady and (not steps or time.perf_counter() - begun < WARM_UP_SECONDS):
                 compiled = self._compilations(workload)
                 window = self._call(workload, WINDOW_STEPS)
                 steps += WINDOW_STEPS

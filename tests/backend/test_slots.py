@@ -127,6 +127,14 @@ def test_warming_up_leaves_nothing_to_compile(slots: Slots, phase: str, variant:
     assert turn["compilations"] == 0
 
 
+def test_a_machine_without_time_still_warms_up(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.slots.WARM_UP_SECONDS", 0)
+    told = slots.warm_up(workload("evaluate"), 4)
+    assert (told["steps"], told["steady"]) == (5, False)
+
+
 def test_a_slot_is_long_enough_beyond_one_step(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
