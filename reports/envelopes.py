@@ -6,6 +6,7 @@ import json
 import math
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -17,7 +18,9 @@ from reports.migrations import OLDEST, SCHEMA, migrated
 from reports.schema import Accuracy, Envelope
 
 MAX_JSON_BYTES = 16 << 20
-MAX_ARRAYS_BYTES = 1 << 30
+MAX_ARRAYS = 20_000
+"""Beside one shard; the list of a zip file's members is in memory before it can be counted."""
+ZIP_MEMBER = b"PK\1\2"
 
 T = TypeVar("T")
 
@@ -77,19 +80,26 @@ def payload(path: Path, envelope: Envelope, struct: type[T]) -> T:
         raise ShardError(f"{path}: {error}") from error
 
 
-def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, sha256: str | None, most: int) -> dict[str, NDArray[Any]]:
     """The arrays beside a shard.
+
+    Args:
+        path: Their file.
+        sha256: Its hash, as the shard states it.
+        most: Bytes that they may take, packed and unpacked.
 
     Raises:
         ShardError: They are missing, damaged, too large, no numbers, or not those of the shard.
     """
     try:
-        data = _read_bytes(path, MAX_ARRAYS_BYTES)
+        data = _read_bytes(path, most)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{path}: its content does not have the hash that its shard states")
+        if data.count(ZIP_MEMBER) > MAX_ARRAYS:
+            raise ShardError(f"{path}: more than {MAX_ARRAYS:,} arrays")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAYS_BYTES:
-                raise ShardError(f"{path}: larger than {MAX_ARRAYS_BYTES >> 20} MiB unpacked")
+            if sum(member.file_size for member in archive.infolist()) > most:
+                raise ShardError(f"{path}: larger than {most:,} bytes unpacked")
             for member in archive.infolist():
                 _check_claim(path, archive, member)
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
@@ -106,19 +116,18 @@ def read_arrays(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def read_predictions(
-    path: Path, accuracy: Accuracy
+def predictions(
+    path: Path, arrays: Mapping[str, NDArray[Any]], accuracy: Accuracy
 ) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger]]:
-    """The arrays beside an accuracy shard.
+    """What the arrays beside an accuracy shard say.
 
     Returns:
         Probabilities, float32, shape (test examples, classes), and labels, unsigned, shape
         (test examples,).
 
     Raises:
-        ShardError: They are missing, damaged, or not what the shard says.
+        ShardError: They are not what the shard says.
     """
-    arrays = read_arrays(path, accuracy.arrays_sha256)
     if not {"probabilities", "labels"} <= arrays.keys():
         raise ShardError(f"{path}: not the arrays of a shard: {', '.join(arrays)}")
     probabilities, labels = arrays["probabilities"], arrays["labels"]
@@ -148,7 +157,7 @@ def _read_bytes(path: Path, most: int) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         raise ShardError(f"{path}: not a plain file")
     if status.st_size > most:
-        raise ShardError(f"{path}: larger than {most >> 20} MiB")
+        raise ShardError(f"{path}: larger than {most:,} bytes")
     return path.read_bytes()
 
 

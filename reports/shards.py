@@ -13,9 +13,9 @@ from reports import checks, parity_checks
 from reports.envelopes import (
     ShardError,
     payload,
+    predictions,
     read_arrays,
     read_envelope,
-    read_predictions,
 )
 from reports.parity_schema import Parity, Reference
 from reports.schema import Accuracy, Envelope, Images, Plan
@@ -23,6 +23,10 @@ from reports.speed_schema import Speed
 
 MAX_SHARDS = 10_000
 """Of a run; one of ten seeds and forty launches has a few hundred."""
+MAX_SHARDS_BYTES = 256 << 20
+"""JSON of a run; those few hundred take 10 MiB."""
+MAX_ARRAYS_BYTES = 2 << 30
+"""Arrays of a run, unpacked: a file of 2 MiB can hold as many zeros."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +161,19 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     known = checks.Launches()
     answers: list[ParityShard] = []
     references: list[ReferenceShard] = []
-    paths = sorted(itertools.islice(folder.glob("*.json"), MAX_SHARDS + 1))
-    if len(paths) > MAX_SHARDS:
-        shards.problems.append(f"{folder}: more than {MAX_SHARDS} files; none of them is read")
+    try:
+        paths = _listed(folder)
+    except ShardError as error:
+        shards.problems.append(_shown(error))
         return
+    room = MAX_ARRAYS_BYTES
+
+    def arrays_of(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
+        nonlocal room
+        arrays = read_arrays(path.with_suffix(".npz"), sha256, room)
+        room -= sum(array.nbytes for array in arrays.values())
+        return arrays
+
     for path in paths:
         if path.name == "plan.json" or path.name.startswith("."):
             continue
@@ -169,7 +182,7 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
             if envelope.run_id != run_id:
                 raise ShardError(f"{path}: belongs to run {envelope.run_id}, not to {run_id}")
             if envelope.kind == "accuracy":
-                attempts.append(_read_attempt(path, envelope))
+                attempts.append(_read_attempt(path, envelope, arrays_of))
             elif envelope.kind == "speed":
                 speed = payload(path, envelope, Speed)
                 checks.speed(path, speed, plan, known)
@@ -177,16 +190,16 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
             elif envelope.kind == "parity":
                 parity = payload(path, envelope, Parity)
                 parity_checks.parity(path, parity, plan)
-                arrays = read_arrays(path.with_suffix(".npz"), parity.arrays_sha256)
+                arrays = arrays_of(path, parity.arrays_sha256)
                 answers.append(ParityShard(run_id, envelope.shard_id, parity, arrays))
             elif envelope.kind == "reference":
                 reference = payload(path, envelope, Reference)
-                arrays = read_arrays(path.with_suffix(".npz"), reference.arrays_sha256)
+                arrays = arrays_of(path, reference.arrays_sha256)
                 parity_checks.reference(path, reference, arrays, plan)
                 references.append(ReferenceShard(run_id, envelope.shard_id, reference, arrays))
             elif envelope.kind == "images":
                 images = payload(path, envelope, Images)
-                arrays = read_arrays(path.with_suffix(".npz"), images.arrays_sha256)
+                arrays = arrays_of(path, images.arrays_sha256)
                 checks.images(path, images, arrays, plan)
                 shards.images[images.dataset_sha256] = arrays["images"]
             else:
@@ -201,12 +214,31 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     shards.speed.extend(sorted(launches, key=lambda shard: shard.payload.launch))
 
 
-def _read_attempt(path: Path, envelope: Envelope) -> AccuracyShard:
+def _listed(folder: Path) -> list[Path]:
+    """The JSON files of a run, unless they are too many or too much."""
+    paths = sorted(itertools.islice(folder.glob("*.json"), MAX_SHARDS + 1))
+    if len(paths) > MAX_SHARDS:
+        raise ShardError(f"{folder}: more than {MAX_SHARDS:,} files; none of them is read")
+    try:
+        size = sum(path.lstat().st_size for path in paths)
+    except OSError as error:
+        raise ShardError(f"{folder}: {error.strerror}") from error
+    if size > MAX_SHARDS_BYTES:
+        raise ShardError(
+            f"{folder}: more than {MAX_SHARDS_BYTES >> 20} MiB of JSON; none of it is read"
+        )
+    return paths
+
+
+def _read_attempt(
+    path: Path, envelope: Envelope, arrays_of: Callable[[Path, str], dict[str, NDArray[Any]]]
+) -> AccuracyShard:
     accuracy = payload(path, envelope, Accuracy)
     checks.accuracy(path, accuracy)
     probabilities = labels = None
     if accuracy.status == "ok" and accuracy.arrays_sha256 is not None:
-        probabilities, labels = read_predictions(path.with_suffix(".npz"), accuracy)
+        arrays = arrays_of(path, accuracy.arrays_sha256)
+        probabilities, labels = predictions(path.with_suffix(".npz"), arrays, accuracy)
     return AccuracyShard(envelope.run_id, envelope.shard_id, accuracy, probabilities, labels)
 
 

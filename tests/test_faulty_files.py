@@ -48,7 +48,9 @@ def assert_whole(results: Path) -> None:
     for path in results.glob("2*/shards/*.json"):
         content = envelopes.read_envelope(path).payload
         if "arrays_sha256" in content:
-            envelopes.read_arrays(path.with_suffix(".npz"), content["arrays_sha256"])
+            envelopes.read_arrays(
+                path.with_suffix(".npz"), content["arrays_sha256"], shards.MAX_ARRAYS_BYTES
+            )
 
 
 @every_code

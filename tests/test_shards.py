@@ -28,6 +28,8 @@ from tests.stored_runs import (
     store_run,
 )
 
+ENOUGH = shards.MAX_ARRAYS_BYTES
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
@@ -138,7 +140,7 @@ def test_fault_11_every_truncation_and_every_bit_of_a_small_shard(tmp_path: Path
     for damaged in damages(arrays.read_bytes()):
         path.write_bytes(damaged)
         with pytest.raises(envelopes.ShardError, match="does not have the hash"):
-            envelopes.read_arrays(path, sha256)
+            envelopes.read_arrays(path, sha256, ENOUGH)
 
 
 def damages(whole: bytes) -> Iterator[bytes]:
@@ -181,13 +183,50 @@ def test_fault_27_a_run_of_too_many_files_is_not_read(
     assert "more than 2 files" in found.problems[0]
 
 
+def test_fault_27_a_run_of_too_much_json_is_not_read(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its files may be of a permitted size."""
+    sizes = [path.stat().st_size for path in shard_path(journal).parent.glob("*.json")]
+    monkeypatch.setattr(shards, "MAX_SHARDS_BYTES", sum(sizes))
+    assert shards.read([journal.folder]).problems == []
+    monkeypatch.setattr(shards, "MAX_SHARDS_BYTES", sum(sizes) - 1)
+    found = shards.read([journal.folder])
+    assert found.accuracy == []
+    assert "MiB of JSON; none of it is read" in found.problems[0]
+
+
+def test_fault_27_small_files_that_are_huge_together(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand zeros take a byte, so each file may be small and within its own limit."""
+    found = shards.read([journal.folder]).accuracy[0]
+    assert found.probabilities is not None
+    assert found.labels is not None
+    one = found.probabilities.nbytes + found.labels.nbytes
+    headers = 2 * 128
+    monkeypatch.setattr(shards, "MAX_ARRAYS_BYTES", 2 * one + headers)
+    read = shards.read([journal.folder])
+    assert len(read.accuracy) == 2
+    assert "larger than 256 bytes" in read.problems[0]
+
+
+def test_fault_27_more_arrays_than_a_list_can_hold(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envelopes, "MAX_ARRAYS", 2)
+    assert shards.read([journal.folder]).problems == []
+    monkeypatch.setattr(envelopes, "MAX_ARRAYS", 1)
+    assert "more than 1 arrays" in shards.read([journal.folder]).problems[0]
+
+
 def test_fault_27_what_is_no_array_among_arrays(tmp_path: Path) -> None:
     """Hashed by its author as it should be. NumPy gives the bytes of such a member."""
     path = tmp_path / "arrays.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("labels.npy", b"not an array")
     with pytest.raises(envelopes.ShardError, match="not the arrays of a shard"):
-        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), ENOUGH)
 
 
 def test_fault_27_an_array_that_is_smaller_than_it_claims(tmp_path: Path) -> None:
@@ -198,7 +237,7 @@ def test_fault_27_an_array_that_is_smaller_than_it_claims(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("labels.npy", header.getvalue() + bytes(8))
     with pytest.raises(envelopes.ShardError, match="not as large as it claims"):
-        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), ENOUGH)
     with pytest.raises(DataError, match="claims 68,719,476,736 bytes of numbers"):
         read_npz(path)
 
@@ -210,7 +249,7 @@ def test_fault_28_a_file_whose_name_is_no_text(journal: Journal) -> None:
 
 
 def test_fault_27_arrays_that_claim_to_be_huge(journal: Journal, monkeypatch: Any) -> None:
-    monkeypatch.setattr(envelopes, "MAX_ARRAYS_BYTES", 100)
+    monkeypatch.setattr(shards, "MAX_ARRAYS_BYTES", 100)
     found = shards.read([journal.folder])
     assert len(found.problems) == 3
     assert "larger than" in found.problems[0]
