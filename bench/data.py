@@ -50,8 +50,10 @@ IDX_FILES = {
     "y_test": "t10k-labels-idx1-ubyte",
 }
 
-# An npz member that claims to be larger than this is refused before it is allocated.
-MAX_MEMBER_BYTES = 1 << 30
+# Arrays that claim to be larger than this together are refused before they are allocated.
+MAX_BYTES = 4 << 30
+# Of an idx file, all of which are of MNIST: the largest has 47 million bytes.
+MAX_IDX_BYTES = 64 << 20
 
 Array = NDArray[Any]
 
@@ -218,6 +220,9 @@ def read_npz(path: Path) -> dict[str, Array]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+            if claimed > MAX_BYTES:
+                raise DataError(f"{path}: claims {claimed:,} bytes; at most {MAX_BYTES:,} are read")
             for member in archive.infolist():
                 _check_claim(path, archive, member)
         with np.load(path, allow_pickle=False) as archive:
@@ -234,8 +239,6 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 def _check_claim(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """NumPy allocates what an array's header claims, before it reads the first number."""
-    if member.file_size > MAX_MEMBER_BYTES:
-        raise DataError(f"{path}: {member.filename} claims {member.file_size:,} bytes; refused")
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0
@@ -257,7 +260,7 @@ def _read_idx(folder: Path, stem: str) -> Array:
             continue
         try:
             with gzip.open(path) if path.suffix else path.open("rb") as file:
-                raw = file.read(MAX_MEMBER_BYTES)
+                raw = file.read(MAX_IDX_BYTES)
             axes = raw[3]
             shape = np.frombuffer(raw, ">u4", axes, offset=4)
             return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)

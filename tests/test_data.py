@@ -163,13 +163,26 @@ def test_fault_27_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> No
     assert not canary.exists()
 
 
-def test_fault_27_a_giant_member_is_refused_before_it_is_unpacked(
+def test_fault_27_giant_arrays_are_refused_before_they_are_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    np.savez_compressed(tmp_path / "big.npz", x=np.zeros(10_000, np.uint8))
-    monkeypatch.setattr(data, "MAX_MEMBER_BYTES", 1000)
-    with pytest.raises(DataError, match="claims"):
+    half = np.zeros(10_000, np.uint8)
+    np.savez_compressed(tmp_path / "big.npz", x=half, y=half)
+    monkeypatch.setattr(data, "MAX_BYTES", 20_256)
+    assert data.read_npz(tmp_path / "big.npz").keys() == {"x", "y"}
+    monkeypatch.setattr(data, "MAX_BYTES", 20_255)
+    with pytest.raises(DataError, match=r"claims 20,256 bytes; at most 20,255 are read"):
         data.read_npz(tmp_path / "big.npz")
+
+
+def test_fault_27_an_idx_file_without_end_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = bytes([0, 0, 8, 1]) + np.array([2000], ">u4").tobytes()
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + bytes(2000)))
+    monkeypatch.setattr(data, "MAX_IDX_BYTES", 1000)
+    with pytest.raises(DataError, match="not a readable idx file"):
+        data.load_mnist(tmp_path)
 
 
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
