@@ -15,6 +15,9 @@ from reports.speed_schema import LaneRecord, Round, Sample, Speed
 CLOCKS = 1.01
 """How much longer a worker may say it took than the coordinator waited: two clocks, rounding."""
 
+MOST_PIXELS = 1000
+"""Along a side of an image that is shown."""
+
 
 def is_latency(workload: Workload) -> bool:
     """Whether its calls are timed one by one."""
@@ -62,7 +65,11 @@ def images(path: Path, record: Images, arrays: Mapping[str, NDArray[Any]], plann
     pixels = arrays.get("images")
     if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 4 or 0 in pixels.shape:
         raise ShardError(f"{path}: no images")
-    if len(pixels) != planned.protocol.test_examples or pixels.shape[3] not in {1, 3}:
+    if (
+        len(pixels) != planned.protocol.test_examples
+        or max(pixels.shape[1:3]) > MOST_PIXELS
+        or pixels.shape[3] not in {1, 3}
+    ):
         raise ShardError(f"{path}: images of shape {pixels.shape}")
 
 

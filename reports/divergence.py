@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pandas as pd
 
 from reports import facts, rungs, trajectories
@@ -28,6 +29,7 @@ HORIZON_COLUMNS = {
 }
 
 
+@np.errstate(all="ignore")  # as `rungs.judge`
 def table(shards: Shards) -> pd.DataFrame:
     """One row per subject and checkpoint of P5.
 
@@ -56,6 +58,7 @@ def table(shards: Shards) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
+@np.errstate(all="ignore")
 def horizons(shards: Shards) -> pd.DataFrame:
     """One row per model and pair of backends that both trained along P5.
 

@@ -87,7 +87,8 @@ class Finding:
         """The value in what one rounding gives, be it of the answer or of the weights."""
         if np.isnan(self.floor):
             return np.nan
-        return self.value / max(self.floor, self.spread / SPREAD_UNITS)
+        unit = max(self.floor, self.spread / SPREAD_UNITS)
+        return self.value / unit if unit else np.inf if self.value else 0.0
 
     @property
     def status(self) -> str:

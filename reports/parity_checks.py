@@ -4,7 +4,9 @@ An oracle that has lost an answer would let every backend pass, so its shards ar
 last array. All raise `ShardError`.
 """
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ from numpy.typing import NDArray
 from reports import checks
 from reports.envelopes import ShardError
 from reports.findings import Answers
-from reports.parity_schema import Asked, Facts, Parity, Reference
+from reports.parity_schema import Asked, Facts, Identity, Parity, Reference
 from reports.schema import Plan
 from reports.trajectories import checkpoints, restarts
 
 Arrays = Mapping[str, NDArray[Any]]
 
 STOCK, PORTABILITY, ORACLE = "stock", "portability", "numpy"
+
+GIVEN = re.compile(r"forward\.([^.]+)\.(logits|probabilities)")
+NEAR = re.compile(r"(\w+)\.near\d+\.(.+)")
+NEAR_GRADIENT = re.compile(r"gradients\.(near\d+)\.")
 
 
 def parity(path: Path, record: Parity, planned: Plan) -> None:
@@ -34,6 +40,7 @@ def parity(path: Path, record: Parity, planned: Plan) -> None:
     if record.status != "ok":
         return
     _complete(path, record, record.facts, planned)
+    _optimizer(path, record.facts)
     stock = subject.variant == STOCK
     if stock and record.facts.identity is not None and record.facts.identity.unlike:
         raise ShardError(f"{path}: layers that are left out, of what Keras ships")
@@ -54,33 +61,44 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
     if record.status != "ok":
         return
     _complete(path, record, record.facts, planned)
-    if record.backend != ORACLE:
-        _in_float64(path, record, arrays)
-        return
+    _optimizer(path, record.facts)
+    identity, answers = record.facts.identity, Answers({}, arrays)
+    names = (identity and identity.weights) or []
+    weights = answers.numbered("identity.weight")
+    if identity is None or not identity.layers or not names or len(names) != len(weights):
+        raise ShardError(f"{path}: {len(weights)} weights, of which {len(names)} have names")
+    trained = range(len(weights)) if identity.trainable is None else identity.trainable
+    if len(set(trained)) != len(trained) or not set(trained) <= set(range(len(weights))):
+        raise ShardError(f"{path}: trained weights that there are not")
+    shapes = [weight.shape for weight in weights]
+    for family, numbers in _families(record.facts, answers, trained).items():
+        if [array.shape for array in answers.numbered(family)] != [shapes[n] for n in numbers]:
+            raise ShardError(f"{path}: {family} is not of the weights' shapes")
+    if record.facts.forward is not None:
+        told = {match[1] for name in arrays if (match := GIVEN.fullmatch(name))}
+        for name in sorted(told | identity.fed_sha256.keys() - {"targets"}):
+            _outputs(path, arrays, f"forward.{name}", record.backend)
+    if record.facts.predictions is not None:
+        _outputs(path, arrays, "predictions", record.backend)
+    if record.backend == ORACLE:
+        _oracle(path, identity, record.facts, arrays)
+    else:
+        _near(path, record.facts, answers)
+
+
+def _oracle(path: Path, identity: Identity, facts: Facts, arrays: Arrays) -> None:
+    """Numbers everywhere, outputs of all layers, and losses by both definitions."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ShardError(f"{path}: {name} is not finite")
-    identity = record.facts.identity
-    names = (identity and identity.weights) or []
-    answers = Answers({}, arrays)
-    weights = [weight.shape for weight in answers.numbered("identity.weight")]
-    if identity is None or not identity.layers or not names or len(names) != len(weights):
-        raise ShardError(f"{path}: {len(weights)} weights, of which {len(names)} have names")
-    for family in _families(record.facts, answers):
-        if [array.shape for array in answers.numbered(family)] != weights:
-            raise ShardError(f"{path}: {family} is not of the weights' shapes")
-    if record.facts.forward is not None:
+    if facts.forward is not None:
         inputs = sorted(identity.fed_sha256.keys() - {"targets"})
         layered = [name for name in inputs if f"forward.{name}.layer0" in arrays]
         layers = range(len(identity.layers) - 1)
         wanted = [f"forward.{name}.layer{number}" for name in layered for number in layers]
         if not layered or not set(wanted) <= arrays.keys():
             raise ShardError(f"{path}: not the outputs of all layers")
-        for name in inputs:
-            _outputs(path, arrays, f"forward.{name}")
-    if record.facts.predictions is not None:
-        _outputs(path, arrays, "predictions")
-    losses = record.facts.gradients
+    losses = facts.gradients
     if losses is not None and None in (
         losses.loss,
         losses.saturated_loss,
@@ -89,24 +107,23 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
         raise ShardError(f"{path}: no losses")
 
 
-def _in_float64(path: Path, record: Reference, arrays: Arrays) -> None:
-    """A backend's own answers: an array for each weight, and what the model gives."""
-    identity, answers = record.facts.identity, Answers({}, arrays)
-    if identity is None or not identity.weights or identity.trainable is None:
-        raise ShardError(f"{path}: no names of weights")
-    families = {"identity.weight": len(identity.weights)}
-    if record.facts.gradients is not None:
-        families["gradients.gradient"] = len(identity.trainable)
-    if record.facts.update is not None:
-        families |= dict.fromkeys(("update.sgd", "update.adam"), len(identity.weights))
-    for name, count in families.items():
-        if len(answers.numbered(name)) != count:
-            raise ShardError(f"{path}: not {count} arrays {name}")
-    for name in identity.fed_sha256.keys() - {"targets"}:
-        if record.facts.forward is not None and not any(
-            key in arrays for key in (f"forward.{name}.output0", f"forward.{name}.logits")
-        ):
-            raise ShardError(f"{path}: no output for {name}")
+def _near(path: Path, facts: Facts, answers: Answers) -> None:
+    """What comes of weights that were moved: of the same form as what it is compared with."""
+    for name, array in answers.arrays.items():
+        if not (match := NEAR.fullmatch(name)):
+            continue
+        probe, rest = match.groups()
+        if rest.startswith("fact."):
+            shape: tuple[int, ...] | None = ()
+        else:
+            like = answers.arrays.get(f"{probe}.{rest}")
+            shape = None if like is None else like.shape
+        if getattr(facts, probe, None) is None or array.shape != shape:
+            raise ShardError(f"{path}: {name} is like nothing else")
+    gradients = len(answers.numbered("gradients.gradient"))
+    for which in {match[1] for name in answers.arrays if (match := NEAR_GRADIENT.match(name))}:
+        if len(answers.numbered(f"gradients.{which}.gradient")) != gradients:
+            raise ShardError(f"{path}: not {gradients} gradients of {which}")
 
 
 def _complete(path: Path, record: Asked, facts: Facts, planned: Plan) -> None:
@@ -119,34 +136,49 @@ def _complete(path: Path, record: Asked, facts: Facts, planned: Plan) -> None:
         raise ShardError(f"{path}: no answer to {', '.join(missing)}")
 
 
-def _families(facts: Facts, answers: Answers) -> list[str]:
-    """Names of arrays that stand once for each weight."""
-    families = []
-    if facts.gradients is not None:
-        families += ["gradient", "saturated_gradient", "saturated_gradient_clipped"]
-        families = [f"gradients.{name}" for name in families]
+def _optimizer(path: Path, facts: Facts) -> None:
+    """Its configuration is one."""
+    told = (facts.identity and facts.identity.compile_config) or "{}"
+    try:
+        if isinstance(json.loads(told), dict):
+            return
+    except (ValueError, RecursionError):
+        pass
+    raise ShardError(f"{path}: compile_config is no JSON object")
+
+
+def _families(facts: Facts, answers: Answers, trained: Sequence[int]) -> dict[str, Sequence[int]]:
+    """Names of arrays that stand once for each weight, and the numbers of these weights."""
+    of_all = range(len(answers.numbered("identity.weight")))
+    families: dict[str, Sequence[int]] = {}
+    if (losses := facts.gradients) is not None:
+        families["gradients.gradient"] = trained
+        if losses.saturated_loss is not None:
+            families["gradients.saturated_gradient"] = trained
+        if losses.saturated_loss_clipped is not None:
+            families["gradients.saturated_gradient_clipped"] = trained
     if facts.update is not None:
-        families += ["update.sgd", "update.adam"]
+        families |= dict.fromkeys(("update.sgd", "update.adam"), of_all)
     if facts.trajectory is not None:
-        steps = [f"step{step}" for step in checkpoints(answers)] or ["step1"]
-        starts = [f"restart{step}" for step in restarts(answers)] or ["restart1"]
-        families += [
-            f"trajectory.{name}{form}" for name in steps for form in (".weight", "_clipped.weight")
-        ]
-        families += [
-            f"trajectory.{name}{form}"
-            for name in starts
-            for form in (".start", ".weight", "_clipped.weight")
-        ]
+        forms = ["", "_clipped"] if losses and losses.saturated_loss_clipped is not None else [""]
+        names = [f"step{step}" for step in checkpoints(answers) or [1]]
+        starts = [f"restart{step}" for step in restarts(answers)]
+        if forms[1:] and not starts:
+            starts = ["restart1"]
+        families |= {
+            f"trajectory.{name}{form}.weight": of_all for name in names + starts for form in forms
+        }
+        families |= {f"trajectory.{name}.start": of_all for name in starts}
     return families
 
 
-def _outputs(path: Path, arrays: Arrays, name: str) -> None:
-    """Logits and probabilities, of the same examples and classes."""
-    shapes = {
-        arrays[key].shape if key in arrays else None
-        for key in (f"{name}.logits", f"{name}.probabilities")
-    }
+def _outputs(path: Path, arrays: Arrays, name: str, backend: str) -> None:
+    """Of a classifier logits and probabilities, of the same examples and classes; else outputs."""
+    classes = f"{name}.logits", f"{name}.probabilities"
+    others_give = backend != ORACLE and not arrays.keys() & set(classes)
+    if others_give and f"{name}.output0" in arrays:
+        return
+    shapes = {arrays[key].shape if key in arrays else None for key in classes}
     (shape, *others) = shapes
     if others or shape is None or len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
         raise ShardError(f"{path}: {name} has no logits, or no probabilities")

@@ -10,6 +10,8 @@ CONFUSION_COLUMNS = {
     **dict.fromkeys(KEYS, "str"),
     **dict.fromkeys(["label", "answer", "count"], "Int64"),
 }
+MOST_CLASSES = 100
+"""Of which a table has a row for each pair."""
 DISAGREEMENT_COLUMNS = {
     **dict.fromkeys(["model", "variant", "device"], "str"),
     **dict.fromkeys(["seed", "image", "label"], "Int64"),
@@ -25,9 +27,13 @@ def confusion(shards: Shards) -> pd.DataFrame:
 
     Returns:
         `CONFUSION_COLUMNS`, a row for each pair of classes of each model and backend; `count` is
-        over the test set, summed over seeds.
+        over the test set, summed over seeds. Models of more than `MOST_CLASSES` are left out.
     """
-    frames = [_confusion(shard) for shard in shards.accuracy if shard.probabilities is not None]
+    frames = [
+        _confusion(shard)
+        for shard in shards.accuracy
+        if shard.probabilities is not None and shard.probabilities.shape[1] <= MOST_CLASSES
+    ]
     if not frames:
         return pd.DataFrame(columns=list(CONFUSION_COLUMNS)).astype(CONFUSION_COLUMNS)
     names = [*KEYS, "label", "answer"]

@@ -15,6 +15,9 @@ from reports.learning import GRADIENT_SHARE, gradients, update
 from reports.trajectories import checkpoints, part, restarts
 
 REFERENCE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$|\.near\d")
+NUMBER = re.compile(r"\d+")
+OF_WEIGHTS = {"gradients", "update", "trajectory"}
+"""Probes whose arrays are counted: weights and steps."""
 FIRST_RUNG = {
     "identity": "P1",
     "forward": "P2",
@@ -32,6 +35,7 @@ MARGIN = 10.0
 """Two backends may answer differently only where the oracle's margin is below so many errors."""
 
 
+@np.errstate(all="ignore")  # what is no number, or too large for one, is found as such
 def judge(answers: Answers, reference: Answers) -> list[Finding]:
     """All findings on one subject, in the order of the ladder.
 
@@ -43,7 +47,7 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
         if probe not in answers.facts or probe not in reference.facts:
             continue
         if odd := misshapen(probe, answers, reference):
-            quantity = f"{odd} is missing or has another shape"
+            quantity = f"{odd} is missing, has another shape or is one too many"
             findings.append(count_of(FIRST_RUNG[probe], quantity, 1))
         else:
             findings += rung(answers, reference)
@@ -52,19 +56,25 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
 
 def misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
     """The first array of a probe that is not as the oracle's; None if all are."""
-    for name, array in reference.arrays.items():
-        if not name.startswith(f"{probe}.") or REFERENCE_ALONE.search(name):
-            continue
-        if name not in answers.arrays or answers.arrays[name].shape != array.shape:
+    wanted = [
+        name
+        for name in reference.arrays
+        if name.startswith(f"{probe}.") and not REFERENCE_ALONE.search(name)
+    ]
+    for name in wanted:
+        given = answers.arrays.get(name)
+        if given is None or given.shape != reference.arrays[name].shape:
             return name
+    if probe in OF_WEIGHTS:
+        numbered = {NUMBER.sub("#", name) for name in wanted}
+        for name in sorted(answers.arrays.keys() - reference.arrays.keys()):
+            if NUMBER.sub("#", name) in numbered:
+                return name
     if probe == "trajectory":
-        name, wanted = (
-            "trajectory.distances",
-            (len(checkpoints(reference)), len(weight_names(reference))),
-        )
-        distances = answers.arrays.get(name, np.empty(0))
-        if distances.shape[1:] != wanted or not len(distances):
-            return name
+        distances = answers.arrays.get("trajectory.distances", np.empty(0))
+        size = (len(checkpoints(reference)), len(weight_names(reference)))
+        if distances.shape[1:] != size or not len(distances):
+            return "trajectory.distances"
     return None
 
 

@@ -18,8 +18,7 @@ from reports import figures
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import Picture
-from reports.findings import Answers
-from tests.stored_answers import oracle_answers, reference_of, rounded, subject_payload
+from tests.stored_answers import write_answers
 from tests.stored_launches import (
     LATENCY,
     PREDICT,
@@ -35,7 +34,6 @@ FIGURES = Path(__file__).parent / "data" / "golden-figures.json"
 MODELS = ("single_layer", "two_layer")
 EPOCHS, SEEDS = 10, 3
 PROBES = ["identity", "forward", "gradients", "update", "trajectory", "predictions"]
-STEPS = (1, 2, 5)
 SPEEDUPS = {"tuned": 2.0, "native": 1.5}
 
 Payload = dict[str, Any]
@@ -80,7 +78,7 @@ def write(folder: Path) -> None:
         journal.write("accuracy", name, payload, arrays)
     for payload in launches:
         journal.write("speed", f"speed-launch{payload['launch']:02}", payload)
-    _write_answers(journal, subjects)
+    write_answers(journal, subjects, _dataset(), PROBES)
 
 
 @functools.cache
@@ -159,48 +157,6 @@ def _subject(model: str, backend: str) -> Payload:
 
 def _dataset() -> Payload:
     return {name: PROTOCOL[name] for name in ("dataset", "dataset_sha256")}
-
-
-def _write_answers(journal: Journal, subjects: list[Payload]) -> None:
-    asked = {**_dataset(), "batch_size": 200, "seed": 0, "probes": PROBES}
-    true = _with_trajectory(oracle_answers())
-    for model in MODELS:
-        payload = {**reference_of(model), **asked, "facts": dict(true.facts)}
-        journal.write("reference", f"reference-{model}-numpy.try1", payload, dict(true.arrays))
-    for subject in subjects:
-        payload = subject_payload(subject, asked, true, BACKENDS) | {"portability": None}
-        del payload["facts"]["trajectory"]["clipped_since"]
-        own = dict(rounded(true).arrays)
-        offset = 1e-6 * (1 + BACKENDS.index(subject["backend"]))
-        for number, step in enumerate(STEPS):
-            for place in (0, 1):
-                own[f"trajectory.step{step}.weight{place}"] += np.float32(offset * 10**number)
-        widths = [[4e-6 * 10**number] * 2 for number in range(len(STEPS))]
-        own["trajectory.distances"] = np.array([widths, widths])
-        arrays = {
-            name: array
-            for name, array in own.items()
-            if "_clipped" not in name and not name.endswith(("start0", "start1"))
-        }
-        del arrays["predictions.logits"]
-        name = "parity-{model}-{backend}-{device}.try1".format(**subject)
-        journal.write("parity", name, payload, arrays)
-
-
-def _with_trajectory(true: Answers) -> Answers:
-    """The same answers and a training of five steps, which clipping does not change."""
-    weights = true.numbered("identity.weight")
-    arrays = dict(true.arrays)
-    for form in ("", "_clipped"):
-        for place, weight in enumerate(weights):
-            for step in STEPS:
-                arrays[f"trajectory.step{step}{form}.weight{place}"] = weight + 0.001 * step
-            arrays[f"trajectory.restart2{form}.weight{place}"] = weight + 0.004
-    for place, weight in enumerate(weights):
-        start = (weight + 0.002).astype(np.float32)
-        arrays[f"trajectory.restart2.start{place}"] = start
-    facts = {**true.facts, "trajectory": {"steps": STEPS[-1], "clipped_since": None}}
-    return Answers(facts, arrays)
 
 
 if __name__ == "__main__":

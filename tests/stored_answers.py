@@ -1,7 +1,7 @@
 """Runs of the parity ladder, made up: written by `bench.journal`, read by `reports`."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from tests.stored_runs import BACKENDS, accuracy_payload, run_plan
 SHA = "a" * 64
 PROBES = ["identity", "forward", "gradients", "update", "predictions", "portability"]
 MODEL = "single_layer"
+STEPS = (1, 2, 5)
 
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 """Alters a payload and its arrays before they are stored."""
@@ -58,6 +59,43 @@ def oracle_answers() -> Answers:
         "predictions": {},
     }
     return Answers(facts, arrays)
+
+
+def answers_in_float64(**changes: Any) -> Answers:
+    """A backend's, of two layers, two weights (one is not trained) and one output.
+
+    Args:
+        changes: Arrays, with `__` in their names for a dot.
+    """
+    generator = np.random.default_rng(0)
+    weights = [generator.normal(size=(4, 3)), generator.normal(size=3)]
+    arrays: dict[str, Any] = {
+        "forward.one.layer0": generator.normal(size=(1, 4)),
+        "forward.one.layer1": generator.normal(size=(1, 3)),
+        "forward.one.output0": generator.normal(size=(1, 3)),
+        "gradients.gradient0": generator.normal(size=(4, 3)),
+    }
+    for number, weight in enumerate(weights):
+        moved = weight - 0.1 * generator.normal(size=weight.shape)
+        arrays |= {
+            f"identity.weight{number}": weight.astype(np.float32),
+            f"update.sgd{number}": moved,
+            f"update.adam{number}": moved,
+        }
+    facts: dict[str, Any] = {
+        "identity": {
+            "layers": ["first", "second"],
+            "parameters": 15,
+            "fed_sha256": {"one": SHA, "targets": SHA},
+            "weights": ["kernel", "mean"],
+            "trainable": [0],
+            "outputs": ["answer"],
+        },
+        "forward": {},
+        "gradients": {"loss": 1.5},
+        "update": {"steps": {"sgd": 1, "adam": 1}},
+    }
+    return Answers(facts, arrays | {n.replace("__", "."): a for n, a in changes.items()})
 
 
 def rounded(true: Answers, **arrays: Any) -> Answers:
@@ -121,6 +159,54 @@ def store_answers(
         name = "parity-{model}-{backend}-{device}.try1".format(**subject)
         journal.write("parity", name, payload, arrays)
     return journal
+
+
+def write_answers(
+    journal: Journal,
+    subjects: Sequence[dict[str, str]],
+    origin: Mapping[str, str],
+    probes: list[str],
+) -> None:
+    """Store an oracle for each model and these subjects, that trained along P5 and nearly agree."""
+    asked = {**origin, "batch_size": 200, "seed": 0, "probes": probes}
+    true = _with_trajectory(oracle_answers())
+    for model in dict.fromkeys(subject["model"] for subject in subjects):
+        payload = {**reference_of(model), **asked, "facts": dict(true.facts)}
+        journal.write("reference", f"reference-{model}-numpy.try1", payload, dict(true.arrays))
+    for subject in subjects:
+        payload = subject_payload(subject, asked, true, BACKENDS) | {"portability": None}
+        del payload["facts"]["trajectory"]["clipped_since"]
+        own = dict(rounded(true).arrays)
+        offset = 1e-6 * (1 + BACKENDS.index(subject["backend"]))
+        for number, step in enumerate(STEPS):
+            for place in (0, 1):
+                own[f"trajectory.step{step}.weight{place}"] += np.float32(offset * 10**number)
+        widths = [[4e-6 * 10**number] * 2 for number in range(len(STEPS))]
+        own["trajectory.distances"] = np.array([widths, widths])
+        arrays = {
+            name: array
+            for name, array in own.items()
+            if "_clipped" not in name and not name.endswith(("start0", "start1"))
+        }
+        del arrays["predictions.logits"]
+        name = "parity-{model}-{backend}-{device}.try1".format(**subject)
+        journal.write("parity", name, payload, arrays)
+
+
+def _with_trajectory(true: Answers) -> Answers:
+    """The same answers and a training of five steps, which clipping does not change."""
+    weights = true.numbered("identity.weight")
+    arrays = dict(true.arrays)
+    for form in ("", "_clipped"):
+        for place, weight in enumerate(weights):
+            for step in STEPS:
+                arrays[f"trajectory.step{step}{form}.weight{place}"] = weight + 0.001 * step
+            arrays[f"trajectory.restart2{form}.weight{place}"] = weight + 0.004
+    for place, weight in enumerate(weights):
+        start = (weight + 0.002).astype(np.float32)
+        arrays[f"trajectory.restart2.start{place}"] = start
+    facts = {**true.facts, "trajectory": {"steps": STEPS[-1], "clipped_since": None}}
+    return Answers(facts, arrays)
 
 
 def subject_payload(

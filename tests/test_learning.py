@@ -1,5 +1,6 @@
 """What was learned, as tables: curves, confusions, disagreements, and the images behind them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ def test_confusion_counts_every_image_of_every_seed(tmp_path: Path) -> None:
     assert matrix.sum() == 2 * len(LABELS)
     assert np.trace(matrix) == 2 * (len(LABELS) - 3)
     assert matrix[0, 1] == matrix[1, 2] == matrix[2, 3] == 2  # the first three, answered one higher
+
+
+def test_confusion_of_very_many_classes_is_no_table(tmp_path: Path) -> None:
+    """It would have a row for each pair of them."""
+    found = shards.read([store_run(tmp_path, [accuracy_payload("jax")]).folder])
+    (shard,) = found.accuracy
+    for classes, rows in ((100, 10_000), (101, 0)):
+        answers = np.zeros((len(LABELS), classes), np.float32)
+        many = replace(found, accuracy=[replace(shard, probabilities=answers)])
+        assert len(predictions.confusion(many)) == rows
 
 
 def test_disagreements_are_of_one_seed_that_all_have(tmp_path: Path) -> None:
@@ -82,6 +93,7 @@ def test_images_are_those_of_the_dataset(tmp_path: Path) -> None:
     [
         (np.zeros((3, 4, 4, 1), np.uint8), "shape"),
         (np.zeros((200, 4, 4, 2), np.uint8), "shape"),
+        (np.zeros((200, 1, 1001, 1), np.uint8), "shape"),
         (np.zeros((200, 4, 4), np.uint8), "no images"),
         (np.zeros((200, 4, 4, 1), np.float32), "no images"),
         (np.zeros((200, 0, 4, 1), np.uint8), "no images"),

@@ -10,41 +10,7 @@ from reports.findings import Answers
 from reports.parity_schema import Facts, Reference
 from reports.shards import ReferenceShard
 from tests.stored_answers import SHA
-
-LAYERS = ["first", "second"]
-
-
-def answers(**changes: Any) -> Answers:
-    """A model with two layers, two weights (one is not trained) and one output."""
-    generator = np.random.default_rng(0)
-    weights = [generator.normal(size=(4, 3)), generator.normal(size=3)]
-    arrays: dict[str, Any] = {
-        "forward.one.layer0": generator.normal(size=(1, 4)),
-        "forward.one.layer1": generator.normal(size=(1, 3)),
-        "forward.one.output0": generator.normal(size=(1, 3)),
-        "gradients.gradient0": generator.normal(size=(4, 3)),
-    }
-    for number, weight in enumerate(weights):
-        moved = weight - 0.1 * generator.normal(size=weight.shape)
-        arrays |= {
-            f"identity.weight{number}": weight.astype(np.float32),
-            f"update.sgd{number}": moved,
-            f"update.adam{number}": moved,
-        }
-    facts: dict[str, Any] = {
-        "identity": {
-            "layers": LAYERS,
-            "parameters": 15,
-            "fed_sha256": {"one": SHA, "targets": SHA},
-            "weights": ["kernel", "mean"],
-            "trainable": [0],
-            "outputs": ["answer"],
-        },
-        "forward": {},
-        "gradients": {"loss": 1.5},
-        "update": {"steps": {"sgd": 1, "adam": 1}},
-    }
-    return Answers(facts, arrays | {n.replace("__", "."): a for n, a in changes.items()})
+from tests.stored_answers import answers_in_float64 as answers
 
 
 def shard(backend: str, given: Answers, status: str = "ok") -> ReferenceShard:

@@ -107,9 +107,13 @@ def test_arrays_that_are_missing_or_of_another_shape_are_told() -> None:
     true = oracle_answers()
     own = rounded(true)
     short = replace(own, arrays={n: a for n, a in own.arrays.items() if n != "update.adam1"})
-    assert failed(short, true) == [("P4", "update.adam1 is missing or has another shape")]
+    assert failed(short, true) == [
+        ("P4", "update.adam1 is missing, has another shape or is one too many")
+    ]
     other = rounded(true, gradients__gradient0=np.zeros((3, 4)))
-    assert failed(other, true) == [("P3", "gradients.gradient0 is missing or has another shape")]
+    assert failed(other, true) == [
+        ("P3", "gradients.gradient0 is missing, has another shape or is one too many")
+    ]
 
 
 def test_steps_that_were_not_done_are_told() -> None:
@@ -323,3 +327,8 @@ def test_a_variant_may_leave_out_layers_that_it_computes_otherwise() -> None:
     assert "hidden" not in {finding.quantity for finding in found}
     own["forward.odd33.logits"] = own["forward.odd33.logits"] * 1.001
     assert ("P2", "logits") in failed(Answers(told, own), true)
+
+
+def test_where_rounding_gives_nothing_an_error_is_infinitely_many_roundings() -> None:
+    assert Finding("P2", "output", 0.0, "P2 output", 0.0).floors == 0
+    assert Finding("P2", "output", 1e-9, "P2 output", 0.0).floors == np.inf

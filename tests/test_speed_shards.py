@@ -1,23 +1,17 @@
 """Speed shards as foreign input: one that lies is one line, two that do not fit are refused."""
 
-import contextlib
 import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from bench.journal import envelope
-from reports import comparable, markdown, shards
-from reports.comparison import compare
+from reports import comparable, shards
 from tests.stored_launches import (
     LATENCY,
     TRAIN,
-    TRUTH,
     Payload,
     in_memory,
     launch_payload,
@@ -145,37 +139,3 @@ def test_backends_may_differ_in_all_but_keras() -> None:
     payload["lanes"][0]["worker"]["versions"]["numpy"] = "1.0"
     payload["lanes"][0]["worker"]["settings"] = {"threads": 1}
     comparable.check(in_memory([payload])[0])
-
-
-VALUES: st.SearchStrategy[object] = st.one_of(
-    st.none(),
-    st.integers(0, 2**53),
-    st.floats(1e-9, 1e9),
-    st.just([]),
-)
-
-
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30
-)
-@given(st.data())
-def test_whatever_a_field_claims_nothing_is_raised(tmp_path: Path, data: st.DataObject) -> None:
-    """Fields of a launch, changed at random: they are refused, or stand in tables and notes."""
-    truth = {"jax": TRUTH["jax"], "torch": TRUTH["torch"]}
-    whole, payload = (
-        launch_payload(n, truth=truth, workloads=[TRAIN, LATENCY], rounds=1) for n in (2, 1)
-    )
-    for _ in range(data.draw(st.integers(1, 3))):
-        place: Any = payload
-        key: Any = data.draw(st.sampled_from(["rounds", "anchor", "lanes", "state"]))
-        while isinstance(place[key], dict | list) and place[key]:
-            place = place[key]
-            keys = list(place) if isinstance(place, dict) else range(len(place))
-            key = data.draw(st.sampled_from(keys))
-        place[key] = data.draw(VALUES)
-    journal = store_launches(tmp_path, [whole], launches=2)
-    journal.write("speed", "speed-launch01", payload)
-    found = shards.read([journal.folder])
-    assert len(found.speed) + len(found.problems) == 2
-    with contextlib.suppress(comparable.NotComparableError):
-        markdown.render(compare(found))
