@@ -52,6 +52,9 @@ IDX_FILES = {
 
 # Arrays that claim to be larger than this together are refused before they are allocated.
 MAX_BYTES = 4 << 30
+# Others are unpacked without end, whatever size a member claims.
+ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+MAX_ARRAYS = 100
 # Of an idx file, all of which are of MNIST: the largest has 47 million bytes.
 MAX_IDX_BYTES = 64 << 20
 
@@ -219,8 +222,12 @@ def read_npz(path: Path) -> dict[str, Array]:
         DataError: Not an npz, truncated, holding objects, or unreasonably large.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: not a plain file")
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
+            if len(archive.infolist()) > MAX_ARRAYS:
+                raise DataError(f"{path}: more than {MAX_ARRAYS} arrays")
             if claimed > MAX_BYTES:
                 raise DataError(f"{path}: claims {claimed:,} bytes; at most {MAX_BYTES:,} are read")
             for member in archive.infolist():
@@ -239,6 +246,8 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 def _check_claim(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """NumPy allocates what an array's header claims, before it reads the first number."""
+    if member.compress_type not in ZIP_METHODS:
+        raise DataError(f"{path}: {member.filename} is packed in an unusual way")
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0
@@ -258,6 +267,8 @@ def _read_idx(folder: Path, stem: str) -> Array:
     for path in (folder / stem, folder / f"{stem}.gz"):
         if not path.exists():
             continue
+        if not path.is_file():
+            raise DataError(f"{path}: not a plain file")
         try:
             with gzip.open(path) if path.suffix else path.open("rb") as file:
                 raw = file.read(MAX_IDX_BYTES)

@@ -18,6 +18,7 @@ from rich.console import Console
 from reports import files, gate, history, html, shards, sides, speed, terminal
 from reports.comparable import NotComparableError
 from reports.comparison import Comparison, compare
+from reports.plain import plain
 from reports.statistics import MIN_LAUNCHES
 from reports.variants import THREE
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return int(options.run(options))
     except NotComparableError as error:
-        print(f"error: not comparable: {error}", file=sys.stderr)
+        print(plain(f"error: not comparable: {error}"), file=sys.stderr)
         return DATA
 
 
@@ -187,7 +188,7 @@ def _shown(path: Path) -> Path:
 
 
 def _tell_problems(problems: Sequence[str]) -> int:
-    print("\n".join(f"error: {problem}" for problem in problems), file=sys.stderr)
+    print("\n".join(plain(f"error: {problem}") for problem in problems), file=sys.stderr)
     return DATA
 
 

@@ -25,7 +25,8 @@ def is_latency(workload: Workload) -> bool:
 
 
 def plan(path: Path, record: Plan) -> None:
-    """A plan names each workload, each lane and each subject once."""
+    """A plan names each cell, each workload, each lane and each subject once."""
+    _unique(path, "cell", record.cells)
     if record.speed is not None:
         _unique(path, "workload", record.speed.workloads)
         _unique(path, "lane", record.speed.lanes)
@@ -33,13 +34,20 @@ def plan(path: Path, record: Plan) -> None:
         _unique(path, "subject", record.parity.subjects)
 
 
-def accuracy(path: Path, record: Accuracy) -> None:
-    """What is called ok must be a whole training, of this cell, by this backend."""
+def accuracy(path: Path, record: Accuracy, planned: Plan) -> None:
+    """An attempt at a planned cell; what is called ok is a whole training, by this backend."""
+    versions(path, record.cell.backend, record.worker)
+    if record.status == "ok":
+        _whole(path, record)
+    if record.cell not in planned.cells:
+        raise ShardError(f"{path}: a training that was not planned")
+    if record.protocol != planned.protocol:
+        raise ShardError(f"{path}: trained by another protocol than the plan's")
+
+
+def _whole(path: Path, record: Accuracy) -> None:
     cell, protocol = record.cell, record.protocol
     training, worker = record.training, record.worker
-    versions(path, cell.backend, worker)
-    if record.status != "ok":
-        return
     if worker is None or training is None:
         raise ShardError(f"{path}: status ok, but no result")
     classifies = {epoch.test_accuracy is not None for epoch in training.epochs}
@@ -51,8 +59,12 @@ def accuracy(path: Path, record: Accuracy) -> None:
         raise ShardError(f"{path}: status ok, but no wall_seconds or start_seconds")
     if (worker.backend, worker.device) != (cell.backend, cell.device):
         raise ShardError(f"{path}: {cell.backend} on {cell.device} was run by {worker.backend}")
-    if [epoch.epoch for epoch in training.epochs] != list(range(1, protocol.epochs + 1)):
+    numbers = [epoch.epoch for epoch in training.epochs]
+    if len(numbers) != protocol.epochs or numbers != list(range(1, len(numbers) + 1)):
         raise ShardError(f"{path}: not all of its {protocol.epochs} epochs")
+    worked = sum(one.feed_seconds + one.train_seconds + one.test_seconds for one in training.epochs)
+    if worked > CLOCKS * record.wall_seconds:
+        raise ShardError(f"{path}: {worked:.3g} s of epochs in {record.wall_seconds:.3g} s")
     steps = protocol.epochs * -(-protocol.train_examples // protocol.batch_size)
     if training.steps != steps:
         raise ShardError(f"{path}: {training.steps} steps, where {steps} were planned")
@@ -153,6 +165,9 @@ def _round(path: Path, item: Round, record: Speed) -> None:
     if item.workload >= len(record.workloads):
         raise ShardError(f"{name}: there is no such workload")
     _unique(path, "sample of a lane in one round", [sample.lane for sample in item.samples])
+    waited = sum(sample.call_seconds for sample in item.samples)
+    if waited > CLOCKS * item.evidence.seconds:
+        raise ShardError(f"{name}: {waited:.3g} s of turns in {item.evidence.seconds:.3g} s")
     latency = is_latency(record.workloads[item.workload])
     for sample in item.samples:
         if sample.lane >= len(record.lanes):

@@ -1,5 +1,6 @@
 """Whether results may stand side by side at all."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,10 +17,10 @@ def check(shards: Shards) -> None:
     """See that what stands side by side had the same inputs.
 
     Raises:
-        NotComparableError: Protocol, dataset, initial weights, batches or Keras differ; a model of
-            the user's has changed from one run to another; a cell, a subject or a lane's workload
-            stands in two runs; or the launches of one run were made on another machine, by another
-            version or with other settings.
+        NotComparableError: Protocol, dataset, test labels, initial weights, batches or Keras
+            differ; a model of the user's has changed from one run to another; a cell, a subject or
+            a lane's workload stands in two runs; or the launches of one run were made on another
+            machine, by another version or with other settings.
     """
     _check_models(shards)
     _check_cells(shards)
@@ -101,13 +102,15 @@ def _check_equal(
 
 def _fixed_inputs(shard: AccuracyShard) -> dict[str, str | None]:
     """What must be equal wherever the model is; None where a failed worker never said."""
-    protocol, worker = shard.payload.protocol, shard.payload.worker
+    protocol, worker, labels = shard.payload.protocol, shard.payload.worker, shard.labels
     return {
         "datasets": protocol.dataset,
         "dataset hashes": protocol.dataset_sha256,
         "protocols": (
-            f"{protocol.epochs} epochs of {protocol.train_examples} by {protocol.batch_size}"
+            f"{protocol.epochs} epochs of {protocol.train_examples} by {protocol.batch_size}, "
+            f"tested on {protocol.test_examples}"
         ),
+        "test labels": None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
         "Keras versions": worker.versions["keras"] if worker else None,
     }
 

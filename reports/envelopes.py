@@ -7,6 +7,7 @@ import math
 import stat
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -21,8 +22,30 @@ MAX_JSON_BYTES = 16 << 20
 MAX_ARRAYS = 20_000
 """Beside one shard; the list of a zip file's members is in memory before it can be counted."""
 ZIP_MEMBER = b"PK\1\2"
+# Others are unpacked without end, whatever size a member claims.
+ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+LARGEST_ITEM = 8
 
 T = TypeVar("T")
+
+
+@dataclass
+class Room:
+    """Bytes that the arrays of a run may still take in memory, where most become float64."""
+
+    left: int
+
+    def take(self, path: Path, wanted: int) -> None:
+        """Whatever comes of them.
+
+        Raises:
+            ShardError: They are too many.
+        """
+        if wanted > self.left:
+            raise ShardError(
+                f"{path}: takes {wanted:,} bytes, and {self.left:,} are left for its run's arrays"
+            )
+        self.left -= wanted
 
 
 class ShardError(ValueError):
@@ -55,6 +78,7 @@ def read_envelope(path: Path) -> Envelope:
     stored = content.pop("sha256")
     try:
         canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate is no text
     except (ValueError, RecursionError) as error:
         raise ShardError(f"{path}: {error}") from error
     if hashlib.sha256(canonical.encode()).hexdigest() != stored:
@@ -80,28 +104,28 @@ def payload(path: Path, envelope: Envelope, struct: type[T]) -> T:
         raise ShardError(f"{path}: {error}") from error
 
 
-def read_arrays(path: Path, sha256: str | None, most: int) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, sha256: str | None, room: Room) -> dict[str, NDArray[Any]]:
     """The arrays beside a shard.
 
     Args:
         path: Their file.
         sha256: Its hash, as the shard states it.
-        most: Bytes that they may take, packed and unpacked.
+        room: What they may take.
 
     Raises:
         ShardError: They are missing, damaged, too large, no numbers, or not those of the shard.
     """
     try:
-        data = _read_bytes(path, most)
+        data = _read_bytes(path, room.left)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{path}: its content does not have the hash that its shard states")
         if data.count(ZIP_MEMBER) > MAX_ARRAYS:
             raise ShardError(f"{path}: more than {MAX_ARRAYS:,} arrays")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > most:
-                raise ShardError(f"{path}: larger than {most:,} bytes unpacked")
-            for member in archive.infolist():
-                _check_claim(path, archive, member)
+            members = archive.infolist()
+            if len({member.filename for member in members}) != len(members):
+                raise ShardError(f"{path}: an array stands twice")
+            room.take(path, sum(_claimed(path, archive, member) for member in members))
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
@@ -110,9 +134,6 @@ def read_arrays(path: Path, sha256: str | None, most: int) -> dict[str, NDArray[
         raise
     except Exception as error:
         raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fu":
-            raise ShardError(f"{path}: {name} is {array.dtype}")
     return arrays
 
 
@@ -141,14 +162,19 @@ def predictions(
     return probabilities, labels
 
 
-def _check_claim(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """NumPy allocates what an array's header claims, before it reads the first number."""
+def _claimed(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """What an array takes. NumPy allocates what its header claims, before it reads a number."""
+    if member.compress_type not in ZIP_METHODS:
+        raise ShardError(f"{path}: {member.filename} is packed in an unusual way")
     with archive.open(member) as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ShardError(f"{path}: {member.filename} has no header of version 1.0")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype.kind not in "fu" or dtype.itemsize > LARGEST_ITEM:
+            raise ShardError(f"{path}: {member.filename} is {dtype}")
         if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
             raise ShardError(f"{path}: {member.filename} is not as large as it claims")
+    return math.prod(shape) * LARGEST_ITEM
 
 
 def _read_bytes(path: Path, most: int) -> bytes:

@@ -9,7 +9,7 @@ import pandas as pd
 from reports import html, markdown
 from reports.comparison import TABLES, Comparison
 from reports.figures import PICTURES
-from reports.markdown import CONTROL
+from reports.plain import CONTROL
 
 WRITTEN = (
     "report.html",
@@ -58,6 +58,8 @@ def put(path: Path, content: str | bytes) -> None:
         OSError: With the path, which Python leaves out where it is the writing that failed.
     """
     try:
+        if path.is_symlink():  # a stranger's, which may lead anywhere
+            path.unlink()
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -14,7 +14,8 @@ from reports.comparison import Comparison
 from reports.figures import style, trend
 from reports.figures.style import Picture
 from reports.history import History, step_lines
-from reports.markdown import CONTROL, DIGITS
+from reports.markdown import DIGITS
+from reports.plain import plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -72,7 +73,7 @@ def report(comparison: Comparison, pictures: Sequence[Drawn]) -> str:
         headings=_clean(comparison.headings),
         alerts=_clean(verdicts.alerts(comparison)),
         answers=[
-            {"text": CONTROL.sub("?", verdict.text), "grave": verdict.grave}
+            {"text": plain(verdict.text), "grave": verdict.grave}
             for verdict in verdicts.answers(comparison)
         ],
         noise=_clean(comparison.noise),
@@ -134,7 +135,7 @@ def _drawn(pictures: Mapping[str, Picture]) -> list[Drawn]:
 
 def _clean(lines: Iterable[str]) -> list[str]:
     """Text without control characters, which no page may have."""
-    return [CONTROL.sub("?", line) for line in lines]
+    return [plain(line) for line in lines]
 
 
 def _tables(comparison: Comparison) -> Sequence[Table]:

@@ -9,9 +9,9 @@ import pandas as pd
 from reports import readable, readable_parity, time_to_error, variants, verdicts
 from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.comparison import Comparison
+from reports.plain import plain
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")
 
 
@@ -80,7 +80,7 @@ def _blocks(comparison: Comparison) -> list[str]:
 
 def escape(text: str) -> str:
     """`text` such that Markdown and HTML show it as it is."""
-    return _SYNTAX.sub(r"\\\1", html.escape(CONTROL.sub("?", text), quote=False))
+    return _SYNTAX.sub(r"\\\1", html.escape(plain(text), quote=False))
 
 
 def _section(title: str, frame: pd.DataFrame, text: str = "") -> list[str]:

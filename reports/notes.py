@@ -7,9 +7,9 @@ import pandas as pd
 
 from reports import published, ratios, speed, statistics, trust, wording
 from reports.samples import Samples, lane_name, workload_name
-from reports.schema import Protocol
+from reports.schema import Protocol, SpeedPlan
 from reports.shards import Shards, SpeedShard
-from reports.speed_schema import LaneRecord
+from reports.speed_schema import LaneRecord, Speed
 from reports.trust import Trust
 
 DRAWN = "drawn"
@@ -60,11 +60,17 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
     ]
     lines += _never_asked(shards, set(required_backends) & selected)
     for run, plan in speed.planned(shards):
+        size = shards.plans[run].protocol.batch_size
         present = sum(shard.run_id == run for shard in shards.speed)
         may_stop = plan.precision_percent is not None or plan.budget_seconds is not None
         wanted = 1 if may_stop else plan.launches
         if present < wanted:
             lines.append(f"INCOMPLETE run {run}: {present} of {wanted} launches are there")
+        lines += [
+            f"INCOMPLETE run {run}: launch {shard.payload.launch} lacks rounds of training"
+            for shard in shards.speed
+            if shard.run_id == run and _lacks_rounds(shard.payload, plan, size)
+        ]
         ends = {lane_name(lane): speed.lane_end(shards, run, lane) for lane in plan.lanes}
         lines += [
             f"INCOMPLETE run {run}: the last launch of {lane} ended as {end}"
@@ -74,6 +80,17 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
             if end != "ok"
         ]
     return tuple(lines + [line for run in shards.plans for line in _unanswered(shards, run)])
+
+
+def _lacks_rounds(launch: Speed, plan: SpeedPlan, batch_size: int) -> bool:
+    """Whether training at the protocol's batch size is not there in each round of the plan."""
+    told = {(one.workload, one.number) for one in launch.rounds}
+    return any(record.status == "ok" for record in launch.lanes) and any(
+        (index, number) not in told
+        for index, workload in enumerate(launch.workloads)
+        if (workload.phase, workload.batch_size) == ("train", batch_size)
+        for number in range(1, plan.rounds + 1)
+    )
 
 
 def _never_asked(shards: Shards, required: set[str]) -> list[str]:

@@ -34,6 +34,7 @@ def parity(path: Path, record: Parity, planned: Plan) -> None:
     subject, worker = record.subject, record.worker
     if planned.parity is None or subject not in planned.parity.subjects:
         raise ShardError(f"{path}: answers of a subject that was not planned")
+    _same_data(path, record, planned)
     checks.versions(path, subject.backend, worker)
     if worker is not None and (worker.backend, worker.device) != (subject.backend, subject.device):
         raise ShardError(f"{path}: {subject.backend} on {subject.device} was {worker.backend}")
@@ -58,6 +59,7 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
         subject.model for subject in planned.parity.subjects
     }:
         raise ShardError(f"{path}: answers on a model that was not planned")
+    _same_data(path, record, planned)
     if record.status != "ok":
         return
     _complete(path, record, record.facts, planned)
@@ -124,6 +126,13 @@ def _near(path: Path, facts: Facts, answers: Answers) -> None:
     for which in {match[1] for name in answers.arrays if (match := NEAR_GRADIENT.match(name))}:
         if len(answers.numbered(f"gradients.{which}.gradient")) != gradients:
             raise ShardError(f"{path}: not {gradients} gradients of {which}")
+
+
+def _same_data(path: Path, record: Asked, planned: Plan) -> None:
+    """It was asked on what the plan is about."""
+    for name in ("dataset", "dataset_sha256", "batch_size"):
+        if getattr(record, name) != getattr(planned.protocol, name):
+            raise ShardError(f"{path}: asked with another {name} than the plan's")
 
 
 def _complete(path: Path, record: Asked, facts: Facts, planned: Plan) -> None:

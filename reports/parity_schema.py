@@ -1,6 +1,6 @@
 """What stands in the shards of the parity ladder, field by field."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -11,6 +11,7 @@ from reports.schema import (
     Machine,
     Positive,
     Record,
+    Setting,
     Sha256,
     Subject,
     Text,
@@ -38,7 +39,7 @@ class Identity(Record, frozen=True):
     config: LongText | None = None
     compile_config: LongText | None = None
     jit_compile: bool | None = None
-    settings: dict[Id, Any] | None = None
+    settings: dict[Id, Setting] | None = None
     weights: Names | None = None
     trainable: list[Count] | None = None
     weights_sha256: Sha256 | None = None

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$")]
-Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}$")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}\Z")]
+Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 # Bounded, so that no sum or quotient of what a file claims leaves the range of a table's columns.
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -18,6 +18,7 @@ Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Amount = Annotated[float, Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, Meta(ge=1e-9, le=1e9)]
 Text = Annotated[str, Meta(max_length=20_000)]
+Setting = bool | int | float | Text | list[Text | int] | None
 LongText = Annotated[str, Meta(max_length=4_000_000)]
 """Of a deep model's configuration."""
 
@@ -67,8 +68,8 @@ class Lane(Record, frozen=True):
 class SpeedPlan(Record, frozen=True):
     """What is measured in turn. With a budget, `launches` is the largest number of them."""
 
-    workloads: list[Workload]
-    lanes: list[Lane]
+    workloads: Annotated[list[Workload], Meta(max_length=1000)]
+    lanes: Annotated[list[Lane], Meta(max_length=8)]
     launches: Positive
     rounds: Positive
     precision_percent: Seconds | None
@@ -87,8 +88,8 @@ class Subject(Record, frozen=True):
 class ParityPlan(Record, frozen=True):
     """Who is asked what."""
 
-    subjects: list[Subject]
-    probes: list[Id]
+    subjects: Annotated[list[Subject], Meta(max_length=500)]
+    probes: Annotated[list[Id], Meta(max_length=20)]
 
 
 class OwnModel(Record, frozen=True):
@@ -108,16 +109,16 @@ class Plan(Record, frozen=True):
     """
 
     suite: Id
-    models: list[Id]
-    variants: list[Id]
-    own_models: list[OwnModel]
-    model_notes: list[Text]
-    backends: list[Id]
+    models: Annotated[list[Id], Meta(max_length=1000)]
+    variants: Annotated[list[Id], Meta(max_length=100)]
+    own_models: Annotated[list[OwnModel], Meta(max_length=1000)]
+    model_notes: Annotated[list[Text], Meta(max_length=1000)]
+    backends: Annotated[list[Id], Meta(max_length=20)]
     device: Id
     seeds: Positive
     protocol: Protocol
     dataset_note: Text
-    cells: list[Cell]
+    cells: Annotated[list[Cell], Meta(max_length=10000)]
     speed: SpeedPlan | None
     parity: ParityPlan | None
 
@@ -138,7 +139,7 @@ class WorkerInfo(Record, frozen=True):
     backend: Id
     device: Id
     versions: dict[Id, Version]
-    settings: dict[Id, Any]
+    settings: dict[Id, Setting]
     prefix: Text
     floatx: Id
     epsilon: float

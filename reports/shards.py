@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reports import checks, parity_checks
 from reports.envelopes import (
+    Room,
     ShardError,
     payload,
     predictions,
@@ -18,6 +19,7 @@ from reports.envelopes import (
     read_envelope,
 )
 from reports.parity_schema import Parity, Reference
+from reports.plain import plain
 from reports.schema import Accuracy, Envelope, Images, Plan
 from reports.speed_schema import Speed
 
@@ -26,7 +28,7 @@ MAX_SHARDS = 10_000
 MAX_SHARDS_BYTES = 256 << 20
 """JSON of a run; those few hundred take 10 MiB."""
 MAX_ARRAYS_BYTES = 2 << 30
-"""Arrays of a run, unpacked: a file of 2 MiB can hold as many zeros."""
+"""Arrays of a run, eight bytes a number: a file of 2 MiB can hold as many zeros."""
 
 
 @dataclass(frozen=True)
@@ -126,25 +128,22 @@ def read(folders: Sequence[Path]) -> Shards:
         try:
             run_id, plan = _read_plan(folder)
         except ShardError as error:
-            shards.problems.append(_shown(error))
+            shards.problems.append(plain(str(error)))
             continue
         if run_id in shards.plans:
-            shards.problems.append(f"{folder}: run {run_id} is given twice")
+            shards.problems.append(plain(f"{folder}: run {run_id} is given twice"))
             continue
         shards.plans[run_id] = plan
         _read_shards(folder / "shards", run_id, plan, shards)
     return shards
 
 
-def _shown(error: ShardError) -> str:
-    """In characters that every output takes: names of files may hold any bytes."""
-    return str(error).encode("utf-8", "backslashreplace").decode()
-
-
 def _read_plan(folder: Path) -> tuple[str, Plan]:
     if not folder.is_dir():
         raise ShardError(f"{folder}: no such run")
     path = folder / "shards" / "plan.json"
+    if path.parent.is_symlink():
+        raise ShardError(f"{path.parent}: a link, where a folder is wanted")
     if not path.exists():
         raise ShardError(f"{folder}: not a run: it has no shards/plan.json")
     envelope = read_envelope(path)
@@ -164,16 +163,9 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     try:
         paths = _listed(folder)
     except ShardError as error:
-        shards.problems.append(_shown(error))
+        shards.problems.append(plain(str(error)))
         return
-    room = MAX_ARRAYS_BYTES
-
-    def arrays_of(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
-        nonlocal room
-        arrays = read_arrays(path.with_suffix(".npz"), sha256, room)
-        room -= sum(array.nbytes for array in arrays.values())
-        return arrays
-
+    room = Room(MAX_ARRAYS_BYTES)
     for path in paths:
         if path.name == "plan.json" or path.name.startswith("."):
             continue
@@ -182,7 +174,7 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
             if envelope.run_id != run_id:
                 raise ShardError(f"{path}: belongs to run {envelope.run_id}, not to {run_id}")
             if envelope.kind == "accuracy":
-                attempts.append(_read_attempt(path, envelope, arrays_of))
+                attempts.append(_read_attempt(path, envelope, plan, room))
             elif envelope.kind == "speed":
                 speed = payload(path, envelope, Speed)
                 checks.speed(path, speed, plan, known)
@@ -190,22 +182,22 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
             elif envelope.kind == "parity":
                 parity = payload(path, envelope, Parity)
                 parity_checks.parity(path, parity, plan)
-                arrays = arrays_of(path, parity.arrays_sha256)
+                arrays = read_arrays(path.with_suffix(".npz"), parity.arrays_sha256, room)
                 answers.append(ParityShard(run_id, envelope.shard_id, parity, arrays))
             elif envelope.kind == "reference":
                 reference = payload(path, envelope, Reference)
-                arrays = arrays_of(path, reference.arrays_sha256)
+                arrays = read_arrays(path.with_suffix(".npz"), reference.arrays_sha256, room)
                 parity_checks.reference(path, reference, arrays, plan)
                 references.append(ReferenceShard(run_id, envelope.shard_id, reference, arrays))
             elif envelope.kind == "images":
                 images = payload(path, envelope, Images)
-                arrays = arrays_of(path, images.arrays_sha256)
+                arrays = read_arrays(path.with_suffix(".npz"), images.arrays_sha256, room)
                 checks.images(path, images, arrays, plan)
                 shards.images[images.dataset_sha256] = arrays["images"]
             else:
                 raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")
         except ShardError as error:
-            shards.problems.append(_shown(error))
+            shards.problems.append(plain(str(error)))
     shards.accuracy.extend(_last(attempts, lambda shard: shard.payload.cell))
     shards.parity.extend(_last(answers, lambda shard: shard.payload.subject))
     shards.references.extend(
@@ -230,14 +222,12 @@ def _listed(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_attempt(
-    path: Path, envelope: Envelope, arrays_of: Callable[[Path, str], dict[str, NDArray[Any]]]
-) -> AccuracyShard:
+def _read_attempt(path: Path, envelope: Envelope, plan: Plan, room: Room) -> AccuracyShard:
     accuracy = payload(path, envelope, Accuracy)
-    checks.accuracy(path, accuracy)
+    checks.accuracy(path, accuracy, plan)
     probabilities = labels = None
     if accuracy.status == "ok" and accuracy.arrays_sha256 is not None:
-        arrays = arrays_of(path, accuracy.arrays_sha256)
+        arrays = read_arrays(path.with_suffix(".npz"), accuracy.arrays_sha256, room)
         probabilities, labels = predictions(path.with_suffix(".npz"), arrays, accuracy)
     return AccuracyShard(envelope.run_id, envelope.shard_id, accuracy, probabilities, labels)
 

@@ -12,7 +12,8 @@ from reports import readable, readable_changes, readable_parity, variants, verdi
 from reports.changes import error_changes, ratio_changes, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
-from reports.markdown import CONTROL, DIGITS
+from reports.markdown import DIGITS
+from reports.plain import plain
 from reports.sides import Side, changed_models, same_machine
 
 _HEADERS = {
@@ -167,4 +168,4 @@ def show_lines(lines: Iterable[str], console: Console, style: str | None = None)
 
 def _plain(text: str) -> Text:
     """Text without markup or escape sequences: shards may come from anywhere."""
-    return Text(CONTROL.sub("?", text))
+    return Text(plain(text))

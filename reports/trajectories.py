@@ -74,5 +74,6 @@ def restarts(answers: Answers) -> list[int]:
 
 
 def _steps(answers: Answers, word: str) -> list[int]:
-    found = (re.fullmatch(rf"trajectory\.{word}(\d+)\.weight0", name) for name in answers.arrays)
+    form = re.compile(rf"trajectory\.{word}(\d{{1,9}})\.weight0")
+    found = (form.fullmatch(name) for name in answers.arrays)
     return sorted(int(name[1]) for name in found if name)

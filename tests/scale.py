@@ -26,17 +26,17 @@ def store(folder: Path, size: int) -> None:
     journal = Journal(folder)
     trained = [accuracy_payload("jax", seed=seed) for seed in range(size // 2)]
     launches = [launch_payload(number) for number in range(1, size // 10 + 1)]
-    failed = size - 1 - len(trained) - len(launches)
-    cells = [payload["cell"] for payload in trained]
+    seeds = range(len(trained), size - 1 - len(launches))
+    failed = [accuracy_payload("torch", seed=seed)["cell"] for seed in seeds]
+    cells = [payload["cell"] for payload in trained] + failed
     journal.write("plan", "plan", run_plan(cells, speed=speed_plan(launches)))
     arrays = {"probabilities": predictions(3), "labels": LABELS}
     for seed, payload in enumerate(trained):
         journal.write("accuracy", f"cell-{seed}.try2", payload, arrays)  # type: ignore[arg-type]
     for payload in launches:
         journal.write("speed", f"speed-launch{payload['launch']}", payload)
-    for number in range(failed):
-        cell = accuracy_payload("jax", seed=number)["cell"]
-        journal.write("accuracy", f"cell-{number}.try1", failed_payload("jax") | {"cell": cell})
+    for number, cell in enumerate(failed):
+        journal.write("accuracy", f"cell-{number}.try1", failed_payload("torch") | {"cell": cell})
 
 
 def read(folder: Path) -> None:

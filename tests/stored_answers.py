@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.journal import Journal
 from reports.findings import Answers
-from tests.stored_runs import BACKENDS, accuracy_payload, run_plan
+from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, run_plan
 
 SHA = "a" * 64
 PROBES = ["identity", "forward", "gradients", "update", "predictions", "portability"]
@@ -114,6 +114,7 @@ def store_answers(
     backends: tuple[str, ...] = BACKENDS,
     reference: Change = lambda *_: None,
     variants: Mapping[str, str] = MappingProxyType({}),
+    protocol: Mapping[str, Any] = MappingProxyType(PROTOCOL),
     **changes: Change,
 ) -> Journal:
     """Store a run in which the oracle and these backends answered, and each read all files.
@@ -123,6 +124,7 @@ def store_answers(
         backends: Who was asked.
         reference: Alters the oracle's answers.
         variants: Of a backend, by its name; `stock` of all others.
+        protocol: Of the run; what was asked follows it.
         changes: Alters those of a backend, by its name.
     """
     journal = Journal.create(results)
@@ -136,13 +138,10 @@ def store_answers(
         for name in backends
     ]
     parity = {"subjects": subjects, "probes": PROBES}
-    journal.write(
-        "plan", "plan", run_plan([], parity=parity, models=[MODEL], backends=list(backends))
-    )
+    plan = {"models": [MODEL], "backends": list(backends), "protocol": dict(protocol)}
+    journal.write("plan", "plan", run_plan([], parity=parity, **plan))
     asked = {
-        "dataset": "mnist",
-        "dataset_sha256": "d" * 64,
-        "batch_size": 200,
+        **{name: protocol[name] for name in ("dataset", "dataset_sha256", "batch_size")},
         "seed": 0,
         "probes": PROBES,
     }

@@ -135,7 +135,8 @@ def store_run(
 ) -> Journal:
     """Store a run with these cells; `planned` defaults to them."""
     journal = Journal.create(results)
-    cells = [payload["cell"] for payload in (payloads if planned is None else planned)]
+    tried = [payload["cell"] for payload in (payloads if planned is None else planned)]
+    cells = [cell for place, cell in enumerate(tried) if cell not in tried[:place]]
     protocol = payloads[0]["protocol"] if payloads else PROTOCOL
     journal.write("plan", "plan", run_plan(cells, **({"protocol": protocol} | plan)))
     for payload in copy.deepcopy(list(payloads)):

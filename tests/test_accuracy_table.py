@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,21 @@ def test_other_inputs_are_never_compared(
     other[part][key] = value
     if key == "steps":  # half the examples, and therefore half the steps
         other["protocol"]["train_examples"] = 30_000
-    journal = store_run(tmp_path, [accuracy_payload("torch"), other])
+    runs = [store_run(tmp_path, [payload]).folder for payload in (accuracy_payload("torch"), other)]
     with pytest.raises(comparable.NotComparableError, match=words) as caught:
-        comparable.check(read(journal.folder))
+        comparable.check(read(*runs))
     assert "jax" in str(caught.value)
+
+
+def test_other_labels_are_never_compared(tmp_path: Path) -> None:
+    """Of one dataset by name and hash; whose they are cannot be told."""
+    found = read(store_run(tmp_path, [accuracy_payload(name) for name in ("jax", "torch")]).folder)
+    comparable.check(found)
+    one, other = found.accuracy
+    assert one.labels is not None
+    lying = replace(found, accuracy=[one, replace(other, labels=one.labels[::-1].copy())])
+    with pytest.raises(comparable.NotComparableError, match="test labels differ"):
+        comparable.check(lying)
 
 
 def test_other_protocols_are_not_averaged_over_seeds(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_one_that_is_ahead_from_the_start(tmp_path: Path) -> None:
     slow = accuracy_payload("torch")
     slow["training"]["first_step_seconds"] = 20.0
     slow["training"]["epochs"][0]["train_seconds"] = 50.0
+    slow["wall_seconds"] = 120.0
     folder = store_run(tmp_path, [accuracy_payload("jax"), slow]).folder
     table = costs.break_even_table(cells.collect(shards.read([folder])))
     assert table["verdict"].tolist() == ["from_start", "never"]

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,18 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
         data.prepare("digits", None, tmp_path / "file")
+
+
+def test_fault_27_a_pipe_is_no_dataset(tmp_path: Path) -> None:
+    """Nobody ever writes into it."""
+    os.mkfifo(tmp_path / "pipe.npz")
+    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+    for path in (tmp_path / "pipe.npz", tmp_path):
+        with pytest.raises(DataError, match="not a plain file"):
+            data.load_mnist(path)
+
+
+def test_fault_27_a_dataset_of_too_many_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "many.npz", **{f"x{n}": np.zeros(1) for n in range(101)})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="more than 100 arrays"):
+        data.read_npz(tmp_path / "many.npz")

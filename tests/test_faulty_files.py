@@ -49,7 +49,9 @@ def assert_whole(results: Path) -> None:
         content = envelopes.read_envelope(path).payload
         if "arrays_sha256" in content:
             envelopes.read_arrays(
-                path.with_suffix(".npz"), content["arrays_sha256"], shards.MAX_ARRAYS_BYTES
+                path.with_suffix(".npz"),
+                content["arrays_sha256"],
+                envelopes.Room(shards.MAX_ARRAYS_BYTES),
             )
 
 

@@ -151,3 +151,16 @@ def test_whatever_an_array_is_nothing_is_raised(good: Path, kind: str) -> None:
         is_read_or_refused(good, path.name, *retold(good, path.stem, alter))
 
     check()
+
+
+def test_a_plan_of_more_than_anybody_runs_is_refused(good: Path) -> None:
+    """A few thousand pairs of lanes take minutes to report."""
+    content = json.loads((good / "shards" / "plan.json").read_bytes())
+    lanes = [{"backend": f"b{n}", "device": "cpu", "twin": False} for n in range(9)]
+    subject = content["payload"]["parity"]["subjects"][0]
+    subjects = [subject | {"model": f"m{n}"} for n in range(501)]
+    for part, change in (("speed", {"lanes": lanes}), ("parity", {"subjects": subjects})):
+        plan = content["payload"] | {part: content["payload"][part] | change}
+        found = read_with(good, "plan.json", envelope("plan", good.name, "plan", plan), None)
+        assert found.plans == {}
+        assert "of length <=" in found.problems[0]

@@ -10,7 +10,7 @@ import pytest
 
 from reports import comparable, notes, outcome, parity, readable_parity, shards
 from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
-from tests.stored_runs import accuracy_payload, store_run
+from tests.stored_runs import PROTOCOL, accuracy_payload, store_run
 
 Payload = dict[str, Any]
 
@@ -202,27 +202,21 @@ def test_runs_of_one_backend_each_are_judged_together(tmp_path: Path) -> None:
     assert odd(table) == [("torch", "P0", "model configuration")]
 
 
-def other_dataset(payload: Payload, _: Payload) -> None:
-    payload["dataset_sha256"] = "e" * 64
-
-
 def other_keras(payload: Payload, _: Payload) -> None:
     payload["worker"]["versions"]["keras"] = "3.0.0"
 
 
-def other_batches(payload: Payload, _: Payload) -> None:
-    payload["batch_size"] = 37
-
-
 @pytest.mark.parametrize(
-    ("change", "what"),
-    [(other_dataset, "datasets"), (other_keras, "Keras versions"), (other_batches, "batch sizes")],
+    ("how", "what"),
+    [
+        ({"protocol": PROTOCOL | {"dataset_sha256": "e" * 64}}, "datasets"),
+        ({"protocol": PROTOCOL | {"batch_size": 37}}, "batch sizes"),
+        ({"torch": other_keras}, "Keras versions"),
+    ],
 )
-def test_answers_to_other_questions_are_not_merged(
-    tmp_path: Path, change: Callable[[Payload, Payload], None], what: str
-) -> None:
+def test_answers_to_other_questions_are_not_merged(tmp_path: Path, how: Any, what: str) -> None:
     one = store_answers(tmp_path, ("jax",)).folder
-    other = store_answers(tmp_path, ("torch",), torch=change).folder
+    other = store_answers(tmp_path, ("torch",), **how).folder
     with pytest.raises(comparable.NotComparableError, match=f"single_layer, parity: {what} differ"):
         tabled(one, other)
 

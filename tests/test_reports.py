@@ -96,6 +96,33 @@ def test_fault_15_runs_of_several_machines_say_so(tmp_path: Path) -> None:
     assert "ran on 3 machines" in told.stdout
 
 
+def test_fault_27_a_page_is_not_written_through_a_link(tmp_path: Path) -> None:
+    """Not even where it leads to nothing yet."""
+    folder = store_run(tmp_path / "run", [accuracy_payload("jax")]).folder
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / "tables").mkdir()
+    for name in ("report.html", "report.md", "tables/accuracy.csv"):
+        (folder / name).symlink_to(outside / Path(name).name)
+    (outside / "history.csv").write_text("mine")
+    (folder.parent / "history.csv").symlink_to(outside / "history.csv")
+    assert run(folder).returncode == 0
+    assert run("history", folder.parent).returncode == 0
+    assert [path.name for path in outside.iterdir()] == ["history.csv"]
+    assert (outside / "history.csv").read_text() == "mine"
+    assert (folder / "report.html").is_file()
+
+
+def test_a_launch_without_all_its_rounds_is_incomplete(tmp_path: Path) -> None:
+    launches = [launch_payload(number) for number in (1, 2, 3)]
+    del launches[1]["rounds"][4]
+    folder = store_launches(tmp_path, launches).folder
+    told = run(folder)
+    assert told.returncode == 4
+    assert "INCOMPLETE" in told.stdout
+    assert "launch 2 lacks rounds of training" in " ".join(told.stdout.split())
+
+
 def test_fault_27_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
     folder = store_run(tmp_path / "r", [accuracy_payload("jax")]).folder
     mine = tmp_path / "mine"

@@ -28,7 +28,9 @@ from tests.stored_runs import (
     store_run,
 )
 
-ENOUGH = shards.MAX_ARRAYS_BYTES
+
+def room() -> envelopes.Room:
+    return envelopes.Room(shards.MAX_ARRAYS_BYTES)
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_fault_11_every_truncation_and_every_bit_of_a_small_shard(tmp_path: Path
     for damaged in damages(arrays.read_bytes()):
         path.write_bytes(damaged)
         with pytest.raises(envelopes.ShardError, match="does not have the hash"):
-            envelopes.read_arrays(path, sha256, ENOUGH)
+            envelopes.read_arrays(path, sha256, room())
 
 
 def damages(whole: bytes) -> Iterator[bytes]:
@@ -203,12 +205,11 @@ def test_fault_27_small_files_that_are_huge_together(
     found = shards.read([journal.folder]).accuracy[0]
     assert found.probabilities is not None
     assert found.labels is not None
-    one = found.probabilities.nbytes + found.labels.nbytes
-    headers = 2 * 128
-    monkeypatch.setattr(shards, "MAX_ARRAYS_BYTES", 2 * one + headers)
+    one = 8 * (found.probabilities.size + found.labels.size)
+    monkeypatch.setattr(shards, "MAX_ARRAYS_BYTES", 3 * one - 1)
     read = shards.read([journal.folder])
     assert len(read.accuracy) == 2
-    assert "larger than 256 bytes" in read.problems[0]
+    assert f"takes {one:,} bytes, and {one - 1:,} are left" in read.problems[0]
 
 
 def test_fault_27_more_arrays_than_a_list_can_hold(
@@ -226,7 +227,7 @@ def test_fault_27_what_is_no_array_among_arrays(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("labels.npy", b"not an array")
     with pytest.raises(envelopes.ShardError, match="not the arrays of a shard"):
-        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), ENOUGH)
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
 
 
 def test_fault_27_an_array_that_is_smaller_than_it_claims(tmp_path: Path) -> None:
@@ -237,9 +238,69 @@ def test_fault_27_an_array_that_is_smaller_than_it_claims(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("labels.npy", header.getvalue() + bytes(8))
     with pytest.raises(envelopes.ShardError, match="not as large as it claims"):
-        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), ENOUGH)
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
     with pytest.raises(DataError, match="claims 68,719,476,736 bytes of numbers"):
         read_npz(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_fault_27_members_that_unpack_without_end(tmp_path: Path, method: int) -> None:
+    """Of bzip2 Python unpacks all that there is, whatever size the member claims."""
+    path, member = tmp_path / "arrays.npz", io.BytesIO()
+    np.save(member, np.zeros(4, np.float32))
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("labels.npy", member.getvalue())
+    with pytest.raises(envelopes.ShardError, match="packed in an unusual way"):
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
+    with pytest.raises(DataError, match="packed in an unusual way"):
+        read_npz(path)
+
+
+def test_fault_27_what_is_refused_has_taken_its_room(tmp_path: Path) -> None:
+    """Else a thousand files that are refused one by one would be unpacked one by one."""
+    path, left = tmp_path / "arrays.npz", room()
+    np.savez(path, one=np.zeros(10_000, np.float32))
+    data = bytearray(path.read_bytes())
+    data[20_000] = 1  # no longer what its checksum says
+    path.write_bytes(data)
+    with pytest.raises(envelopes.ShardError, match="not the arrays of a shard"):
+        envelopes.read_arrays(path, hashlib.sha256(data).hexdigest(), left)
+    assert left.left == room().left - 80_000
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_fault_27_an_array_that_stands_twice(tmp_path: Path) -> None:
+    path, member = tmp_path / "arrays.npz", io.BytesIO()
+    np.save(member, np.zeros(4, np.float32))
+    with zipfile.ZipFile(path, "w") as archive:
+        for _ in range(2):
+            archive.writestr("labels.npy", member.getvalue())
+    with pytest.raises(envelopes.ShardError, match="an array stands twice"):
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
+
+
+@pytest.mark.parametrize("dtype", ["?", "c8", "S3", "U3", "f16", "i8"])
+def test_fault_27_arrays_of_other_types_are_not_even_read(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "arrays.npz"
+    np.savez(path, one=np.zeros(3, dtype))
+    with pytest.raises(envelopes.ShardError, match=r"one\.npy is"):
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
+
+
+def test_fault_27_a_link_in_the_place_of_the_shards(journal: Journal, tmp_path: Path) -> None:
+    elsewhere = (journal.folder / "shards").rename(tmp_path / "elsewhere")
+    (journal.folder / "shards").symlink_to(elsewhere)
+    assert "a link, where a folder is wanted" in shards.read([journal.folder]).problems[0]
+
+
+def test_fault_28_no_problem_moves_the_cursor(journal: Journal) -> None:
+    path = shard_path(journal)
+    path.write_text(path.read_text().replace('"error"', '"\\u001b[2J\\u202eerror"'))
+    (problem,) = shards.read([journal.folder]).problems
+    assert "does not have the hash" in problem
+    path.rename(path.with_name("\x1b[2J.json"))
+    (problem,) = shards.read([journal.folder]).problems
+    assert "?[2J.json" in problem
 
 
 def test_fault_28_a_file_whose_name_is_no_text(journal: Journal) -> None:
@@ -282,6 +343,13 @@ def test_fault_16_a_shard_under_another_name_is_refused(journal: Journal) -> Non
         ({"wall_seconds": None}, "status ok, but no wall_seconds or start_seconds"),
         ({"cell": {"model": "../../x"}}, "$.cell"),
         ({"protocol": PROTOCOL | {"epochs": 3}}, "not all of its 3 epochs"),
+        ({"protocol": PROTOCOL | {"epochs": 2**53}}, "not all of its 9007199254740992 epochs"),
+        ({"protocol": PROTOCOL | {"dataset": "digits"}}, "by another protocol than the plan's"),
+        ({"protocol": PROTOCOL | {"test_examples": 1}}, "by another protocol than the plan's"),
+        ({"cell": accuracy_payload("jax", seed=77)["cell"]}, "a training that was not planned"),
+        ({"wall_seconds": 40.0}, "42.5 s of epochs in 40 s"),
+        ({"error": "half a surrogate: \ud800"}, "surrogates not allowed"),
+        ({"cell": {**accuracy_payload("jax")["cell"], "model": "x\n"}}, "$.cell.model"),
         ({"protocol": PROTOCOL | {"batch_size": 100}}, "600 steps, where 1200 were planned"),
         ({"worker": accuracy_payload("torch")["worker"]}, "no version of jax"),
         ({"cell": accuracy_payload("torch")["cell"]}, "no version of torch"),

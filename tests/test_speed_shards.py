@@ -50,6 +50,7 @@ def test_what_bench_writes_reports_reads(tmp_path: Path) -> None:
         (lambda p: p["workloads"].append(TRAIN), "a workload stands twice"),
         (lambda p: p["lanes"].append(p["lanes"][0]), "a lane stands twice"),
         (lambda p: p["lanes"][3]["lane"].update(backend="x"), "a lane that was not planned"),
+        (lambda p: p["rounds"][0]["evidence"].update(seconds=1e-9), "s of turns in 1e-09 s"),
         (lambda p: p["lanes"].pop(), "a sample of lane 3, which there is not"),
         (lambda p: p["lanes"][0]["worker"].update(backend="jax"), "was run by jax"),
         (lambda p: p["lanes"][0].update(worker=None), "status ok, but no worker"),

@@ -18,6 +18,7 @@ def test_a_row_is_the_median_over_launches_of_the_median_epoch(tmp_path: Path) -
         for epoch in payload["training"]["epochs"]:
             epoch["train_seconds"] = seconds
         payload["training"]["peak_rss_mib"] = 500 + seconds
+        payload["wall_seconds"] = 200.0
     journal = store_run(tmp_path, payloads)
     (row,) = table_of(journal.folder).to_dict("records")
     assert list(row) == list(speed.COLUMNS)
