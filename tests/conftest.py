@@ -1,6 +1,7 @@
 """Fixtures and options for the tests that run without Keras."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 
 from bench.options import NOT_GIVEN, WORKER_OPTION
 from bench.plan import resolve
+
+# A script starts what runs in its background deaf to Ctrl-C, and its children with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
