@@ -78,9 +78,11 @@ def run_cell(
             )
             training = worker.call("train", asdict(request), on_epoch)
             wall_seconds = time.monotonic() - begun
-            if training["epochs"] and training["epochs"][-1]["test_accuracy"] is not None:
-                arrays = _predictions(predictions, dataset)
             _check_work(training, payload["protocol"])
+            test_accuracy = training["epochs"][-1]["test_accuracy"]
+            if test_accuracy is not None:
+                arrays = _predictions(predictions, dataset)
+                _check_answers(test_accuracy, **arrays)
         payload |= {
             "training": training,
             "wall_seconds": wall_seconds,
@@ -127,6 +129,16 @@ def _predictions(path: Path, dataset: Dataset) -> dict[str, NDArray[Any]]:
         "probabilities": probabilities,
         "labels": labels.astype(np.min_scalar_type(int(labels.max()))),
     }
+
+
+def _check_answers(test_accuracy: float, probabilities: NDArray[Any], labels: NDArray[Any]) -> None:
+    """What the last epoch said of itself must be what the stored predictions say."""
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    if round(test_accuracy * len(labels)) != right:
+        raise WorkerError(
+            "invalid",
+            f"{right} of {len(labels)} predictions are right; the last epoch said {test_accuracy}",
+        )
 
 
 def _check_work(training: Mapping[str, Any], planned: Mapping[str, Any]) -> None:

@@ -70,6 +70,21 @@ def _whole(path: Path, record: Accuracy) -> None:
         raise ShardError(f"{path}: {training.steps} steps, where {steps} were planned")
 
 
+def answers(
+    path: Path,
+    record: Accuracy,
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.unsignedinteger],
+) -> None:
+    """The learning curve ends where the predictions are: both are of the trained model."""
+    last = None if record.training is None else record.training.epochs[-1].test_accuracy
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    if last is None or round(last * len(labels)) != right:
+        raise ShardError(
+            f"{path}: {right} of {len(labels)} answers are right, where its last epoch says {last}"
+        )
+
+
 def images(path: Path, record: Images, arrays: Mapping[str, NDArray[Any]], planned: Plan) -> None:
     """The test set of the plan's dataset: pixels of all of its examples."""
     if record.dataset_sha256 != planned.protocol.dataset_sha256:

@@ -26,7 +26,6 @@ EPOCH = {
     "train_loss": 0.5,
     "train_accuracy": 0.875,
     "test_loss": 0.25,
-    "test_accuracy": 0.9375,
 }
 
 
@@ -52,11 +51,7 @@ def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]
     with np.load(request["model"]["data"]) as data:
         labels, examples = data["y_test"], len(data["y_train"])
     examples = min(request["train_examples"] or examples, examples)
-    epochs = []
-    for number in range(1, request["epochs"] + 1):
-        epochs.append({"epoch": number, **EPOCH})
-        reply("event", epochs[-1])
-    # Right for 15 of 16 examples, as the accuracy above says.
+    # Right for 15 of 16 examples.
     answers = np.where(np.arange(len(labels)) % 16, labels, (labels + 1) % 10)
     probabilities = np.full((len(labels), 10), 0.01, np.float32)
     probabilities[np.arange(len(labels)), answers] = 0.91
@@ -64,6 +59,13 @@ def train(request: dict[str, Any], behaviour: str, reply: Any) -> dict[str, Any]
         probabilities[:] = np.nan
     if behaviour != "no_predictions":
         np.savez(request["predictions"], probabilities=probabilities)
+    test_accuracy = float((probabilities.argmax(axis=1) == labels).mean())
+    epochs = []
+    for number in range(1, request["epochs"] + 1):
+        epochs.append({"epoch": number, "test_accuracy": test_accuracy, **EPOCH})
+        reply("event", epochs[-1])
+    if behaviour == "other_accuracy":
+        epochs[-1]["test_accuracy"] += 0.01
     if behaviour == "too_few_epochs":
         del epochs[-1]
     steps = request["epochs"] * -(-examples // request["batch_size"])

@@ -21,7 +21,7 @@ from tests.stored_answers import (
     write_answers,
 )
 from tests.stored_launches import LATENCY, TRAIN, TRUTH, launch_payload, speed_plan
-from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, predictions, run_plan
+from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, answers, run_plan
 
 MODEL, OWN_MODEL = "single_layer", "mine"
 BACKENDS = ("jax", "torch")
@@ -67,7 +67,7 @@ def store(results: Path) -> Journal:
     pixels = np.zeros((len(LABELS), 4, 4, 1), np.uint8)
     journal.write("images", "images", origin, {"images": pixels})
     for number, payload in enumerate(trainings):
-        arrays: Arrays = {"probabilities": predictions(2 + number), "labels": LABELS}
+        arrays = answers(payload, 2 + number)
         journal.write("accuracy", f"cell-{payload['cell']['backend']}.try1", payload, arrays)
     journal.write("speed", "speed-launch01", launch)
     write_answers(journal, subjects[:2], origin, PROBES)

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.journal import Journal
 from reports import shards
 from tests.stored_launches import launch_payload, speed_plan
-from tests.stored_runs import LABELS, accuracy_payload, failed_payload, predictions, run_plan
+from tests.stored_runs import accuracy_payload, answers, failed_payload, run_plan
 
 SIZES = (1000, 2000, 5000, 10_000)
 
@@ -30,9 +30,8 @@ def store(folder: Path, size: int) -> None:
     failed = [accuracy_payload("torch", seed=seed)["cell"] for seed in seeds]
     cells = [payload["cell"] for payload in trained] + failed
     journal.write("plan", "plan", run_plan(cells, speed=speed_plan(launches)))
-    arrays = {"probabilities": predictions(3), "labels": LABELS}
     for seed, payload in enumerate(trained):
-        journal.write("accuracy", f"cell-{seed}.try2", payload, arrays)  # type: ignore[arg-type]
+        journal.write("accuracy", f"cell-{seed}.try2", payload, answers(payload, 3))
     for payload in launches:
         journal.write("speed", f"speed-launch{payload['launch']}", payload)
     for number, cell in enumerate(failed):

@@ -90,6 +90,7 @@ def test_a_lane_that_dies_is_a_row_and_the_others_go_on(
         ("too_few_steps", "79 steps were trained, not 80"),
         ("too_few_epochs", "were trained, not 1 ... 10"),
         ("no_predictions", "stored no predictions"),
+        ("other_accuracy", "predictions are right; the last epoch said"),
         ("raises", "ValueError: bad"),
     ],
 )

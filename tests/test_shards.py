@@ -362,6 +362,14 @@ def test_a_payload_that_does_not_fit_is_refused(
     assert words in one_problem(journal)
 
 
+def test_a_curve_that_ends_elsewhere_than_its_predictions_is_refused(journal: Journal) -> None:
+    """One answer of 200 is enough."""
+    training = accuracy_payload("jax")["training"]
+    training["epochs"][-1]["test_accuracy"] = 0.995
+    rewrite(shard_path(journal), journal, {"training": training})
+    assert "198 of 200 answers are right" in one_problem(journal)
+
+
 def test_arrays_that_were_exchanged_are_refused(journal: Journal) -> None:
     arrays = shard_path(journal).with_suffix(".npz")
     np.savez(arrays, probabilities=predictions(0))
