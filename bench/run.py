@@ -1,6 +1,6 @@
 """A run before its first training: dataset, backends and journal, found and checked in turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -89,7 +89,7 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
         say(console, note)
     dataset = _fed(plan, given, chosen, greetings)
     if resumed is not None:
-        _check_same_place(resumed, hellos)
+        _check_same_place(resumed, selection, hellos)
         if dataset.sha256 != resumed.plan()["protocol"]["dataset_sha256"]:
             raise DataError(f"{resumed.folder} was begun with other data")
     journal = resumed or _begin(plan, dataset, selection, notes)
@@ -107,21 +107,36 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _check_same_place(resumed: Journal, hellos: Mapping[str, dict[str, Any]]) -> None:
-    """Refuse to go on with launches of another machine, or of other versions or settings.
+def _check_same_place(
+    resumed: Journal, selection: Selection, hellos: Mapping[str, dict[str, Any]]
+) -> None:
+    """Refuse to go on with what was made on another machine, or by other versions or settings.
 
-    The report would refuse them later, and what was measured meanwhile would be lost.
+    The report would refuse it later, and what was measured meanwhile would be lost.
     """
-    for payload in launched(resumed):
-        same = payload["machine"]["id"] == machine()["id"]
-        for record in payload["lanes"]:
-            worker, hello = record["worker"], hellos.get(record["lane"]["backend"])
-            same = same and (not worker or not hello or _identity(worker) == _identity(hello))
-        if not same:
+    here = machine()["id"]
+    for made_at, backend, worker in _made(resumed, selection):
+        hello = hellos.get(backend)
+        changed = worker and hello and _identity(worker) != _identity(hello)
+        if made_at["id"] != here or changed:
             raise UsageError(
                 f"--resume: {resumed.run_id} was measured on another machine, or on other cores, "
                 "with other versions or settings; go on as it was begun, or start a new run"
             )
+
+
+def _made(
+    resumed: Journal, selection: Selection
+) -> Iterator[tuple[dict[str, Any], str, dict[str, Any] | None]]:
+    """Where, by which backend and by what worker each finished part of a run was made."""
+    for launch in launched(resumed):
+        for record in launch["lanes"]:
+            yield launch["machine"], record["lane"]["backend"], record["worker"]
+    for cell in selection.cells:
+        if (trained := finished(resumed, cell)) is not None:
+            yield trained["machine"], cell.backend, trained["worker"]
+    for subject, answered in asked(resumed, selection.subjects).items():
+        yield answered["machine"], subject.backend, answered["worker"]
 
 
 def _identity(worker: Mapping[str, Any]) -> dict[str, Any]:

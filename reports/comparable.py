@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from reports.samples import workload_name
-from reports.schema import Cell
-from reports.shards import AccuracyShard, Shards, SpeedShard
+from reports.schema import Accuracy, Cell, Machine, WorkerInfo
+from reports.shards import AccuracyShard, ParityShard, Shards, SpeedShard
 
 
 class NotComparableError(ValueError):
@@ -19,14 +19,15 @@ def check(shards: Shards) -> None:
     Raises:
         NotComparableError: Protocol, dataset, test labels, initial weights, batches or Keras
             differ; a model of the user's has changed from one run to another; a cell, a subject or
-            a lane's workload stands in two runs; or the launches of one run were made on another
-            machine, by another version or with other settings.
+            a lane's workload stands in two runs; or parts of one run were made on another machine,
+            by another version or with other settings.
     """
     _check_models(shards)
     _check_cells(shards)
     _check_subjects(shards)
     _check_one_run_each(shards)
     _check_launches(shards)
+    _check_places(shards)
 
 
 def _check_models(shards: Shards) -> None:
@@ -38,6 +39,37 @@ def _check_models(shards: Shards) -> None:
             other, expected = known.setdefault(model, (run, files.get(model)))
             if files.get(model) != expected:
                 raise NotComparableError(f"{model} is another model in run {run} than in {other}")
+
+
+def _check_places(shards: Shards) -> None:
+    """A run is of one machine, and what a backend did there is of the same versions."""
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for run, part, machine, backend, worker in _parts(shards):
+        facts = {(f"run {run}", "machines"): f"{machine.id} ({machine.cpu_model})"}
+        if worker is not None:
+            versions = json.dumps(worker.versions, sort_keys=True)
+            facts[f"run {run}, {backend}", "versions"] = versions
+        for (name, what), value in facts.items():
+            other, expected = known.setdefault((name, what), (part, value))
+            if value != expected:
+                raise NotComparableError(
+                    f"{name}: {what} differ ({other}: {expected}, {part}: {value})"
+                )
+
+
+def _parts(shards: Shards) -> Iterator[tuple[str, str, Machine, str, WorkerInfo | None]]:
+    """Run, part of it, and who made that where."""
+    for launch in shards.speed:
+        told, part = launch.payload, f"launch {launch.payload.launch}"
+        for record in told.lanes:
+            lane = f"{record.lane.backend} on {record.lane.device}"
+            yield launch.run_id, part, told.machine, lane, record.worker
+    attempts: list[AccuracyShard | ParityShard] = [*shards.accuracy, *shards.parity]
+    for shard in attempts:
+        attempt = shard.payload
+        who = attempt.cell if isinstance(attempt, Accuracy) else attempt.subject
+        lane = f"{who.backend} on {who.device}"
+        yield shard.run_id, shard.shard_id, attempt.machine, lane, attempt.worker
 
 
 def _check_cells(shards: Shards) -> None:
@@ -172,14 +204,12 @@ def _launch_inputs(shard: SpeedShard) -> Iterator[tuple[str, str, str]]:
     """For whom, what, and its value: each must be the same in all launches."""
     run, launch = shard.run_id, shard.payload
     yield run, "datasets", f"{launch.dataset} {launch.dataset_sha256}"
-    yield run, "machines", f"{launch.machine.id} ({launch.machine.cpu_model})"
     for record in launch.lanes:
         lane = f"{run}, {record.lane.backend} on {record.lane.device}"
         # A twin may have a slowdown injected on purpose, which is a setting of its own.
         worker = f"{lane} (twin)" if record.lane.twin else lane
         if record.worker is not None:
             yield run, "Keras versions", record.worker.versions["keras"]
-            yield lane, "versions", json.dumps(record.worker.versions, sort_keys=True)
             yield worker, "settings", json.dumps(record.worker.settings, sort_keys=True)
         for prepared in record.preparations:
             costs, variant = prepared.costs, f"{prepared.model} {prepared.variant}"

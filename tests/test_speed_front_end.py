@@ -157,10 +157,11 @@ def test_an_interrupt_while_lanes_start_ends_the_run_at_once(
 
 
 @pytest.mark.parametrize("change", ["other_version", "other_settings"])
+@pytest.mark.parametrize("part", ["test_speed and two_layer and train", "test_accuracy"])
 def test_a_run_goes_on_with_the_same_versions_and_settings_alone(
-    workers: dict[str, str], fake_python: FakePython, tmp_path: Path, change: str
+    workers: dict[str, str], fake_python: FakePython, tmp_path: Path, change: str, part: str
 ) -> None:
-    options = ("-k", "test_speed and two_layer and train", "--suite", "smoke")
+    options = ("-k", part, "--suite", "smoke")
     assert run_bench(tmp_path, workers, *options).returncode == 0
     workers["jax"] = fake_python(change)
     told = run_bench(tmp_path, workers, "--resume", "latest")
