@@ -194,7 +194,7 @@ def _tell_problems(problems: Sequence[str]) -> int:
 
 def _cannot_write(output: Path, error: OSError) -> int:
     path = error.filename or output
-    print(f"error: {path}: cannot be written ({error.strerror})", file=sys.stderr)
+    print(plain(f"error: {path}: cannot be written ({error.strerror})"), file=sys.stderr)
     return ENVIRONMENT
 
 

@@ -32,6 +32,8 @@ def plan(path: Path, record: Plan) -> None:
         _unique(path, "lane", record.speed.lanes)
     if record.parity is not None:
         _unique(path, "subject", record.parity.subjects)
+        if "forward" not in record.parity.probes:
+            raise ShardError(f"{path}: a parity ladder that asks for no answers")
 
 
 def accuracy(path: Path, record: Accuracy, planned: Plan) -> None:

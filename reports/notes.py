@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports import published, ratios, speed, statistics, trust, wording
 from reports.samples import Samples, lane_name, workload_name
-from reports.schema import Protocol, SpeedPlan
+from reports.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
 from reports.shards import Shards, SpeedShard
 from reports.speed_schema import LaneRecord, Speed
 from reports.trust import Trust
@@ -52,7 +52,7 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
 
     Of the required backends, those that no run set out to measure.
     """
-    selected = {backend for plan in shards.plans.values() for backend in plan.backends}
+    selected = {one.backend for plan in shards.plans.values() for one in _planned(plan)}
     lines = [
         f"INCOMPLETE: {backend} is in none of the runs"
         for backend in required_backends
@@ -80,6 +80,12 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
             if end != "ok"
         ]
     return tuple(lines + [line for run in shards.plans for line in _unanswered(shards, run)])
+
+
+def _planned(plan: Plan) -> list[Cell | Lane | Subject]:
+    """Whatever a backend was to do: one that a plan only names is not there."""
+    lanes = plan.speed.lanes if plan.speed else []
+    return [*plan.cells, *lanes, *(plan.parity.subjects if plan.parity else [])]
 
 
 def _lacks_rounds(launch: Speed, plan: SpeedPlan, batch_size: int) -> bool:

@@ -12,6 +12,8 @@ CONFUSION_COLUMNS = {
 }
 MOST_CLASSES = 100
 """Of which a table has a row for each pair."""
+MOST_IMAGES = 100_000
+"""That a table shows of one model."""
 DISAGREEMENT_COLUMNS = {
     **dict.fromkeys(["model", "variant", "device"], "str"),
     **dict.fromkeys(["seed", "image", "label"], "Int64"),
@@ -47,7 +49,8 @@ def disagreements(shards: Shards) -> pd.DataFrame:
     Returns:
         `DISAGREEMENT_COLUMNS`, one row per image and backend, for the smallest seed that all
         backends of a model have; `image` is its place in the test set, `probability` what the
-        backend gives its answer. First come the images of which backends are surest.
+        backend gives its answer. First come the images of which backends are surest, at most
+        `MOST_IMAGES` of a model.
     """
     rows = []
     groups: dict[tuple[str, str, str], dict[int, list[AccuracyShard]]] = {}
@@ -99,7 +102,7 @@ def _differing(
     probabilities = np.stack(known)
     answers, sureness = probabilities.argmax(axis=2), probabilities.max(axis=2)
     images = np.flatnonzero((answers != answers[0]).any(axis=0))
-    images = images[np.argsort(-sureness[:, images].min(axis=0), kind="stable")]
+    images = images[np.argsort(-sureness[:, images].min(axis=0), kind="stable")][:MOST_IMAGES]
     return [
         (int(i), int(labels[i]), shard, int(answers[n, i]), float(sureness[n, i]))
         for i in images

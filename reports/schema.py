@@ -16,6 +16,7 @@ Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Amount = Annotated[float, Meta(ge=0, le=1e9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=1e-9, le=1e9)]
 Text = Annotated[str, Meta(max_length=20_000)]
 Setting = bool | int | float | Text | list[Text | int] | None
@@ -162,7 +163,7 @@ class Epoch(Record, frozen=True):
     train_loss: float | None
     train_accuracy: float | None
     test_loss: float | None
-    test_accuracy: float | None
+    test_accuracy: Share | None
 
 
 class Training(Record, frozen=True):

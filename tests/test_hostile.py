@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -107,6 +108,64 @@ def test_a_reference_that_does_not_hold_together_is_refused(
     found = read_with(good, f"{name}.json", *retold(good, name, alter))
     (problem,) = found.problems
     assert words in problem
+
+
+@pytest.mark.parametrize("name", ["bogus.near0.x", "forward.near0.fact.x", "update.near0.sgd0"])
+def test_an_oracle_of_moved_weights_is_refused(good: Path, name: str) -> None:
+    """It is exact: its own would widen its tolerances until every backend passed."""
+    stem = "reference-single_layer-numpy.try1"
+    told = retold(good, stem, lambda _, arrays: arrays.update({name: np.ones(3)}))
+    (problem,) = read_with(good, f"{stem}.json", *told).problems
+    assert f"{name}, of an oracle" in problem
+
+
+def test_layers_and_inputs_beyond_number_are_refused_at_the_first_that_is_missing(
+    good: Path,
+) -> None:
+    """A list of all their products would not fit into memory."""
+
+    def many(payload: Any, arrays: Any) -> None:
+        identity(payload)["layers"] = [""] * 1_000_000
+        for number in range(300):
+            identity(payload)["fed_sha256"][f"i{number}"] = "0" * 64
+            arrays[f"forward.i{number}.layer0"] = np.zeros(1)
+            for name in ("logits", "probabilities"):
+                arrays[f"forward.i{number}.{name}"] = np.zeros((1, 2))
+
+    stem = "reference-single_layer-numpy.try1"
+    tracemalloc.start()
+    try:
+        (problem,) = read_with(good, f"{stem}.json", *retold(good, stem, many)).problems
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "not the outputs of all layers" in problem
+    assert peak < 1 << 30
+
+
+def test_a_ladder_without_answers_is_none(good: Path) -> None:
+    content = json.loads((good / "shards" / "plan.json").read_bytes())
+    content["payload"]["parity"]["probes"] = ["identity"]
+    shard = envelope("plan", good.name, "plan", content["payload"])
+    (problem,) = read_with(good, "plan.json", shard, None).problems
+    assert "a parity ladder that asks for no answers" in problem
+
+
+@pytest.mark.parametrize("name", ["cell-torch.try1", "parity-single_layer-torch-cpu.try1"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p["machine"].update(id="other"), "machines differ"),
+        (lambda p: p["worker"]["versions"].update(torch="9.9"), "torch on cpu: versions differ"),
+    ],
+)
+def test_fault_15_parts_of_one_run_are_of_one_machine_and_one_version(
+    good: Path, name: str, change: Callable[[Any], object], words: str
+) -> None:
+    found = read_with(good, f"{name}.json", *retold(good, name, lambda p, _: change(p)))
+    assert found.problems == []
+    with pytest.raises(comparable.NotComparableError, match=words):
+        comparable.check(found)
 
 
 def test_answers_beside_those_that_were_asked_for_fail(good: Path) -> None:

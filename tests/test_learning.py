@@ -50,7 +50,9 @@ def test_confusion_of_very_many_classes_is_no_table(tmp_path: Path) -> None:
         assert len(predictions.confusion(many)) == rows
 
 
-def test_disagreements_are_of_one_seed_that_all_have(tmp_path: Path) -> None:
+def test_disagreements_are_of_one_seed_that_all_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     payloads = [accuracy_payload("jax", seed=seed) for seed in (0, 1)]
     payloads.append(accuracy_payload("torch", seed=1))
     wrong = {"jax": 2, "torch": 4}
@@ -61,6 +63,8 @@ def test_disagreements_are_of_one_seed_that_all_have(tmp_path: Path) -> None:
     torch = table[table["backend"] == "torch"]
     assert list(torch["answer"] - torch["label"]) == [1, 1]
     assert list(torch["probability"]) == pytest.approx([0.91, 0.91])
+    monkeypatch.setattr(predictions, "MOST_IMAGES", 1)
+    assert set(predictions.disagreements(found)["image"]) == {2}
     alone = shards.read([store_run(tmp_path, payloads[:1]).folder])
     assert predictions.disagreements(alone).empty
 

@@ -116,6 +116,11 @@ def test_a_required_backend_that_no_run_has_is_told(tmp_path: Path) -> None:
     assert owed == ("INCOMPLETE: tensorflow is in none of the runs",)
 
 
+def test_a_required_backend_that_a_plan_only_names_is_not_there(tmp_path: Path) -> None:
+    found = shards.read([store_run(tmp_path, [], backends=["jax"]).folder])
+    assert notes.incomplete(found, ("jax",)) == ("INCOMPLETE: jax is in none of the runs",)
+
+
 def test_a_required_backend_that_was_never_asked_is_told_where_others_were(tmp_path: Path) -> None:
     trained = store_run(tmp_path / "trained", [accuracy_payload("tensorflow")])
     asked = store_answers(tmp_path / "asked", ("jax", "torch"))

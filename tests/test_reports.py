@@ -179,6 +179,14 @@ def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert "Traceback" not in told.stderr
 
 
+def test_fault_28_a_folder_in_the_place_of_a_figure_moves_no_cursor(tmp_path: Path) -> None:
+    folder = store_run(tmp_path, [accuracy_payload("jax")]).folder
+    (folder / "figures" / "ratios-1\x1b[2J\n::error::.svg").mkdir(parents=True)
+    told = run(folder)
+    assert told.returncode == 4
+    assert "ratios-1?[2J?::error::.svg: cannot be written" in told.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -221,6 +221,26 @@ def test_fault_27_more_arrays_than_a_list_can_hold(
     assert "more than 1 arrays" in shards.read([journal.folder]).problems[0]
 
 
+def test_fault_27_more_arrays_than_a_run_has(tmp_path: Path) -> None:
+    """However empty they are, each takes its time."""
+    path, left = tmp_path / "arrays.npz", envelopes.Room(10**9, arrays=3)
+    np.savez(path, one=np.zeros(0, np.float32), two=np.zeros(0, np.float32))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(envelopes.read_arrays(path, sha256, left)) == 2
+    with pytest.raises(envelopes.ShardError, match="arrays in its run"):
+        envelopes.read_arrays(path, sha256, left)
+
+
+def test_fault_27_headers_that_take_long_to_read(tmp_path: Path) -> None:
+    """Python 2 wrote whole numbers with an L; NumPy still reads that, by way of a tokenizer."""
+    path, member = tmp_path / "arrays.npz", io.BytesIO()
+    np.save(member, np.zeros(4, np.float32))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.npy", member.getvalue().replace(b"(4,), ", b"(4L,),"))
+    with pytest.raises(envelopes.ShardError, match="created on Python 2"):
+        envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
+
+
 def test_fault_27_what_is_no_array_among_arrays(tmp_path: Path) -> None:
     """Hashed by its author as it should be. NumPy gives the bytes of such a member."""
     path = tmp_path / "arrays.npz"

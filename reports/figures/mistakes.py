@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports import wording
+from reports import predictions, wording
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, MUTED, Panel, Picture
@@ -67,8 +67,9 @@ def disagreements(comparison: Comparison) -> Picture:
     panels, lines = [], []
     for model, found in wording.by_model(comparison.disagreements):
         images = list(dict.fromkeys(found["image"]))
+        most = "at least " if len(images) == predictions.MOST_IMAGES else ""
         lines.append(
-            f"{model}: {len(images)} images are answered differently at seed "
+            f"{model}: {most}{len(images)} images are answered differently at seed "
             f"{found['seed'].iloc[0]}."
         )
         pixels = comparison.images.get(str(found["dataset_sha256"].iloc[0]))
