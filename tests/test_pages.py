@@ -95,10 +95,11 @@ def test_fault_28_hostile_words_are_shown_and_do_nothing(
 ) -> None:
     """In every field of free text that a shard has."""
     good = accuracy_payload("jax")
-    good["machine"] |= {"cpu_model": HOSTILE, "system": HOSTILE}
     good["worker"] |= {"prefix": HOSTILE, "settings": {"threads": HOSTILE, "devices": [HOSTILE]}}
     bad = failed_payload("torch") | {"error": HOSTILE, "log": HOSTILE}
     other = accuracy_payload("tensorflow")
+    for payload in (good, bad, other):
+        payload["machine"] |= {"cpu_model": HOSTILE, "system": HOSTILE}
     folder = store_run(tmp_path, [good, bad, other], dataset_note=HOSTILE).folder
     command.main([str(folder)])
     out = capsys.readouterr().out
