@@ -5,6 +5,7 @@ payload}`; arrays lie beside it in `<shard id>.npz`, whose own hash stands in th
 Nothing in a shard is judged: `reports` does that, and reads these files alone.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -27,6 +28,7 @@ from bench.storage import storage_errors, write_atomically
 SCHEMA = 6
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FREE_BYTES_WANTED = 200 << 20
+NAMES_TRIED = 100
 
 
 class Journal:
@@ -50,10 +52,9 @@ class Journal:
         Raises:
             StorageError: The folder cannot be written, or its disk is nearly full.
         """
-        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        journal = cls(results / f"{stamp}-{secrets.token_hex(2)}")
+        journal = cls(_new_folder(results))
         with storage_errors(journal.folder):
-            journal._shards.mkdir(parents=True)
+            journal._shards.mkdir()
             free = shutil.disk_usage(results).free
         if free < FREE_BYTES_WANTED:
             shutil.rmtree(journal.folder, ignore_errors=True)
@@ -180,6 +181,21 @@ class Journal:
         if not ID.fullmatch(shard_id):
             raise ValueError(f"bad shard id {shard_id!r}")
         return self._shards / f"{shard_id}.json"
+
+
+def _new_folder(results: Path) -> Path:
+    """Make a folder of a name that no run has: runs that begin in one second may draw alike."""
+    with storage_errors(results):
+        results.mkdir(parents=True, exist_ok=True)
+    for _ in range(NAMES_TRIED):
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        folder = results / f"{stamp}-{secrets.token_hex(2)}"
+        with storage_errors(folder), contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise StorageError(
+        f"{results}: {NAMES_TRIED} names of runs are taken; choose another --results"
+    )
 
 
 def envelope(kind: str, run_id: str, shard_id: str, payload: Mapping[str, Any]) -> bytes:

@@ -1,8 +1,9 @@
 import errno
 import json
 import os
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -13,6 +14,14 @@ from bench.journal import Journal
 
 PAYLOAD = {"status": "ok", "value": 1.5, "list": [1, None, "text"]}
 ARRAYS = {"a": np.arange(5, dtype=np.float32)}
+
+
+class OneSecond(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
 
 
 @pytest.fixture
@@ -92,6 +101,27 @@ def test_a_results_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
         Journal.create(tmp_path / "file" / "results")
+
+
+def test_two_runs_that_draw_one_name_get_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = iter(["cf2e", "cf2e", "cf2e", "0a1b"])
+    monkeypatch.setattr(journal_module, "datetime", OneSecond)
+    monkeypatch.setattr(journal_module.secrets, "token_hex", lambda _: next(draws))
+    first, second = Journal.create(tmp_path), Journal.create(tmp_path)
+    assert first.run_id == "20260102T030405Z-cf2e"
+    assert second.run_id == "20260102T030405Z-0a1b"
+
+
+def test_names_that_are_all_taken_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "datetime", OneSecond)
+    monkeypatch.setattr(journal_module.secrets, "token_hex", lambda _: "cf2e")
+    Journal.create(tmp_path)
+    with pytest.raises(StorageError, match="names of runs are taken; choose another --results"):
+        Journal.create(tmp_path)
 
 
 def test_a_full_disk_is_seen_before_the_run(
