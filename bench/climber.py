@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bench.data import Dataset, read_npz
+from bench.data import MAX_ANSWERS, Dataset, read_npz
 from bench.errors import DataError, WorkerError
 from bench.plan import Plan
 from bench.remote import Worker, failure
@@ -89,7 +89,7 @@ def answer(climber: Climber, probes: Sequence[str]) -> None:
         if facts is None:
             return
         try:
-            arrays = read_npz(path)
+            arrays = read_npz(path, MAX_ANSWERS)
         except DataError as error:
             climber.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
             return

@@ -55,6 +55,9 @@ MAX_BYTES = 4 << 30
 # Others are unpacked without end, whatever size a member claims.
 ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 MAX_ARRAYS = 100
+# A model's answers have an array for each of its weights, at each step that is looked at; as many
+# as `reports` reads.
+MAX_ANSWERS = 20_000
 # Of an idx file, all of which are of MNIST: the largest has 47 million bytes.
 MAX_IDX_BYTES = 64 << 20
 
@@ -215,8 +218,12 @@ def read_verified(path: Path, sha256: str) -> dict[str, Array]:
     return arrays
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def read_npz(path: Path, most_arrays: int = MAX_ARRAYS) -> dict[str, Array]:
     """All arrays of an npz; never unpickles.
+
+    Args:
+        path: A dataset, or what a worker has answered.
+        most_arrays: As many as are read from such a source.
 
     Raises:
         DataError: Not an npz, truncated, holding objects, or unreasonably large.
@@ -226,8 +233,8 @@ def read_npz(path: Path) -> dict[str, Array]:
             raise DataError(f"{path}: not a plain file")
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
-            if len(archive.infolist()) > MAX_ARRAYS:
-                raise DataError(f"{path}: more than {MAX_ARRAYS} arrays")
+            if len(archive.infolist()) > most_arrays:
+                raise DataError(f"{path}: more than {most_arrays:,} arrays")
             if claimed > MAX_BYTES:
                 raise DataError(f"{path}: claims {claimed:,} bytes; at most {MAX_BYTES:,} are read")
             for member in archive.infolist():

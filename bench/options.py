@@ -10,6 +10,9 @@ from bench.errors import UsageError
 from bench.suites import SUITES
 from bench.variants import JOIN, SETTINGS, THREE, is_variant
 
+MOST_SECONDS = 1e9
+"""As a shard may hold them."""
+
 DATASETS = ("auto", "mnist", "digits")
 
 # Name of the option, placeholder, help. All arrive as text, so that `resolve` words each error.
@@ -66,12 +69,15 @@ def variants(value: str) -> tuple[str, ...]:
     return (*(name for name in THREE if name in given), *(n for n in given if n not in THREE))
 
 
-def count(option: str, value: str | None, default: int) -> int:
+MOST = 1_000_000
+
+
+def count(option: str, value: str | None, default: int, most: int = MOST) -> int:
     """A whole number, or the default where nothing was given."""
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and 0 < int(value) <= 1_000_000):
-        raise UsageError(f"{option}: a whole number from 1 to 1,000,000 is wanted, not {value!r}")
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
+        raise UsageError(f"{option}: a whole number from 1 to {most:,} is wanted, not {value!r}")
     return int(value)
 
 
@@ -82,7 +88,10 @@ def duration(option: str, value: str | None, default: float | None) -> float | N
     match = re.fullmatch(r"(\d{1,9})(s|m|h|)", value)
     if not match or not int(match[1]):
         raise UsageError(f"{option}: a time like 90s, 10m or 1h is wanted, not {value!r}")
-    return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}[match[2]]
+    seconds = int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}[match[2]]
+    if seconds > MOST_SECONDS:
+        raise UsageError(f"{option}: at most {MOST_SECONDS / 3600:,.0f}h")
+    return seconds
 
 
 def percent(option: str, value: str | None, default: float | None) -> float | None:

@@ -30,6 +30,9 @@ from models.files import ModelFile, ModelFileError
 PRECISION_PERCENT = 3.0
 BUDGET_SECONDS = 3600.0
 
+# What one run can hold, and the report reads (`reports.schema`, `reports.shards`).
+MOST_CELLS, MOST_WORKLOADS, MOST_SUBJECTS, MOST_EPOCHS = 9_000, 1_000, 500, 10_000
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -125,10 +128,11 @@ class Plan:
 
         None where data is drawn: there is nothing to learn.
         """
+        kinds = self.kinds  # which looks into the folder of models
         return tuple(
             Cell(model, variant, backend, self.device, seed)
             for seed in range(self.seeds if self.dataset != "drawn" else 0)
-            for model, variant in self.kinds
+            for model, variant in kinds
             if not is_ablation(variant)
             for backend in self.backends
         )
@@ -214,7 +218,7 @@ def resolve(
         raise UsageError(
             "--models and --model together want data that both take: --data FILE or --dataset mnist"
         )
-    return Plan(
+    plan = Plan(
         suite=suite.name,
         models=(*chosen, *(file.name for file in own)),
         variants=wanted,
@@ -224,8 +228,8 @@ def resolve(
         dataset=dataset,
         mnist=Path(mnist) if mnist else None,
         data=Path(options["data"]) if options["data"] else None,
-        seeds=count("--seeds", options["seeds"], suite.seeds),
-        epochs=count("--epochs", options["epochs"], suite.epochs),
+        seeds=count("--seeds", options["seeds"], suite.seeds, MOST_CELLS),
+        epochs=count("--epochs", options["epochs"], suite.epochs, MOST_EPOCHS),
         batch_size=count("--batch-size", options["batch_size"], 200),
         train_examples=suite.train_examples,
         launches=MOST_LAUNCHES if open_ended else suite.launches,
@@ -242,6 +246,22 @@ def resolve(
         results=Path(options["results"] or "results"),
         timeout_seconds=count("--worker-timeout", options["worker_timeout"], 900),
     )
+    _check_size(plan)
+    return plan
+
+
+def _check_size(plan: Plan) -> None:
+    """What is more than a report can read is refused before anything is measured."""
+    for parts, most, what in (
+        (plan.cells, MOST_CELLS, "trainings"),
+        (plan.workloads, MOST_WORKLOADS, "workloads"),
+        (plan.subjects, MOST_SUBJECTS, "subjects of the parity ladder"),
+    ):
+        if len(parts) > most:
+            raise UsageError(
+                f"{len(parts):,} {what}, and a run has at most {most:,}; take fewer seeds, "
+                "models or variants"
+            )
 
 
 def own_models(files: Sequence[str]) -> tuple[ModelFile, ...]:

@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_BYTES = 16 << 20
+"""Room for the configuration of a deep model, which is one string."""
 
 
 class WireError(ValueError):

@@ -9,6 +9,9 @@ import msgspec
 from msgspec import Meta
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}\Z")]
+ShardId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+"""As `bench.journal` writes them: names of several things in a row."""
+
 Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -20,8 +23,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=1e-9, le=1e9)]
 Text = Annotated[str, Meta(max_length=20_000)]
 Setting = bool | int | float | Text | list[Text | int] | None
-LongText = Annotated[str, Meta(max_length=4_000_000)]
-"""Of a deep model's configuration."""
+LongText = Annotated[str, Meta(max_length=2_000_000)]
+"""Of a deep model's configuration; escaped as JSON, a line of the pipe still takes it."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +101,7 @@ class OwnModel(Record, frozen=True):
 
     name: Id
     path: Text
-    function: Id
+    function: Text
     sha256: Sha256
 
 
@@ -216,6 +219,6 @@ class Envelope(Record, frozen=True):
     schema: Positive
     kind: Id
     run_id: Id
-    shard_id: Id
+    shard_id: ShardId
     sha256: Sha256
     payload: dict[str, Any]

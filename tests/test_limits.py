@@ -1,0 +1,128 @@
+"""What options accept can be written, and what can be written can be read."""
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from bench import plan as planning
+from bench import wire
+from bench.backends import BACKENDS, DEVICES
+from bench.climber import Climber, answer
+from bench.data import MAX_ANSWERS
+from bench.errors import UsageError
+from bench.journal import Journal
+from bench.options import NOT_GIVEN
+from bench.plan import resolve
+from bench.stored_plan import plan_payload
+from bench.variants import SETTINGS, is_variant
+from bench.workload import Cell, Subject
+from models.files import MAX_NAME, ModelFile
+from reports import envelopes
+from reports.parity_schema import WholeModel
+from reports.schema import OwnModel, Plan
+from tests.stored_runs import PROTOCOL
+
+LONGEST = "m" * MAX_NAME
+
+
+def read_again(plan: planning.Plan) -> Plan:
+    """The plan as a report reads what its run writes."""
+    run = {"protocol": PROTOCOL, "dataset_note": "", "model_notes": []}
+    return msgspec.convert(plan_payload(plan, plan.everything) | run, Plan)
+
+
+@pytest.mark.parametrize("attempt", ["try1", "try999"])
+def test_the_longest_names_are_written_and_read(tmp_path: Path, attempt: str) -> None:
+    variant = max(
+        filter(is_variant, map("+".join, itertools.permutations(SETTINGS, 2))), key=len
+    ).replace("+", "-")
+    journal = Journal.create(tmp_path)
+    for backend, device in itertools.product(BACKENDS, DEVICES):
+        ids = [
+            Cell(LONGEST, variant, backend, device, 9_999).id,
+            f"parity-{Subject(LONGEST, variant, backend, device).id}",
+            f"reference-{LONGEST}-{backend}-{device}",
+        ]
+        for shard_id in ids:
+            journal.write("accuracy", f"{shard_id}.{attempt}", {})
+            path = journal.folder / "shards" / f"{shard_id}.{attempt}.json"
+            assert envelopes.read_envelope(path).shard_id == path.stem
+
+
+@pytest.mark.parametrize("function", ["_build", "gr\u00f6\u00dfe", "f" * 200])
+def test_a_function_of_any_name_is_written_and_read(tmp_path: Path, function: str) -> None:
+    source = tmp_path / "mine.py"
+    source.write_text(f"def {function}(): ...\n", encoding="utf-8")
+    plan = resolve(NOT_GIVEN, (), {}, [f"{source}:{function}"])
+    own = ModelFile.read(f"{source}:{function}")
+    read = read_again(plan)
+    assert read.own_models == [OwnModel(own.name, str(source), function, own.sha256)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seeds": "3000", "models": "two_layer", "variants": "stock"},
+        {"seeds": "500", "epochs": "10000", "batch_size": "1000000"},
+        {"budget": "277777h", "precision": "0.001%"},
+        {"budget": "1s", "precision": "99.999%"},
+        {"suite": "full", "variants": "all"},
+    ],
+)
+def test_a_plan_that_options_give_is_written_and_read(options: dict[str, str | None]) -> None:
+    plan = resolve(NOT_GIVEN | options, (), {})
+    assert read_again(plan).seeds == plan.seeds
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seeds": "1000"}, "18,000 trainings, and a run has at most 9,000"),
+        ({"seeds": "9001"}, "--seeds: a whole number from 1 to 9,000 is wanted"),
+        ({"epochs": "10001"}, "--epochs: a whole number from 1 to 10,000 is wanted"),
+        ({"budget": "999999999h"}, "--budget: at most 277,778h"),
+    ],
+)
+def test_more_than_a_report_can_read_is_refused_at_once(
+    options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        resolve(NOT_GIVEN | options, (), {})
+
+
+def test_the_longest_text_of_a_shard_fits_a_line_of_the_pipe() -> None:
+    text = "\u00e9" * 2_000_000
+    assert msgspec.convert({"config": text}, WholeModel).config == text
+    line = wire.encode({"id": 1, "result": {"config": text}})
+    assert wire.decode(line[:-1])["result"]["config"] == text
+
+
+class Answering:
+    """A worker that answers with so many arrays."""
+
+    def __init__(self, scratch: Path, arrays: int) -> None:
+        self.scratch = scratch
+        self._arrays = {f"weight{number}": np.zeros(1, np.float32) for number in range(arrays)}
+
+    def call(self, _: str, arguments: dict[str, str]) -> dict[str, object]:
+        np.savez(arguments["arrays"], **self._arrays)  # type: ignore[arg-type]
+        return {}
+
+    def kill(self) -> None:
+        """It is no process."""
+
+
+@pytest.mark.parametrize(
+    ("arrays", "status"), [(105, "ok"), (1_000, "ok"), (MAX_ANSWERS + 1, "invalid")]
+)
+def test_an_answer_may_have_as_many_arrays_as_a_report_reads(
+    tmp_path: Path, arrays: int, status: str
+) -> None:
+    assert MAX_ANSWERS == envelopes.MAX_ARRAYS
+    climber = Climber("jax", Answering(tmp_path, arrays), {"status": "ok", "facts": {}})  # type: ignore[arg-type]
+    answer(climber, ["trajectory"])
+    assert climber.payload["status"] == status
+    assert len(climber.arrays) == (arrays if status == "ok" else 0)
