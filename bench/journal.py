@@ -26,7 +26,8 @@ from bench.errors import DataError, StorageError, UsageError
 from bench.storage import storage_errors, write_atomically
 
 SCHEMA = 6
-ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Room for the longest names of a model and of its variant, for backend, device, seed and attempt.
+ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 FREE_BYTES_WANTED = 200 << 20
 NAMES_TRIED = 100
 
@@ -174,8 +175,18 @@ class Journal:
         """
         payload = self.read("plan", "plan")
         if payload is None:
-            raise DataError(f"{self._path('plan')}: missing or damaged; start a new run")
+            raise DataError(f"{self._path('plan')}: {self._why_unread()}; start a new run")
         return payload
+
+    def _why_unread(self) -> str:
+        """What is wrong with the plan."""
+        try:
+            schema = json.loads(self._path("plan").read_bytes())["schema"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            schema = SCHEMA
+        if schema == SCHEMA:
+            return "missing or damaged"
+        return f"of schema {schema!s:.20}, which can be reported but not gone on with"
 
     def _path(self, shard_id: str) -> Path:
         if not ID.fullmatch(shard_id):

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import secrets
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Self
@@ -108,7 +109,7 @@ def test_two_runs_that_draw_one_name_get_two_folders(
 ) -> None:
     draws = iter(["cf2e", "cf2e", "cf2e", "0a1b"])
     monkeypatch.setattr(journal_module, "datetime", OneSecond)
-    monkeypatch.setattr(journal_module.secrets, "token_hex", lambda _: next(draws))
+    monkeypatch.setattr(secrets, "token_hex", lambda _: next(draws))
     first, second = Journal.create(tmp_path), Journal.create(tmp_path)
     assert first.run_id == "20260102T030405Z-cf2e"
     assert second.run_id == "20260102T030405Z-0a1b"
@@ -118,7 +119,7 @@ def test_names_that_are_all_taken_are_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "datetime", OneSecond)
-    monkeypatch.setattr(journal_module.secrets, "token_hex", lambda _: "cf2e")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "cf2e")
     Journal.create(tmp_path)
     with pytest.raises(StorageError, match="names of runs are taken; choose another --results"):
         Journal.create(tmp_path)
@@ -165,3 +166,11 @@ def test_a_shard_is_plain_json(journal: Journal) -> None:
     content = json.loads((journal.folder / "shards" / "cell.try1.json").read_text())
     assert content.keys() == {"schema", "kind", "run_id", "shard_id", "sha256", "payload"}
     assert content["payload"] == PAYLOAD
+
+
+def test_a_run_of_another_schema_is_not_called_damaged(journal: Journal) -> None:
+    journal.write("plan", "plan", PAYLOAD)
+    path = journal.folder / "shards" / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 5}))
+    with pytest.raises(DataError, match="of schema 5, which can be reported but not gone on with"):
+        journal.plan()
