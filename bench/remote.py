@@ -58,6 +58,8 @@ class Worker:
         self.lane = lane
         self._timeout = timeout_seconds
         self._id = 0
+        # Held while pipes are in use: another thread may end the process, not close them under us.
+        self._pipes = threading.Lock()
         self._splitter = wire.Splitter()
         self._messages: Iterator[dict[str, Any]] = iter(())
         self._folder = scratch_folder()
@@ -138,6 +140,17 @@ class Worker:
         Raises:
             WorkerError: It failed, died, fell silent or answered nonsense.
         """
+        with self._pipes:
+            if self._requests < 0:
+                raise self._fault("crashed", "was ended by the harness")
+            return self._answer(name, arguments, on_event)
+
+    def _answer(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        on_event: Callable[[dict[str, Any]], None],
+    ) -> dict[str, Any]:
         self._id += 1
         try:
             os.write(
@@ -164,15 +177,20 @@ class Worker:
 
     def close(self) -> None:
         """Let the worker end by itself: it leaves when its requests end."""
-        if self._requests >= 0:
-            os.close(self._requests)
-            self._requests = -1
+        with self._pipes:
+            if self._requests >= 0:
+                os.close(self._requests)
+                self._requests = -1
+        if self._process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_SECONDS)
         self.kill()
 
     def kill(self) -> None:
-        """End the whole process group, by SIGTERM first; then free pipes and folder."""
+        """End the whole process group, by SIGTERM first; then free pipes and folder.
+
+        Any thread may call it: a call that waits in another one ends as the process does.
+        """
         if self._replies < 0:
             return  # done already
         if self._process.poll() is None:
@@ -183,12 +201,15 @@ class Worker:
         self._signal_group(signal.SIGKILL)
         self._process.wait()
         self._log.join()
-        self._selector.close()
-        for descriptor in (self._requests, self._replies):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._requests = self._replies = -1
-        self._folder.cleanup()
+        with self._pipes:
+            if self._replies < 0:
+                return  # done already
+            self._selector.close()
+            for descriptor in (self._requests, self._replies):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self._requests = self._replies = -1
+            self._folder.cleanup()
 
     def _next_message(self) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeout

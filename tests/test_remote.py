@@ -1,5 +1,7 @@
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -159,3 +161,29 @@ def test_fault_21_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
     plan = resolve({"BENCH_DEVICE": "gpu"}, (f"torch={fake_python('good')}",))
     with pytest.raises(PreflightError, match="device is 'cpu', wanted 'gpu'"):
         greet_backends(plan, [])
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "ignores_sigterm"])
+def test_a_worker_may_be_killed_while_another_thread_waits_for_it(
+    fake_python: FakePython, behaviour: str
+) -> None:
+    """The call ends as that of a worker that died; nothing is closed under it."""
+    waiting = threading.Event()
+    with Worker(Lane("jax", "cpu", fake_python(behaviour)), 60) as worker:
+        worker.greet()
+        select = worker._selector.select
+
+        def selected(timeout: float) -> object:
+            waiting.set()
+            return select(timeout)
+
+        worker._selector.select = selected  # type: ignore[method-assign, assignment]
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(worker.call, "train", {})
+            assert waiting.wait(20)
+            worker.kill()
+            with pytest.raises(WorkerError, match="killed by SIG") as caught:
+                call.result()
+        assert caught.value.status == "crashed"
+        with pytest.raises(WorkerError, match="was ended by the harness"):
+            worker.call("train", {})
