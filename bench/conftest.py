@@ -59,6 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
     options = {name: config.getoption(name) for name in NOT_GIVEN}
     environ, files = dict(os.environ), config.getoption("model")
     with _exit_on_error(config):
+        if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
+            raise UsageError(
+                "-n, --dist: trainings and launches are timed, one at a time; leave them out"
+            )
         if options["resume"]:
             journal = Journal.resume(Path(options["results"] or "results"), options["resume"])
             options, environ, files = again(journal.plan(), options, environ, files)

@@ -252,3 +252,12 @@ def test_a_benchmark_file_that_cannot_be_written(workers: dict[str, str], tmp_pa
     )
     assert told.returncode != 0
     assert "Traceback" not in told.stdout
+
+
+@pytest.mark.parametrize("option", [("-n", "2"), ("--dist", "load")])
+def test_xdist_is_refused(workers: dict[str, str], tmp_path: Path, option: tuple[str, ...]) -> None:
+    """Its processes would wait for each other's lock."""
+    told = run_bench(tmp_path / "r", workers, *option)
+    assert told.returncode == 2, told.stdout + told.stderr
+    assert "-n, --dist: trainings and launches are timed, one at a time" in told.stderr
+    assert not (tmp_path / "r").exists()
