@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 from rich.console import Console
 
 from bench import data
 from bench.accuracy import protocol
+from bench.alone import wait_until_alone
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.launches import measure
@@ -139,6 +141,7 @@ def main(arguments: Sequence[str]) -> int:
         environ = {**os.environ, "BENCH_BACKENDS": options.backend}
         plan = resolve(given, options.worker, environ)
         launches, rounds = ALIKE if options.slowdown == 1 else SLOWED
+        wait_until_alone(partial(say, console))
         plan = replace(plan, launches=launches, rounds=rounds, twins=1, seeds=1)
         rows = [short_run(plan, options.slowdown, console) for _ in range(options.campaign)]
     except BenchError as error:

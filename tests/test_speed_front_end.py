@@ -1,6 +1,8 @@
 """The speed half as a user runs it, with fake workers."""
 
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
-from bench import selfcheck
+from bench import alone, selfcheck
+from bench.plan import ROOT
 from tests.front_end import (
     assert_all_end,
     descendants,
@@ -192,7 +196,7 @@ def test_a_campaign_against_itself(fake_python: FakePython, tmp_path: Path) -> N
             *("-m", "bench.selfcheck", "--campaign", "1", "--results", str(tmp_path)),
             f"--worker=torch={fake_python('good')}",
         ],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         env=environment(BENCH_MNIST=""),
         capture_output=True,
         text=True,
@@ -201,6 +205,28 @@ def test_a_campaign_against_itself(fake_python: FakePython, tmp_path: Path) -> N
     assert told.returncode == 0, told.stdout + told.stderr
     assert "1 runs of a backend against itself" in told.stdout
     assert "false verdicts (faster or slower): 0" in told.stdout
+
+
+def test_a_campaign_waits_for_a_run_of_this_machine(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    lock = Path(os.environ["TMPDIR"]) / alone.NAME
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with psutil.Popen(
+            [
+                *(sys.executable, "-m", "bench.selfcheck", "--campaign", "1"),
+                *("--results", str(tmp_path), f"--worker=torch={fake_python('good')}"),
+            ],
+            cwd=ROOT,
+            env=environment(BENCH_MNIST=""),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            wait_for(process, "Another run works on this machine")
+            process.kill()
+    assert list(tmp_path.glob("2*")) == []
 
 
 def rows(*ratios: tuple[float, float, float, str]) -> pd.DataFrame:
