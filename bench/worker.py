@@ -7,7 +7,6 @@ belongs to it; Keras is imported by the first request, `hello`, and nowhere else
 import ctypes
 import faulthandler
 import importlib
-import importlib.metadata
 import os
 import queue
 import signal
@@ -43,7 +42,11 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
     return {
         "backend": backend,
         "device": loop.device(),
-        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
+        # As the modules say it: the distribution may be tensorflow-cpu, or a nightly build.
+        "versions": {
+            name: str(importlib.import_module(name).__version__)
+            for name in ("keras", "numpy", backend)
+        }
         | {"python": sys.version.split()[0]},
         "settings": loop.settings()
         | {"cores": sorted(os.sched_getaffinity(0)), "allocator": allocator_state},
