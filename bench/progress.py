@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from bench.variants import STOCK
 from bench.workload import Cell
 
 
@@ -96,7 +97,8 @@ class Progress:
     def _name(self, cell: Cell) -> str:
         number = self._cells.index(cell) + 1
         seed = f" seed {cell.seed}" if any(other.seed for other in self._cells) else ""
-        return f"[{number}/{len(self._cells)}] {cell.model} {cell.backend}{seed}"
+        model = cell.model if cell.variant == STOCK else f"{cell.model} {cell.variant}"
+        return f"[{number}/{len(self._cells)}] {model} {cell.backend}{seed}"
 
     def _time_left(self, cell: Cell, done: float) -> str:
         """The guess for what is left, scaled by how the guesses did so far."""

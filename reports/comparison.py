@@ -29,6 +29,7 @@ from reports import (
 from reports.cells import KEYS
 from reports.shards import Shards
 from reports.trust import Trust
+from reports.wording import Note
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Comparison:
     untrusted: tuple[str, ...]
     headings: tuple[str, ...]
     conditions: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     incomplete: tuple[str, ...]
     ledger: pd.DataFrame
     curves: pd.DataFrame
@@ -183,9 +184,9 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
             *(f"not alike in all backends: {line}" for line in context.differences(shards)),
         ),
         notes=(
-            *context.others_lines(measured.rounds),
+            *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
-            *variants.failures(variant_table),
+            *map(Note, variants.failures(variant_table)),
         ),
         incomplete=owed,
         ledger=context.ledger(shards),

@@ -11,6 +11,7 @@ from reports.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
 from reports.shards import Shards, SpeedShard
 from reports.speed_schema import LaneRecord, Speed
 from reports.trust import Trust
+from reports.wording import Note
 
 DRAWN = "drawn"
 """Name of a dataset that is made up."""
@@ -126,7 +127,7 @@ def _unanswered(shards: Shards, run: str) -> list[str]:
     }
     present = {shard.payload.subject for shard in shards.parity if shard.run_id == run}
     return [
-        f"INCOMPLETE run {run}: parity of {subject.model} with {subject.backend}: "
+        f"INCOMPLETE run {run}: parity of {_named(subject)} with {subject.backend}: "
         f"{ends.get(subject, 'missing')}"
         for subject in (plan.subjects if plan else [])
         if subject in ends or subject not in present
@@ -140,37 +141,27 @@ def notes(
     cost_table: pd.DataFrame,
     trusts: Mapping[str, Trust],
     owed: Sequence[str],
-) -> tuple[str, ...]:
-    """All of them; those that begin with a word in capitals are grave.
-
-    Among them stands what is `owed`; see `incomplete`.
-    """
+) -> tuple[Note, ...]:
+    """All of them, gravest first; among them what is `owed`, see `incomplete`."""
     plans = shards.plans.values()
     absent = accuracy_table[accuracy_table["status"].isin(["missing", "diverged"])]
-    lines = [
+    grave = [
         *(f"REJECTED {problem}" for problem in shards.problems),
         *(
-            f"FAILED {shard.payload.cell.model}, seed {shard.payload.cell.seed}: "
+            f"FAILED {_named(shard.payload.cell)}, seed {shard.payload.cell.seed}: "
             f"{shard.payload.status}: {shard.payload.error}"
             for shard in shards.accuracy
             if shard.payload.status != "ok"
         ),
-        *(
-            f"{'Recovered after' if _recovered(shards, shard, record) else 'FAILED'} launch "
-            f"{shard.payload.launch}, {lane_name(record.lane)}: {record.status}: {record.error}"
-            for shard in shards.speed
-            for record in shard.payload.lanes
-            if record.status != "ok"
-        ),
+        *_ended_lanes(shards, recovered=False),
         *(
             f"{row['status'].upper()} {row['model']} {row['backend']}, seed {row['seed']}"
-            for row in absent.to_dict("records")
+            for row in absent.assign(model=wording.models(absent)).to_dict("records")
         ),
         *owed,
         *(f"NOT MNIST: {plan.dataset_note}." for plan in plans if plan.dataset_note),
-        *_own(shards),
-        *_machines(shards),
     ]
+    lines = [*_ended_lanes(shards, recovered=True), *_own(shards), *_machines(shards)]
     reference = set(published.ERROR_PERCENT)
     trained = {cell.model for plan in plans for cell in plan.cells}
     if trained & reference and not all(is_reference(p.protocol) for p in plans if p.cells):
@@ -181,7 +172,27 @@ def notes(
     lines += [note for trusted in trusts.values() for note in trusted.notes]
     lines += _disagreements(shards, cost_table, trusts)
     lines += _claims(shards, ratio_table)
-    return tuple(dict.fromkeys(lines))
+    return tuple(
+        dict.fromkeys(
+            [*(Note(line, grave=True) for line in grave), *(Note(line) for line in lines)]
+        )
+    )
+
+
+def _ended_lanes(shards: Shards, *, recovered: bool) -> list[str]:
+    """Lanes that failed in a launch: for good, or such as were well in their last."""
+    return [
+        f"{'Recovered after' if recovered else 'FAILED'} launch {shard.payload.launch}, "
+        f"{lane_name(record.lane)}: {record.status}: {record.error}"
+        for shard in shards.speed
+        for record in shard.payload.lanes
+        if record.status != "ok" and _recovered(shards, shard, record) == recovered
+    ]
+
+
+def _named(part: Cell | Subject) -> str:
+    """The model, with its variant where that is not what Keras ships."""
+    return part.model if part.variant == "stock" else f"{part.model} {part.variant}"
 
 
 def _own(shards: Shards) -> Iterator[str]:

@@ -33,6 +33,9 @@ RUNGS = tuple(f"P{number}" for number in range(9))
 CERTIFYING = ("P0", "P1", "P2", "P3", "P4", "P5", "P6")
 """Rungs that two backends must both have passed before a ratio of their speeds is certified."""
 
+SILENT = "answers: "
+"""What the quantity of a subject without answers begins with; why stands behind it."""
+
 Row = dict[str, object]
 
 
@@ -64,7 +67,7 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         model, variant, backend, device, a column for each rung that was asked (`pass`, `warn`,
         `fail`, or empty where this subject was not), first (rung, quantity and how many more there
-        are; or empty).
+        are; or empty), first_rung, first_quantity, silent (whether it gave no answers).
     """
     order = ["pass", "warn", "fail"]
     worst = parity_table.assign(grade=parity_table["status"].map(order.index)).pivot_table(
@@ -75,6 +78,9 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     found = (odd["rung"] + " " + odd["quantity"]).groupby([odd[name] for name in SUBJECT])
     more = (found.size() - 1).map(lambda number: f" (and {number} more)" if number else "")
     words["first"] = (found.first() + more.astype("str")).reindex(words.index).fillna("")
+    firsts = odd.groupby(SUBJECT)[["rung", "quantity"]].first().reindex(words.index).fillna("")
+    words[["first_rung", "first_quantity"]] = firsts
+    words["silent"] = firsts["quantity"].str.startswith(SILENT)
     return words.reset_index().rename_axis(columns=None)
 
 

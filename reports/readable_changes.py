@@ -62,15 +62,15 @@ def headings(old: Comparison, new: Comparison) -> list[str]:
             lines += [
                 f"only in {side} run: {what} {' '.join(map(str, key))}" for key in sorted(only)
             ]
-    keys = ["model", "backend", "device"]
+    keys = ["model", "variant", "backend", "device"]
     rungs = [
         name for name in old.ladder.columns if re.fullmatch(r"P\d", name) and name in new.ladder
     ]
     ladders = old.ladder.merge(new.ladder, on=keys, suffixes=("_old", "_new"))
     lines += [
-        f"parity of {row['model']} with {row['backend']}, {rung}: "
+        f"parity of {model} with {row['backend']}, {rung}: "
         f"{row[f'{rung}_old'] or 'not asked'} before, {row[f'{rung}_new'] or 'not asked'} now"
-        for row in ladders.to_dict("records")
+        for model, row in zip(wording.models(ladders), ladders.to_dict("records"), strict=True)
         for rung in rungs
         if row[f"{rung}_old"] != row[f"{rung}_new"]
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 from reports import parity, references, wording
 from reports.outcome import MARGIN_POINTS
 from reports.parity import SUBJECT
+from reports.wording import Note
 
 OUTCOME, FILES = "P7", "P8"
 
@@ -75,7 +76,7 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> list[str]:
+def verdicts(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> list[Note]:
     """The answer for each model in a sentence or two, and what is not fine about each backend.
 
     Args:
@@ -91,59 +92,65 @@ def verdict_lines(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -
         if rungs := [rung for rung in here if rung in parity.CERTIFYING]:
             lines += _answers(str(model), group, own, rungs)
         if OUTCOME in here:
-            lines.append(f"{model}: {_outcome(group)}.")
+            lines.append(
+                Note(f"{model}: {_outcome(group)}.", bool((group[OUTCOME] == "fail").any()))
+            )
         if FILES in here:
             lines += _files(str(model), group)
     return lines
 
 
-def _answers(model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence[str]) -> list[str]:
+def _answers(
+    model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence[str]
+) -> list[Note]:
     """What the reference says of all subjects of one model."""
-    if group["first"].str.startswith(f"P2 {references.NOT_FINITE}").all():
-        return [f"{model}: its {references.NOT_FINITE}: nothing can be compared."]
-    silent = group["first"].str.startswith("P0 answers: ")
+    if (group["first_quantity"] == references.NOT_FINITE).all():
+        return [Note(f"{model}: its {references.NOT_FINITE}: nothing can be compared.")]
+    silent = group["silent"]
     wrong = (group[list(rungs)] == "fail").any(axis=1) & ~silent
     warned = (group[list(rungs)] == "warn").any(axis=1)
     lines = []
     for those, words in ((silent, "NO answer of"), (wrong, "NOT the same answers under")):
         if those.any():
-            lines.append(f"{model}: {words} {', '.join(wording.backends(group[those]))}.")
+            told = ", ".join(wording.backends(group[those]))
+            lines.append(Note(f"{model}: {words} {told}.", grave=True))
     good = group[~wrong & ~silent]
     if not good.empty:
         others = ", ".join(sorted(set(parity.CERTIFYING) - set(rungs)))
         asked = f"not asked: {others}" if others else "all were asked"
         errors = own[own["backend"].isin(good["backend"]) & own["rung"].isin(rungs)]
         floors = f"{errors['floors'].max():.0f}"
-        lines.append(
+        same = (
             f"{model}: {', '.join(wording.backends(good))} {'gives' if len(good) == 1 else 'give'} "
             f"the same answers as a reference in float64, to {floors} "
             f"{'rounding' if floors == '1' else 'roundings'} of float32 at most "
             f"({' '.join(rungs)} of the parity ladder; {asked})."
         )
+        lines.append(Note(same))
     lines += [
-        f"{model}, {row['backend']}: {row['first']}."
+        Note(f"{model}, {row['backend']}: {row['first']}.")
         for row in group[(wrong | warned) & ~silent].to_dict("records")
     ]
     return lines
 
 
-def _files(model: str, group: pd.DataFrame) -> list[str]:
+def _files(model: str, group: pd.DataFrame) -> list[Note]:
     """What became of the files of other backends, if anything did."""
     failed, warned = (group[group[FILES] == status] for status in ("fail", "warn"))
     lines = []
     if not failed.empty:
         backends = ", ".join(wording.backends(failed))
-        lines.append(
-            f"{model}: files of other backends are NOT read as they were under {backends}."
-        )
-        of_files = failed[failed["first"].str.startswith(FILES)].to_dict("records")
-        lines += [f"{model}, {row['backend']}: {row['first']}." for row in of_files]
+        changed = f"{model}: files of other backends are NOT read as they were under {backends}."
+        lines.append(Note(changed, grave=True))
+        of_files = failed[failed["first_rung"] == FILES].to_dict("records")
+        lines += [Note(f"{model}, {row['backend']}: {row['first']}.") for row in of_files]
     if not warned.empty:
         backends = ", ".join(wording.backends(warned))
-        lines.append(
+        warning = (
             f"{model}: .keras files of other backends are not quite what they were under "
             f"{backends} (P8 warns of known faults of Keras's)."
         )
+        lines.append(Note(warning))
     return lines
 
 

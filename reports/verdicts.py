@@ -1,39 +1,30 @@
 """The first thing that every report says: what is wrong, and the answers in sentences."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from reports import readable, readable_parity, variants, wording
 from reports.comparison import Comparison
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One sentence with its numbers; a grave one says that something is not as it should be."""
-
-    text: str
-    grave: bool = False
+from reports.wording import Note
 
 
 def alerts(comparison: Comparison) -> list[str]:
     """What is UNTRUSTED, failed or missing: to be read before everything else."""
-    return [*comparison.untrusted, *(note for note in comparison.notes if _is_grave(note))]
+    return [*comparison.untrusted, *(note.text for note in comparison.notes if note.grave)]
 
 
 def remarks(comparison: Comparison) -> list[str]:
     """The other notes."""
-    return [note for note in comparison.notes if not _is_grave(note)]
+    return [note.text for note in comparison.notes if not note.grave]
 
 
-def answers(comparison: Comparison) -> list[Verdict]:
+def answers(comparison: Comparison) -> list[Note]:
     """Which is fastest, whether they give the same answers, and how well they do."""
     tables = (comparison.main_ratios, comparison.ladder, comparison.summary)
     models = dict.fromkeys(str(model) for table in tables for model in table["model"])
     return [verdict for model in models for verdict in _of_model(comparison, model)]
 
 
-def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
+def _of_model(comparison: Comparison, model: str) -> list[Note]:
     ratios, within, speeds, rungs, parity, summary = (
         table[table["model"] == model]
         for table in (
@@ -48,11 +39,10 @@ def _of_model(comparison: Comparison, model: str) -> list[Verdict]:
     usual = ratios[ratios["variant"].isin(variants.THREE)]
     fastest = [] if comparison.untrusted else readable.fastest_lines(usual, speeds)
     tuning = [] if comparison.untrusted else variants.lines(within)
-    same = readable_parity.verdict_lines(wording.in_order(rungs), parity)
     return [
-        *(Verdict(line) for line in (*fastest, *tuning)),
-        *(Verdict(line, bool({"NOT", "DIFFER", "NO"} & set(line.split()))) for line in same),
-        *(Verdict(line) for line in _errors(comparison, summary)),
+        *map(Note, (*fastest, *tuning)),
+        *readable_parity.verdicts(wording.in_order(rungs), parity),
+        *map(Note, _errors(comparison, summary)),
     ]
 
 
@@ -77,7 +67,3 @@ def _errors(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
         told = [f"{backend} {loss:.4g}" for backend, loss in losses.items()]
         lines.append(f"{model} is no classifier; its loss on the test set: {', '.join(told)}.")
     return lines
-
-
-def _is_grave(note: str) -> bool:
-    return note.split(" ")[0].rstrip(":").isupper()

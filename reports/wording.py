@@ -1,9 +1,18 @@
 """Columns of tables as text that a person reads."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence with its numbers; a grave one says that something is not as it should be."""
+
+    text: str
+    grave: bool = False
 
 
 def models(table: pd.DataFrame) -> "pd.Series[str]":

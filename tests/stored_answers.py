@@ -188,7 +188,9 @@ def write_answers(
             if "_clipped" not in name and not name.endswith(("start0", "start1"))
         }
         del arrays["predictions.logits"]
-        name = "parity-{model}-{backend}-{device}.try1".format(**subject)
+        # Stock without its name, as in the golden run.
+        variant = "" if subject["variant"] == "stock" else f"-{subject['variant']}"
+        name = "parity-{model}{}-{backend}-{device}.try1".format(variant, **subject)
         journal.write("parity", name, payload, arrays)
 
 

@@ -29,6 +29,10 @@ def odd(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     )
 
 
+def verdicts(table: pd.DataFrame) -> list[str]:
+    return [note.text for note in readable_parity.verdicts(parity.summary(table), table)]
+
+
 def certified(table: Any, *backends: str) -> str:
     return parity.certified(table, [(MODEL, "stock", backend, "cpu") for backend in backends])
 
@@ -40,7 +44,7 @@ def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_pa
     files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
     assert sum("optimizer in" in quantity for quantity in files) == 6
     assert certified(table, "jax", "torch") == "partly"  # P5 was not asked
-    (line,) = readable_parity.verdict_lines(parity.summary(table), table)
+    (line,) = verdicts(table)
     assert line == (
         "single_layer: jax, tensorflow, torch give the same answers as a reference in float64, to "
         "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5)."
@@ -52,7 +56,7 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
         arrays["gradients.gradient0"] = 2 * arrays["gradients.gradient0"]
 
     table, _ = tabled(store_answers(tmp_path, torch=wrong).folder)
-    assert readable_parity.verdict_lines(parity.summary(table), table) == [
+    assert verdicts(table) == [
         "single_layer: NOT the same answers under torch.",
         "single_layer: jax, tensorflow give the same answers as a reference in float64, to "
         "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
@@ -67,7 +71,7 @@ def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Pat
         payload["portability"]["loaded"]["jax"]["weights"]["weights_sha256"] = "b" * 64
 
     table, _ = tabled(store_answers(tmp_path, torch=other).folder)
-    same, files, which = readable_parity.verdict_lines(parity.summary(table), table)
+    same, files, which = verdicts(table)
     assert same.startswith("single_layer: jax, tensorflow, torch give the same answers")
     assert files == "single_layer: files of other backends are NOT read as they were under torch."
     assert which == "single_layer, torch: P8 weights in jax's weights file."
@@ -75,7 +79,7 @@ def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Pat
 
 def test_one_that_said_nothing_is_not_called_wrong(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path, torch=crash).folder)
-    silent, same = readable_parity.verdict_lines(parity.summary(table), table)
+    silent, same = verdicts(table)
     assert silent == "single_layer: NO answer of torch."
     assert same.startswith("single_layer: jax, tensorflow give the same answers")
 
@@ -268,7 +272,7 @@ def outcomes(*statuses: str) -> pd.DataFrame:
 )
 def test_what_seeds_say_is_a_sentence_of_its_own(statuses: tuple[str, ...], told: str) -> None:
     table = outcomes(*statuses)
-    first = readable_parity.verdict_lines(parity.summary(table), table)[0]
+    first = verdicts(table)[0]
     assert first == f"single_layer: mean errors over seeds {told}."
 
 
@@ -291,7 +295,7 @@ def test_variants_are_subjects_of_their_own(tmp_path: Path) -> None:
     kinds = {"torch": "tuned"}
     table, found = tabled(store_answers(tmp_path, variants=kinds, torch=tuned).folder)
     assert found.problems == []
-    lines = readable_parity.verdict_lines(parity.summary(table), table)
+    lines = verdicts(table)
     assert "single_layer tuned: NOT the same answers under torch." in lines
     assert certified(table, "jax", "tensorflow") == "partly"
     assert parity.certified(table, [(MODEL, "tuned", "torch", "cpu")]) == "no"

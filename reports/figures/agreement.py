@@ -22,7 +22,7 @@ def ladder(comparison: Comparison) -> Picture:
     table, panels = comparison.parity, []
     rungs = sorted(set(table["rung"]))
     names = [f"P{number}" for number in range(9) if f"P{number}" in rungs]
-    for model, rows in table.groupby("model", sort=False):
+    for model, rows in table.groupby(wording.models(table), sort=False):
         rows = rows.assign(backend=wording.backends(rows))
         backends = list(dict.fromkeys(rows["backend"]))
         figure, (axes,) = style.panel(1.0 + 0.42 * len(backends), str(model))

@@ -1,0 +1,144 @@
+"""A run of three variants, through everything that a person reads: none hides another."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.progress import Progress
+from reports import comparison, figures, html, markdown, notes, readable_changes, shards, terminal
+from reports.changes import error_changes, ratio_changes
+from reports.comparison import Comparison
+from reports.figures import style
+from reports.sides import Side
+from reports.verdicts import alerts, answers, remarks
+from tests.golden import PROBES
+from tests.stored_answers import write_answers
+from tests.stored_launches import TRAIN, launch_payload, speed_plan
+from tests.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run
+from tests.test_plan import resolve
+
+VARIANTS = ("stock", "tuned", "native")
+BACKENDS = ("jax", "torch")
+ORIGIN = {name: str(PROTOCOL[name]) for name in ("dataset", "dataset_sha256")}
+
+Payload = dict[str, Any]
+
+
+def store(results: Path, *, probes: list[str], model: str = "single_layer", **plan: Any) -> Path:
+    """Both backends train, are timed and are asked in all variants; torch fails to train tuned."""
+    trainings = []
+    for variant in VARIANTS:
+        for backend in BACKENDS:
+            fails = (variant, backend) == ("tuned", "torch")
+            payload = failed_payload(backend) if fails else accuracy_payload(backend)
+            payload["cell"] |= {"variant": variant, "model": model}
+            trainings.append(payload)
+    workloads = [TRAIN | {"variant": variant, "model": model} for variant in VARIANTS]
+    launches = [
+        launch_payload(number, workloads=workloads, speedups={"tuned": 2.0, "native": 1.5})
+        for number in (1, 2, 3)
+    ]
+    subjects = [
+        {"model": model, "variant": variant, "backend": backend, "device": "cpu"}
+        for variant in VARIANTS
+        for backend in BACKENDS
+    ]
+    journal = store_run(
+        results,
+        trainings,
+        speed=speed_plan(launches),
+        parity={"subjects": subjects, "probes": probes},
+        variants=list(VARIANTS),
+        **plan,
+    )
+    for payload in launches:
+        journal.write("speed", f"speed-launch{payload['launch']:02}", payload)
+    write_answers(journal, subjects, ORIGIN, probes)
+    return journal.folder
+
+
+def side(folder: Path) -> Side:
+    found = shards.read([folder])
+    assert found.problems == []
+    return Side(found)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Side:
+    return side(store(tmp_path_factory.mktemp("run"), probes=PROBES))
+
+
+@pytest.fixture(scope="module")
+def compared(run: Side) -> Comparison:
+    return run.comparison
+
+
+NAMES = ["single_layer", "single_layer tuned", "single_layer native"]
+
+
+def test_the_ladder_has_a_panel_for_each_variant(compared: Comparison) -> None:
+    with style.applied():
+        picture = figures.draw(compared)["parity"]
+    assert sorted(panel.alt.split(",")[0] for panel in picture.panels) == sorted(NAMES)
+
+
+def test_what_failed_or_is_missing_is_named_with_its_variant(run: Side) -> None:
+    told = alerts(run.comparison)
+    assert any(line.startswith("FAILED single_layer tuned, seed 0: crashed") for line in told)
+    kept = [s for s in run.found.parity if s.payload.subject.variant != "native"]
+    owed = notes.incomplete(replace(run.found, parity=kept))
+    assert [line.partition(": ")[2] for line in owed] == [
+        f"parity of single_layer native with {backend}: missing" for backend in BACKENDS
+    ]
+
+
+def test_a_rung_that_one_variant_fails_is_told_of_it_alone(compared: Comparison) -> None:
+    ladder = compared.ladder.copy()
+    ladder.loc[(ladder["variant"] == "tuned") & (ladder["backend"] == "torch"), "P4"] = "fail"
+    told = readable_changes.headings(compared, replace(compared, ladder=ladder))
+    assert [line for line in told if line.startswith("parity")] == [
+        "parity of single_layer tuned with torch, P4: pass before, fail now"
+    ]
+
+
+def test_runs_are_compared_variant_by_variant(run: Side) -> None:
+    assert set(error_changes(run, run)["variant"]) == set(VARIANTS)
+    assert set(ratio_changes(run, run)["variant"]) == set(VARIANTS)
+
+
+def test_all_pages_name_all_variants(compared: Comparison) -> None:
+    page = html.report(compared, html.draw(compared))
+    stream = io.StringIO()
+    terminal.show(compared, Console(file=stream, width=120))
+    for text in (page, markdown.render(compared).replace("\\", ""), stream.getvalue()):
+        for name in NAMES:
+            assert name in text
+
+
+def test_progress_names_the_variant() -> None:
+    cells = resolve(models="two_layer", variants="stock,tuned").cells
+    stream = io.StringIO()
+    progress = Progress(Console(file=stream), cells, lambda some: 1.0 * len(some))
+    for cell in cells:
+        progress.cell_ended(cell, "done")
+    told = {line.partition("] ")[2] for line in stream.getvalue().splitlines()}
+    assert {"two_layer jax  done", "two_layer tuned jax  done"} <= told
+    assert len(told) == len(cells)
+
+
+def test_a_model_in_capitals_is_no_alarm(tmp_path: Path) -> None:
+    """And what is said of it is no better nor worse for its name."""
+    own = [{"name": "CNN", "path": "CNN.py", "function": "build", "sha256": "c" * 64}]
+    told = ["CNN is not compiled; chosen: Adam", "NO DIFFERENCE is made by NOT compiling it"]
+    folder = store(
+        tmp_path, probes=PROBES, model="CNN", own_models=own, model_notes=told, models=["CNN"]
+    )
+    found = comparison.compare(shards.read([folder]))
+    assert not set(told) & set(alerts(found))
+    assert set(told) <= set(remarks(found))
+    grave = [note.text for note in answers(found) if note.grave]
+    assert grave == []
