@@ -105,7 +105,7 @@ def run_to_the_end(session: nox.Session, *command: str) -> None:
 @nox.session(venv_backend="none")
 def plan(session: nox.Session) -> None:
     """Say what `bench` will do and how long it will take, and check its options."""
-    run_to_the_end(session, sys.executable, "-m", "bench.estimate", *session.posargs)
+    run_to_the_end(session, sys.executable, "-m", "bench.planning.estimate", *session.posargs)
     environments = ["harness", *(f"worker-{backend}-{DEVICE}" for backend in SELECTED)]
     missing = [name for name in environments if not Path(interpreter(name)).exists()]
     if missing:

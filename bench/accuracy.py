@@ -14,7 +14,7 @@ from bench.environment import machine
 from bench.errors import DataError, WorkerError
 from bench.examples import Examples, classes_of
 from bench.journal import Journal
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.remote import Worker, failure
 from bench.workload import Cell, Lane, TrainingRequest
 

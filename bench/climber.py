@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from bench.data import MAX_ANSWERS, Dataset, read_npz
 from bench.errors import DataError, WorkerError
-from bench.plan import Plan
+from bench.planning.plan import Plan
+from bench.planning.suites import PORTABILITY
 from bench.remote import Worker, failure
-from bench.suites import PORTABILITY
 from bench.workload import Subject
 
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.

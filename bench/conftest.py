@@ -18,11 +18,11 @@ from rich.console import Console
 
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
-from bench.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
-from bench.plan import ROOT, Plan, resolve
+from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
+from bench.planning.plan import ROOT, Plan, resolve
+from bench.planning.resume import again, begun
+from bench.planning.selection import Selection
 from bench.run import Run, prepare
-from bench.selection import Selection
-from bench.stored_plan import again, begun
 from bench.workload import Cell, Series, Subject
 
 PLAN = pytest.StashKey[Plan]()
@@ -45,7 +45,7 @@ class _Interruption:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the options of `bench.plan`."""
+    """Offer the options of `bench.planning.plan`."""
     group = parser.getgroup("bench", "Keras Backend Bench")
     for flag, metavar, text in OPTIONS:
         group.addoption(flag, metavar=metavar, help=text)

@@ -9,7 +9,7 @@ from bench.climber import Climber, answer, reference_payload, rungs
 from bench.data import Dataset
 from bench.errors import WorkerError
 from bench.journal import Journal
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.remote import Worker, failure
 from bench.workload import Lane, ProbesRequest
 

@@ -14,8 +14,8 @@ from bench.data import Dataset
 from bench.errors import DataError
 from bench.journal import Journal
 from bench.measure import failed_lanes, known_steps, lane_names, run_launch
-from bench.plan import ROOT, Plan
-from bench.selection import Selection
+from bench.planning.plan import ROOT, Plan
+from bench.planning.selection import Selection
 
 PREFIX = "speed-launch"
 # When the precision is looked at. Earlier, an interval that is narrow by luck would stop the run

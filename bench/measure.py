@@ -15,7 +15,7 @@ from bench.anchor import Anchor
 from bench.data import Dataset
 from bench.environment import machine
 from bench.errors import WorkerError
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.remote import Worker, failure
 from bench.workload import Lane, SlotsRequest, Workload
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.data import ARRAYS, DRAWN, SHIPPED, Dataset, read_npz, store
 from bench.errors import DataError
 from bench.examples import SPLITS, Examples
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.workload import ModelRequest
 
 Description = Mapping[str, Any]

@@ -20,11 +20,11 @@ from bench.environment import machine
 from bench.errors import WorkerError
 from bench.float64 import ask_in_float64
 from bench.journal import Journal
-from bench.plan import Plan
+from bench.planning.plan import Plan
+from bench.planning.suites import PORTABILITY
 from bench.reference import Reference
 from bench.remote import Worker, failure
 from bench.scratch import scratch_folder
-from bench.suites import PORTABILITY
 from bench.variants import STOCK
 from bench.workload import Lane, ProbesRequest, Subject
 from models.oracle import NETWORKS

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.remote import Worker
 from bench.workload import Lane, ModelRequest
 

@@ -12,16 +12,16 @@ from bench.accuracy import finished, protocol
 from bench.alone import wait_until_alone
 from bench.environment import machine
 from bench.errors import DataError, ExitCode, UsageError
-from bench.estimate import describe, estimated_seconds
 from bench.journal import Journal
 from bench.launches import stored as launched
 from bench.parity import finished as asked
-from bench.plan import Plan
+from bench.planning.estimate import describe, estimated_seconds
+from bench.planning.plan import Plan
+from bench.planning.resume import plan_payload
+from bench.planning.selection import Selection
 from bench.preflight import Greeting, greet_backends, share_weights
 from bench.progress import Progress
 from bench.scratch import sweep
-from bench.selection import Selection
-from bench.stored_plan import plan_payload
 
 
 @dataclass

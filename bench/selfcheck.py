@@ -22,11 +22,11 @@ from bench.alone import wait_until_alone
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.launches import measure
-from bench.options import NOT_GIVEN, WORKER_OPTION
-from bench.plan import ROOT, Plan, resolve
+from bench.planning.options import NOT_GIVEN, WORKER_OPTION
+from bench.planning.plan import ROOT, Plan, resolve
+from bench.planning.resume import plan_payload
+from bench.planning.selection import Selection
 from bench.run import say
-from bench.selection import Selection
-from bench.stored_plan import plan_payload
 from bench.workload import Lane, Series, Workload
 
 # Launches and rounds of a short run. A twin that is 10 % slower must be known to 4 % to be called

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.options import NOT_GIVEN, WORKER_OPTION
-from bench.plan import resolve
+from bench.planning.options import NOT_GIVEN, WORKER_OPTION
+from bench.planning.plan import resolve
 
 # A script starts what runs in its background deaf to Ctrl-C, and its children with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 
 PYTEST = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider"]
 PYTEST += ["-p", "no:hypothesispytest"]  # it takes half of a run's CPU time, to be imported

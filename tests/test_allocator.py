@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from bench import allocator
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 
 PROGRAM = """
 import resource, sys

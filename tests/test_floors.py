@@ -8,26 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 
 BOTTOM = {
     "bench.backends",
     "bench.data",
     "bench.environment",
     "bench.errors",
-    "bench.estimate",
+    "bench.planning.estimate",
     "bench.examples",
     "bench.initializers",
-    "bench.options",
+    "bench.planning.options",
     "bench.order",
-    "bench.plan",
+    "bench.planning.plan",
     "bench.questions",
     "bench.schedule",
-    "bench.selection",
+    "bench.planning.selection",
     "bench.steal",
     "bench.storage",
-    "bench.stored_plan",
-    "bench.suites",
+    "bench.planning.resume",
+    "bench.planning.suites",
     "bench.variants",
     "bench.wire",
     "bench.workload",
@@ -87,17 +87,17 @@ FRONT_END = {
 }
 STDLIB_ALONE = {
     "bench.allocator",
-    "bench.estimate",
-    "bench.options",
+    "bench.planning.estimate",
+    "bench.planning.options",
     "bench.backends",
     "bench.environment",
     "bench.errors",
-    "bench.plan",
+    "bench.planning.plan",
     "bench.schedule",
-    "bench.selection",
+    "bench.planning.selection",
     "bench.steal",
-    "bench.stored_plan",
-    "bench.suites",
+    "bench.planning.resume",
+    "bench.planning.suites",
     "bench.variants",
     "bench.wire",
     "bench.workload",

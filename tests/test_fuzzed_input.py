@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from bench import data, own, plan
+from bench import data, own
 from bench.data import ARRAYS
 from bench.errors import BenchError
-from bench.options import NOT_GIVEN
+from bench.planning import plan
+from bench.planning.options import NOT_GIVEN
 
 in_one_folder = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200

@@ -7,16 +7,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import plan as planning
 from bench import wire
 from bench.backends import BACKENDS, DEVICES
 from bench.climber import Climber, answer
 from bench.data import MAX_ANSWERS
 from bench.errors import UsageError
 from bench.journal import Journal
-from bench.options import NOT_GIVEN
-from bench.plan import resolve
-from bench.stored_plan import plan_payload
+from bench.planning import plan as planning
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import resolve
+from bench.planning.resume import plan_payload
 from bench.variants import SETTINGS, is_variant
 from bench.workload import Cell, Subject
 from models.files import MAX_NAME, ModelFile

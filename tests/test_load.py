@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import reports
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 from reports.comparison import TABLES
 from tests import golden
 from tests.stored_runs import accuracy_payload, store_run

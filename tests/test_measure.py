@@ -16,10 +16,10 @@ from bench import data, evidence, launches, measure, schedule
 from bench.accuracy import protocol
 from bench.errors import UsageError
 from bench.journal import Journal
-from bench.options import NOT_GIVEN
-from bench.plan import Plan, resolve
-from bench.selection import Selection
-from bench.stored_plan import plan_payload
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import Plan, resolve
+from bench.planning.resume import plan_payload
+from bench.planning.selection import Selection
 from bench.workload import Series, Workload
 from reports import ratios, samples, shards, statistics
 from tests.virtual import Machine, VirtualWorker

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import models
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 
 
 def test_the_shipped_models() -> None:
@@ -19,7 +19,7 @@ def test_an_unknown_model_is_told_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     "imports",
     [
-        "bench.conftest, bench.test_accuracy, bench.plan, bench.accuracy, bench.remote, models",
+        "bench.conftest, bench.test_accuracy, bench.test_parity, bench.test_speed, models",
         "reports.__main__",
         "bench.worker",
     ],

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import own, plan, stored_plan
+from bench import own
 from bench.data import read_npz
 from bench.errors import DataError, UsageError
 from bench.examples import Examples
-from bench.options import NOT_GIVEN
+from bench.planning import plan, resume
+from bench.planning.options import NOT_GIVEN
 from models.files import ModelFile
 from tests.front_end import run_bench
 
@@ -89,16 +90,16 @@ def test_data_of_ones_own_contradicts_a_shipped_dataset(other: str, file: Path) 
 
 def test_a_run_goes_on_with_the_models_it_was_begun_with(file: Path) -> None:
     first = resolve(str(file))
-    stored = stored_plan.plan_payload(first, first.everything) | {
+    stored = resume.plan_payload(first, first.everything) | {
         "protocol": {"dataset": "drawn", "epochs": 10, "batch_size": 200}
     }
-    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    options, environ, files = resume.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
     assert plan.resolve(options, (), environ, files) == first
     with pytest.raises(UsageError, match="leave out --model"):
-        stored_plan.again(stored, NOT_GIVEN, {}, [str(file)])
+        resume.again(stored, NOT_GIVEN, {}, [str(file)])
     file.write_text("def build(): return 1\n", encoding="utf-8")
     with pytest.raises(UsageError, match="has changed since the run was begun"):
-        stored_plan.again(stored, NOT_GIVEN, {})
+        resume.again(stored, NOT_GIVEN, {})
 
 
 def arrays(**changes: Any) -> dict[str, Any]:

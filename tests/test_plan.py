@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench import estimate, plan, stored_plan
 from bench.errors import UsageError
-from bench.options import NOT_GIVEN
-from bench.plan import ROOT, Plan
-from bench.selection import Selection
+from bench.planning import estimate, plan, resume
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import ROOT, Plan
+from bench.planning.selection import Selection
 
 
 def resolve(
@@ -94,21 +94,21 @@ def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> N
         "dataset": "digits",
     }
     first = plan.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
-    stored = stored_plan.plan_payload(first, first.everything) | {
+    stored = resume.plan_payload(first, first.everything) | {
         "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200}
     }
-    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    options, environ, files = resume.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
     second = plan.resolve(options, (), environ, files)
     assert second == first
-    assert stored_plan.begun(stored, second) == first.everything
+    assert resume.begun(stored, second) == first.everything
 
 
 def test_a_stored_selection_comes_back() -> None:
     first = resolve()
     chosen = Selection(first.cells[:2], ())
-    stored = stored_plan.plan_payload(first, chosen)
+    stored = resume.plan_payload(first, chosen)
     assert stored["speed"] is None
-    assert stored_plan.begun(stored, first) == chosen
+    assert resume.begun(stored, first) == chosen
 
 
 def test_training_is_swept_in_full_alone() -> None:
@@ -132,7 +132,7 @@ def test_a_precision_that_cannot_be_read(text: str) -> None:
 
 def test_a_resumed_run_takes_no_other_plan() -> None:
     with pytest.raises(UsageError, match="leave out --epochs"):
-        stored_plan.again({"protocol": {}}, {**NOT_GIVEN, "resume": "r", "epochs": "3"}, {})
+        resume.again({"protocol": {}}, {**NOT_GIVEN, "resume": "r", "epochs": "3"}, {})
 
 
 def test_the_estimate_grows_with_the_work() -> None:
@@ -168,7 +168,7 @@ def test_the_plan_is_told_before_anything_is_built(
     arguments: list[str], code: int, text: str
 ) -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "bench.estimate", *arguments],
+        [sys.executable, "-m", "bench.planning.estimate", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from bench.errors import WorkerError
-from bench.options import NOT_GIVEN
-from bench.plan import resolve
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import resolve
 from bench.remote import Worker
 from bench.workload import Lane
 from reports import accuracy, shards

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 
 CASES = 30
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from bench import alone, selfcheck
-from bench.plan import ROOT
+from bench.planning.plan import ROOT
 from tests.front_end import (
     assert_all_end,
     descendants,

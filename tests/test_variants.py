@@ -3,11 +3,12 @@
 import pytest
 
 import models
-from bench import plan, variants
+from bench import variants
 from bench.backends import BACKENDS, DEVICES
 from bench.errors import UsageError
-from bench.options import NOT_GIVEN
-from bench.plan import Plan
+from bench.planning import plan
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import Plan
 from bench.variants import LOWERINGS, SETTINGS, STOCK, THREE, TUNED
 
 

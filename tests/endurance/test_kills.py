@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.options import NOT_GIVEN
-from bench.plan import resolve
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import resolve
 from reports import shards
 from tests.front_end import assert_all_end, descendants, run_bench, started
 

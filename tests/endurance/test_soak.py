@@ -11,8 +11,8 @@ import pytest
 
 from bench import data, launches, measure
 from bench.journal import Journal
-from bench.options import NOT_GIVEN
-from bench.plan import resolve
+from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import resolve
 
 RUNS, LAUNCHES = 25, 20
 MOST_GROWTH_MIB = 4.0

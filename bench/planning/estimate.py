@@ -1,7 +1,7 @@
 """What a run will do and how long it will take, told to a person before anything is built.
 
-`python -m bench.estimate OPTION...` prints it, or the one line that says what is wrong with the
-options. Standard library only.
+`python -m bench.planning.estimate OPTION...` prints it, or the one line that says what is wrong
+with the options.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bench.backends import BACKENDS
 from bench.errors import BenchError, DataError, UsageError
-from bench.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
-from bench.plan import Plan, resolve
-from bench.selection import Selection
-from bench.stored_plan import refuse_decided
+from bench.planning.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
+from bench.planning.plan import Plan, resolve
+from bench.planning.resume import refuse_decided
+from bench.planning.selection import Selection
 from bench.variants import NATIVE, STOCK, TUNED
 from bench.workload import Cell
 

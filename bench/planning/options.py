@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import models
 from bench.backends import BACKENDS
 from bench.errors import UsageError
-from bench.suites import SUITES
+from bench.planning.suites import SUITES
 from bench.variants import JOIN, SETTINGS, THREE, is_variant
 
 MOST_SECONDS = 1e9

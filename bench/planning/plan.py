@@ -1,6 +1,6 @@
 """What a run will do: the options, checked, as one frozen plan.
 
-Standard library only; `bench.estimate` tells the plan to a person.
+Standard library only; `bench.planning.estimate` tells the plan to a person.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 import models
 from bench.backends import BACKENDS, DEVICES
 from bench.errors import UsageError
-from bench.options import (
+from bench.planning.options import (
     DATASETS,
     choice,
     count,
@@ -20,8 +20,8 @@ from bench.options import (
     percent,
     variants,
 )
-from bench.selection import Selection
-from bench.suites import MOST_LAUNCHES, SUITES
+from bench.planning.selection import Selection
+from bench.planning.suites import MOST_LAUNCHES, SUITES
 from bench.variants import NATIVE, STOCK, is_ablation
 from bench.workload import PHASES, Cell, Lane, Series, Subject, Workload
 from models.files import ModelFile, ModelFileError
@@ -33,7 +33,7 @@ BUDGET_SECONDS = 3600.0
 # What one run can hold, and the report reads (`reports.schema`, `reports.shards`).
 MOST_CELLS, MOST_WORKLOADS, MOST_SUBJECTS, MOST_EPOCHS = 9_000, 1_000, 500, 10_000
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

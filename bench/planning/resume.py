@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.errors import UsageError
-from bench.options import DATASETS
-from bench.plan import Plan, own_models
-from bench.selection import Selection
+from bench.planning.options import DATASETS
+from bench.planning.plan import Plan, own_models
+from bench.planning.selection import Selection
 from bench.workload import Cell, Lane, Series, Subject, Workload
 
 # What `--resume` takes from the run itself.
