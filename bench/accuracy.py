@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import Dataset, read_npz
-from bench.environment import machine
 from bench.errors import DataError, WorkerError
 from bench.examples import Examples, classes_of
 from bench.journal import Journal
 from bench.planning.plan import Plan
-from bench.remote import Worker, failure
+from bench.process.worker_environment import machine
+from bench.process.worker_process import Worker, failure
 from bench.workload import Cell, Lane, TrainingRequest
 
 

@@ -10,7 +10,7 @@ from bench.data import MAX_ANSWERS, Dataset, read_npz
 from bench.errors import DataError, WorkerError
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
-from bench.remote import Worker, failure
+from bench.process.worker_process import Worker, failure
 from bench.workload import Subject
 
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.

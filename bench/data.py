@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.examples import SPLITS
 from bench.order import arrays_sha256
-from bench.storage import storage_errors, write_atomically
+from bench.process.atomic_files import storage_errors, write_atomically
 from bench.workload import ModelRequest
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")

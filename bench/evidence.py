@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from bench import steal
+from bench.process import steal
 
 # Of control groups of version 2 and of version 1: seconds per unit of their counter.
 _THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}

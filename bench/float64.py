@@ -10,7 +10,7 @@ from bench.data import Dataset
 from bench.errors import WorkerError
 from bench.journal import Journal
 from bench.planning.plan import Plan
-from bench.remote import Worker, failure
+from bench.process.worker_process import Worker, failure
 from bench.workload import Lane, ProbesRequest
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError, StorageError, UsageError
-from bench.storage import storage_errors, write_atomically
+from bench.process.atomic_files import storage_errors, write_atomically
 
 SCHEMA = 6
 # Room for the longest names of a model and of its variant, for backend, device, seed and attempt.

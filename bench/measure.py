@@ -13,10 +13,10 @@ import psutil
 from bench import evidence, schedule
 from bench.anchor import Anchor
 from bench.data import Dataset
-from bench.environment import machine
 from bench.errors import WorkerError
 from bench.planning.plan import Plan
-from bench.remote import Worker, failure
+from bench.process.worker_environment import machine
+from bench.process.worker_process import Worker, failure
 from bench.workload import Lane, SlotsRequest, Workload
 
 # A slot should last at least so long beyond one step: long enough that its one host read does not

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from bench.climber import SEED, Climber, Payload, answer, asked, reference_payload, rungs
 from bench.data import PIXEL_SCALE, Dataset, read_npz
-from bench.environment import machine
 from bench.errors import WorkerError
 from bench.float64 import ask_in_float64
 from bench.journal import Journal
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
+from bench.process.temp_folders import scratch_folder
+from bench.process.worker_environment import machine
+from bench.process.worker_process import Worker, failure
 from bench.reference import Reference
-from bench.remote import Worker, failure
-from bench.scratch import scratch_folder
 from bench.variants import STOCK
 from bench.workload import Lane, ProbesRequest, Subject
 from models.oracle import NETWORKS

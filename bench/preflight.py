@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
 from bench.planning.plan import Plan
-from bench.remote import Worker
+from bench.process.worker_process import Worker
 from bench.workload import Lane, ModelRequest
 
 GREETING_SECONDS = 300  # importing a framework from a slow disk

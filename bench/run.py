@@ -9,8 +9,6 @@ from rich.console import Console
 
 from bench import data, own
 from bench.accuracy import finished, protocol
-from bench.alone import wait_until_alone
-from bench.environment import machine
 from bench.errors import DataError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.launches import stored as launched
@@ -20,8 +18,10 @@ from bench.planning.plan import Plan
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from bench.preflight import Greeting, greet_backends, share_weights
+from bench.process.machine_lock import wait_until_alone
+from bench.process.temp_folders import sweep
+from bench.process.worker_environment import machine
 from bench.progress import Progress
-from bench.scratch import sweep
 
 
 @dataclass

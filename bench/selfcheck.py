@@ -18,7 +18,6 @@ from rich.console import Console
 
 from bench import data
 from bench.accuracy import protocol
-from bench.alone import wait_until_alone
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.journal import Journal
 from bench.launches import measure
@@ -26,6 +25,7 @@ from bench.planning.options import NOT_GIVEN, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
+from bench.process.machine_lock import wait_until_alone
 from bench.run import say
 from bench.workload import Lane, Series, Workload
 

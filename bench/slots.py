@@ -19,11 +19,12 @@ from typing import Any
 
 import keras
 
-from bench import building, flops, order, steal
+from bench import building, flops, order
 from bench.building import Built
 from bench.candidate import Candidate, build
 from bench.clock import StepClock
 from bench.feed import leaves, sliced
+from bench.process import steal
 from bench.training import first_steps, peak_rss_mib
 from bench.variants import STOCK
 from bench.weights import initial

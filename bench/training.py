@@ -12,10 +12,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import building, order, steal
+from bench import building, order
 from bench.candidate import Candidate, build
 from bench.examples import Examples, classes_of
 from bench.feed import leaves, sliced
+from bench.process import steal
 from bench.weights import initial
 from bench.workload import TrainingRequest
 

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bench import allocator, wire
+from bench import allocator
+from bench.process import wire
 
 if TYPE_CHECKING:
     from bench.probes import Probes

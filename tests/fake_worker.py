@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import wire
+from bench.process import wire
 from bench.worker import _die_with_parent, _receive
 
 EPOCH = {

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bench.backends import BACKENDS
-from bench.environment import machine, worker_environment
+from bench.process.worker_environment import machine, worker_environment
 
 HOSTILE = {
     "KERAS_MAX_EPOCHS": "1",

@@ -13,7 +13,7 @@ from bench.planning.plan import ROOT
 BOTTOM = {
     "bench.backends",
     "bench.data",
-    "bench.environment",
+    "bench.process.worker_environment",
     "bench.errors",
     "bench.planning.estimate",
     "bench.examples",
@@ -24,12 +24,12 @@ BOTTOM = {
     "bench.questions",
     "bench.schedule",
     "bench.planning.selection",
-    "bench.steal",
-    "bench.storage",
+    "bench.process.steal",
+    "bench.process.atomic_files",
     "bench.planning.resume",
     "bench.planning.suites",
     "bench.variants",
-    "bench.wire",
+    "bench.process.wire",
     "bench.workload",
 }
 WORKER = {
@@ -60,7 +60,7 @@ WORKER = {
 }
 COORDINATOR = {
     "bench.accuracy",
-    "bench.alone",
+    "bench.process.machine_lock",
     "bench.anchor",
     "bench.climber",
     "bench.evidence",
@@ -73,8 +73,8 @@ COORDINATOR = {
     "bench.preflight",
     "bench.progress",
     "bench.reference",
-    "bench.remote",
-    "bench.scratch",
+    "bench.process.worker_process",
+    "bench.process.temp_folders",
 }
 FRONT_END = {
     "bench.conftest",
@@ -90,19 +90,19 @@ STDLIB_ALONE = {
     "bench.planning.estimate",
     "bench.planning.options",
     "bench.backends",
-    "bench.environment",
+    "bench.process.worker_environment",
     "bench.errors",
     "bench.planning.plan",
     "bench.schedule",
     "bench.planning.selection",
-    "bench.steal",
+    "bench.process.steal",
     "bench.planning.resume",
     "bench.planning.suites",
     "bench.variants",
-    "bench.wire",
+    "bench.process.wire",
     "bench.workload",
-    "bench.remote",
-    "bench.scratch",
+    "bench.process.worker_process",
+    "bench.process.temp_folders",
     "bench.worker",
 }
 ALLOWED = {

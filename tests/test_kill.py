@@ -13,8 +13,8 @@ import pytest
 
 from bench.errors import WorkerError
 from bench.journal import Journal
-from bench.remote import GRACE_SECONDS, Worker
-from bench.scratch import PREFIX
+from bench.process.temp_folders import PREFIX
+from bench.process.worker_process import GRACE_SECONDS, Worker
 from bench.workload import Lane
 from reports import shards
 from tests.front_end import assert_all_end, descendants, run_bench, started, wait_for

@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import wire
 from bench.backends import BACKENDS, DEVICES
 from bench.climber import Climber, answer
 from bench.data import MAX_ANSWERS
@@ -17,6 +16,7 @@ from bench.planning import plan as planning
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
 from bench.planning.resume import plan_payload
+from bench.process import wire
 from bench.variants import SETTINGS, is_variant
 from bench.workload import Cell, Subject
 from models.files import MAX_NAME, ModelFile

@@ -9,7 +9,7 @@ import pytest
 from bench.errors import WorkerError
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
-from bench.remote import Worker
+from bench.process.worker_process import Worker
 from bench.workload import Lane
 from reports import accuracy, shards
 from tests.front_end import run_bench

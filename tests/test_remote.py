@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import remote
 from bench.errors import ExitCode, WorkerError
 from bench.preflight import PreflightError, greet_backends
-from bench.remote import Worker
+from bench.process import worker_process
+from bench.process.worker_process import Worker
 from bench.workload import Lane
 from tests.test_plan import resolve
 
@@ -19,8 +19,8 @@ FakePython = Callable[[str], str]
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "GRACE_SECONDS", 0.5)
-    monkeypatch.setattr(remote, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(worker_process, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "POLL_SECONDS", 0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_fault_02_out_of_memory_is_told_apart_from_a_crash(
     fake_python: FakePython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kills = iter([3, 4])
-    monkeypatch.setattr(remote, "_oom_kills", lambda: next(kills))
+    monkeypatch.setattr(worker_process, "_oom_kills", lambda: next(kills))
     with pytest.raises(WorkerError, match="out of memory") as caught:
         train(fake_python("killed"), tmp_path)
     assert caught.value.status == "out_of_memory"
@@ -105,7 +105,7 @@ def test_fault_07_a_flood_of_output_neither_blocks_nor_fills_the_memory(
     with pytest.raises(WorkerError) as caught:
         train(fake_python("flood"), tmp_path)  # then fails for want of arguments
     assert caught.value.status == "crashed"
-    assert len(caught.value.log) <= remote.LOG_BYTES
+    assert len(caught.value.log) <= worker_process.LOG_BYTES
     assert "KeyError" in caught.value.log
 
 

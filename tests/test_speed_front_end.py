@@ -13,8 +13,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from bench import alone, selfcheck
+from bench import selfcheck
 from bench.planning.plan import ROOT
+from bench.process import machine_lock
 from tests.front_end import (
     assert_all_end,
     descendants,
@@ -210,7 +211,7 @@ def test_a_campaign_against_itself(fake_python: FakePython, tmp_path: Path) -> N
 def test_a_campaign_waits_for_a_run_of_this_machine(
     fake_python: FakePython, tmp_path: Path
 ) -> None:
-    lock = Path(os.environ["TMPDIR"]) / alone.NAME
+    lock = Path(os.environ["TMPDIR"]) / machine_lock.NAME
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with psutil.Popen(

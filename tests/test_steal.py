@@ -4,7 +4,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import steal
+from bench.process import steal
 
 
 def test_it_is_what_psutil_reads_of_our_cores() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import wire
+from bench.process import wire
 
 VALUES = st.recursive(
     st.none()

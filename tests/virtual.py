@@ -48,7 +48,7 @@ class Machine:
 
 
 class VirtualWorker:
-    """Stands in for `bench.remote.Worker`."""
+    """Stands in for `bench.process.worker_process.Worker`."""
 
     machine: Machine
     sleeper: int

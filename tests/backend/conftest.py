@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.backends import BACKENDS
-from bench.environment import worker_environment
+from bench.process.worker_environment import worker_environment
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import models
-from bench import flops, steal
+from bench import flops
 from bench.clock import StepClock
 from bench.data import content_sha256
 from bench.errors import DataError
+from bench.process import steal
 from bench.slots import Slots
 from bench.variants import NATIVE, STOCK, TUNED
 from bench.workload import PHASES, SlotsRequest, Workload

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import models
-from bench import candidate, order, steal, training
+from bench import candidate, order, training
 from bench.data import ARRAYS, content_sha256
 from bench.errors import DataError
 from bench.initializers import Initializer
+from bench.process import steal
 from bench.weights import initial
 from bench.workload import TrainingRequest
 from tests.backend import ladder

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench import wire
-from bench.environment import worker_environment
 from bench.errors import WorkerError
-from bench.scratch import scratch_folder
+from bench.process import wire
+from bench.process.temp_folders import scratch_folder
+from bench.process.worker_environment import worker_environment
 from bench.workload import Lane
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOG_BYTES = 1 << 16
 RECORDED_CHARACTERS = 4000
 GRACE_SECONDS = 5
