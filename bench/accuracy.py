@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import Dataset, read_npz
 from bench.errors import DataError, WorkerError
-from bench.examples import Examples, classes_of
+from bench.inputs.datasets import Dataset, read_npz
+from bench.inputs.examples import Examples, classes_of
 from bench.journal import Journal
 from bench.planning.plan import Plan
 from bench.process.worker_environment import machine

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench.data import read_verified
 from bench.errors import BenchError, ExitCode
-from bench.examples import Examples
 from bench.feed import Feed
+from bench.inputs.datasets import read_verified
+from bench.inputs.examples import Examples
 from bench.workload import ModelRequest
 from models.files import ModelFile
 from models.lowering import lower

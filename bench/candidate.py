@@ -12,8 +12,8 @@ from bench import building, variants
 from bench.building import Built, ModelError
 from bench.clock import StepClock
 from bench.epochs import Logs
-from bench.examples import Examples
 from bench.fitted import Fitted, Looped
+from bench.inputs.examples import Examples
 from bench.native import Native
 from bench.weights import Weights
 from bench.workload import ModelRequest

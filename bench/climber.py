@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bench.data import MAX_ANSWERS, Dataset, read_npz
 from bench.errors import DataError, WorkerError
+from bench.inputs.datasets import MAX_ANSWERS, Dataset, read_npz
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
 from bench.process.worker_process import Worker, failure

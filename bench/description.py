@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench import building, order, weights
+from bench import building, weights
 from bench.building import Built
+from bench.inputs import draws
 from bench.workload import ModelRequest
 
 BUILDS = (0, 1)
@@ -92,7 +93,7 @@ def _weights(builds: list[Built]) -> list[dict[str, Any]]:
     return [
         {
             "path": weight.path,
-            "sha256": order.arrays_sha256([value]),
+            "sha256": draws.arrays_sha256([value]),
             "random": not np.array_equal(value, again, equal_nan=True) or with_seed,
             "drawn": array is not None,
         }

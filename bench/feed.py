@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.examples import Examples
+from bench.inputs.examples import Examples
 
 Array = NDArray[Any]
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from bench.climber import Climber, answer, reference_payload, rungs
-from bench.data import Dataset
 from bench.errors import WorkerError
+from bench.inputs.datasets import Dataset
 from bench.journal import Journal
 from bench.planning.plan import Plan
 from bench.process.worker_process import Worker, failure

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench import building, order
+from bench import building
+from bench.inputs import draws
 
 MODEL, WEIGHTS = "whole.keras", "alone.weights.h5"
 
@@ -68,7 +69,7 @@ def compile_config(model: keras.Model) -> str:
 def values_sha256(variables: Sequence[keras.Variable]) -> str:
     """Hash of values alone: an integer has another width on each backend."""
     values = (keras.ops.convert_to_numpy(variable.value) for variable in variables)
-    return order.arrays_sha256([np.asarray(value, np.float64) for value in values])
+    return draws.arrays_sha256([np.asarray(value, np.float64) for value in values])
 
 
 def _said(error: Exception) -> str:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bench.candidate import Candidate
 from bench.feed import leaves
+from bench.inputs.parity_questions import numbered, sampled
 from bench.native import Native
-from bench.questions import numbered, sampled
 from models.lowering import PooledConvolution
 
 Array = NDArray[Any]

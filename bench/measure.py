@@ -12,8 +12,8 @@ import psutil
 
 from bench import evidence, schedule
 from bench.anchor import Anchor
-from bench.data import Dataset
 from bench.errors import WorkerError
+from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
 from bench.process.worker_environment import machine
 from bench.process.worker_process import Worker, failure

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.climber import SEED, Climber, Payload, answer, asked, reference_payload, rungs
-from bench.data import PIXEL_SCALE, Dataset, read_npz
 from bench.errors import WorkerError
 from bench.float64 import ask_in_float64
+from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
 from bench.journal import Journal
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY

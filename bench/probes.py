@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import building, candidate, dropout, keras_files, order, questions, stillness
+from bench import building, candidate, dropout, keras_files, stillness
 from bench.candidate import Candidate
-from bench.examples import Examples
 from bench.feed import leaves
+from bench.inputs import draws, parity_questions
+from bench.inputs.examples import Examples
+from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
 from bench.layers import EveryLayer
-from bench.questions import Answer, Arrays, numbered, sampled
 from bench.training import finite
 from bench.weights import initial
 from bench.workload import ProbesRequest
@@ -58,11 +59,11 @@ class Probes:
         self._model = self._built.model
         # Not read back from the model, which may not have taken them as they are.
         first = [_narrow(w) for w in initial(self._model, request.seed, request.model)]
-        self._drawn = order.probe_weights(request.seed, first)
+        self._drawn = draws.probe_weights(request.seed, first)
         self._near: int | None = None
         self._candidate.set_weights(self._drawn)
         scale = request.model.scale
-        self._inputs = questions.inputs(self._train, self._test, request.batch_size, scale)
+        self._inputs = parity_questions.inputs(self._train, self._test, request.batch_size, scale)
         self._x = {name: self._fed(name, given) for name, given in self._inputs.items()}
         self._y = self._targets(self._inputs["train"])
         self._every_layer = EveryLayer(self._candidate)
@@ -77,8 +78,8 @@ class Probes:
         self._alive = alive
         with self._candidate.kept():
             facts, arrays = ANSWERS[rung](self)
-        if self._wide and rung in questions.SENSITIVE:
-            for near in range(questions.NEAR):
+        if self._wide and rung in parity_questions.SENSITIVE:
+            for near in range(parity_questions.NEAR):
                 alive()
                 with self._candidate.kept(), self._moved(near):
                     told, found = ANSWERS[rung](self)
@@ -89,7 +90,7 @@ class Probes:
 
     def identity(self) -> Answer:
         """P0 and P1: what the model is, what it is fed, and its weights as read back."""
-        fed = {name: order.arrays_sha256(leaves(x)) for name, x in self._x.items()}
+        fed = {name: draws.arrays_sha256(leaves(x)) for name, x in self._x.items()}
         weights, trained = self._model.weights, {id(w) for w in self._model.trainable_weights}
         read = self._candidate.get_weights()
         return {
@@ -99,14 +100,14 @@ class Probes:
             "unlike": self._every_layer.unlike,
             "weights": [weight.path for weight in weights],
             "trainable": [n for n, weight in enumerate(weights) if id(weight) in trained],
-            "weights_sha256": order.arrays_sha256([_narrow(weight) for weight in read]),
+            "weights_sha256": draws.arrays_sha256([_narrow(weight) for weight in read]),
             "outputs": [port.name for port in self._built.feed.outputs],
             "still": self._stilled,
             "random": self._random,
             "parameters": self._model.count_params(),
             "jit_compile": self._candidate.jit_compile,
             "settings": self._loop.settings(),
-            "fed_sha256": fed | {"targets": order.arrays_sha256(leaves(self._y))},
+            "fed_sha256": fed | {"targets": draws.arrays_sha256(leaves(self._y))},
         }, numbered("weight", sampled(read))
 
     def forward(self) -> Answer:
@@ -116,7 +117,7 @@ class Probes:
             self._alive()
             told = self._every_layer.predict(x)
             arrays |= {f"{name}.{what}": array for what, array in told.given.items()}
-            if name in questions.LAYERED:
+            if name in parity_questions.LAYERED:
                 arrays |= {f"{name}.{layer}": array for layer, array in told.layers.items()}
         return {}, arrays
 
@@ -130,7 +131,7 @@ class Probes:
         starts = {"": self._start()}
         # Backends define the loss of saturated outputs in two ways, which only the oracle knows.
         if self._every_layer.head is not None and self._request.restarts:
-            starts["saturated_"] = questions.saturated(self._start())
+            starts["saturated_"] = parity_questions.saturated(self._start())
         results = self._candidate.gradients(list(starts.values()), self._x["train"], self._y)
         for name, (loss, found) in zip(starts, results, strict=True):
             facts[f"{name}loss"] = finite(loss)
@@ -160,24 +161,24 @@ class Probes:
         """
         steps, path = self._train_along()
         arrays: Arrays = {}
-        for checkpoint, weights in zip(questions.CHECKPOINTS, path, strict=True):
+        for checkpoint, weights in zip(parity_questions.CHECKPOINTS, path, strict=True):
             arrays |= numbered(f"step{checkpoint}.weight", weights)
         if self._wide:
             return {"steps": steps}, arrays
         arrays["distances"] = np.array(
             [
                 [_distances(*pair) for pair in zip(neighbour, path, strict=True)]
-                for number in range(questions.NEIGHBOURS)
+                for number in range(parity_questions.NEIGHBOURS)
                 for _, neighbour in [self._train_along(number)]
             ]
         )
         if not self._request.restarts:
             return {"steps": steps}, arrays
         with np.load(self._request.restarts, allow_pickle=False) as states:
-            for step in questions.RESTARTS:
+            for step in parity_questions.RESTARTS:
                 with self._candidate.kept():
                     self._take_over(states, step)
-                    self._fit_steps(step, step + questions.RESTART_STEPS)
+                    self._fit_steps(step, step + parity_questions.RESTART_STEPS)
                     arrays |= numbered(f"restart{step}.weight", self._candidate.get_weights())
         return {"steps": steps}, arrays
 
@@ -195,7 +196,7 @@ class Probes:
     def write_trained(self, path: Path) -> None:
         """Train some steps, and write the weights from which all backends predict."""
         with self._candidate.kept():
-            self._fit_steps(0, questions.TRAINED_STEPS)
+            self._fit_steps(0, parity_questions.TRAINED_STEPS)
             np.savez(path, *map(_narrow, self._candidate.get_weights()))
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -245,7 +246,7 @@ class Probes:
     @cached_property
     def _plain(self) -> Candidate:
         """The model with an optimizer that remembers nothing."""
-        return self._fresh().with_sgd(questions.SGD_RATE)
+        return self._fresh().with_sgd(parity_questions.SGD_RATE)
 
     def _fit(self, one: Candidate, x: Any, y: Any) -> float:
         """Train over the examples once, in their order; the mean loss."""
@@ -253,7 +254,7 @@ class Probes:
 
     def _fed(self, name: str, examples: Examples) -> Any:
         feed = self._built.feed
-        return (replace(feed, scale=1) if name == questions.UNSCALED else feed).x(examples)
+        return (replace(feed, scale=1) if name == parity_questions.UNSCALED else feed).x(examples)
 
     def _targets(self, examples: Examples) -> Any:
         return self._built.y(examples)
@@ -266,7 +267,7 @@ class Probes:
         return (
             weights
             if self._near is None
-            else order.nudged(weights, self._near, 0, questions.NEAR_UNITS)
+            else draws.nudged(weights, self._near, 0, parity_questions.NEAR_UNITS)
         )
 
     @contextmanager
@@ -290,9 +291,9 @@ class Probes:
         """
         path, weights, one = [], self._drawn, self._candidate
         with one.kept():
-            for first, last in itertools.pairwise((0, *questions.CHECKPOINTS)):
+            for first, last in itertools.pairwise((0, *parity_questions.CHECKPOINTS)):
                 if neighbour is not None:
-                    weights = order.nudged(weights, neighbour, first)
+                    weights = draws.nudged(weights, neighbour, first)
                 one.set_weights(weights)
                 self._fit_steps(first, last)
                 self._alive()
@@ -302,7 +303,7 @@ class Probes:
 
     def _fit_steps(self, first: int, last: int) -> None:
         """Train on the trajectory's steps after `first`, up to `last`."""
-        given = questions.steps(self._train, first, last, self._request.batch_size)
+        given = parity_questions.steps(self._train, first, last, self._request.batch_size)
         self._fit(self._candidate, self._built.x(given), self._targets(given))
 
     def _take_over(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
@@ -316,7 +317,7 @@ class Probes:
 
 
 ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
-    rung: getattr(Probes, rung) for rung in questions.RUNGS
+    rung: getattr(Probes, rung) for rung in parity_questions.RUNGS
 }
 
 

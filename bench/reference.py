@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import order, questions
-from bench.data import PIXEL_SCALE as SCALE
-from bench.examples import SPLITS, Examples
-from bench.initializers import Initializer
-from bench.questions import Answer, Arrays, numbered
+from bench.inputs import draws, parity_questions
+from bench.inputs.datasets import PIXEL_SCALE as SCALE
+from bench.inputs.examples import SPLITS, Examples
+from bench.inputs.initializers import Initializer
+from bench.inputs.parity_questions import Answer, Arrays, numbered
 from models import oracle
 
 GLOROT = Initializer("uniform", mode="fan_avg")
@@ -59,10 +59,11 @@ class Reference:
         self._network = oracle.NETWORKS[model]
         self._batch_size = batch_size
         self._train, self._test = (Examples.of(data, split) for split in SPLITS)
-        inputs = questions.inputs(self._train, self._test, batch_size, SCALE)
-        self._drawn = order.probe_weights(seed, self._initial(seed))
+        inputs = parity_questions.inputs(self._train, self._test, batch_size, SCALE)
+        self._drawn = draws.probe_weights(seed, self._initial(seed))
         self._x = {
-            name: examples.only_input / np.float32(1 if name == questions.UNSCALED else SCALE)
+            name: examples.only_input
+            / np.float32(1 if name == parity_questions.UNSCALED else SCALE)
             for name, examples in inputs.items()
         }
         self._y = self._targets(inputs["train"].only_target)
@@ -76,7 +77,7 @@ class Reference:
 
     def identity(self) -> Answer:
         """P0 and P1: what the model should be and be fed, and the weights that were drawn."""
-        fed = {name: order.arrays_sha256([x]) for name, x in self._x.items()}
+        fed = {name: draws.arrays_sha256([x]) for name, x in self._x.items()}
         return {
             "layers": [layer.name for layer in self._network.layers],
             "weights": [
@@ -85,7 +86,7 @@ class Reference:
                 for kind, _ in zip(("kernel", "bias"), shapes, strict=False)
             ],
             "parameters": sum(weight.size for weight in self._drawn),
-            "fed_sha256": fed | {"targets": order.arrays_sha256([self._y])},
+            "fed_sha256": fed | {"targets": draws.arrays_sha256([self._y])},
         }, numbered("weight", self._drawn)
 
     def forward(self) -> Answer:
@@ -95,13 +96,13 @@ class Reference:
             *outputs, logits = self._network.outputs(self._drawn, x)
             arrays[f"{name}.logits"] = logits
             arrays[f"{name}.probabilities"] = oracle.softmax(logits)
-            if name in questions.LAYERED:
+            if name in parity_questions.LAYERED:
                 arrays |= numbered(f"{name}.layer", outputs)
         return {}, arrays
 
     def gradients(self) -> Answer:
         """P3: loss and gradient; with saturated outputs also by the clipped definition."""
-        x, saturated = self._x["train"], questions.saturated(self._drawn)
+        x, saturated = self._x["train"], parity_questions.saturated(self._drawn)
         loss, gradient = self._network.gradients(self._drawn, x, self._y)
         exact, exact_gradient = self._network.gradients(saturated, x, self._y)
         clipped, clipped_gradient = self._network.gradients(saturated, x, self._y, clipped=True)
@@ -117,7 +118,7 @@ class Reference:
         _, gradient = self._network.gradients(self._drawn, self._x["train"], self._y)
         drawn = [weight.astype(np.float64) for weight in self._drawn]
         return {"steps": {"sgd": 1, "adam": 1}}, {
-            **numbered("sgd", oracle.sgd(drawn, gradient, questions.SGD_RATE)),
+            **numbered("sgd", oracle.sgd(drawn, gradient, parity_questions.SGD_RATE)),
             **numbered("adam", oracle.Adam().step(drawn, gradient)),
         }
 
@@ -128,8 +129,8 @@ class Reference:
         """
         arrays: Arrays = {}
         for name, clipped in (("", False), ("_clipped", True)):
-            path = self._train_to(questions.CHECKPOINTS[-1], clipped)
-            for checkpoint in questions.CHECKPOINTS:
+            path = self._train_to(parity_questions.CHECKPOINTS[-1], clipped)
+            for checkpoint in parity_questions.CHECKPOINTS:
                 arrays |= numbered(f"step{checkpoint}{name}.weight", path[checkpoint - 1])
         differ = [
             step
@@ -141,7 +142,7 @@ class Reference:
             for name, clipped in (("", False), ("_clipped", True)):
                 adam = oracle.Adam(steps=step, moments=state.wide_moments())
                 weights: oracle.Weights = state.weights
-                for number in range(step, step + questions.RESTART_STEPS):
+                for number in range(step, step + parity_questions.RESTART_STEPS):
                     weights = self._step(weights, number, adam, clipped)
                 arrays |= numbered(f"restart{step}{name}.weight", weights)
         facts = {"steps": len(path), "clipped_since": differ[0] if differ else None}
@@ -155,12 +156,12 @@ class Reference:
 
     def trained(self) -> list[NDArray[np.float32]]:
         """Weights after some steps, in float32: those from which every backend predicts."""
-        path = self._train_to(questions.TRAINED_STEPS)
-        return [weight.astype(np.float32) for weight in path[questions.TRAINED_STEPS - 1]]
+        path = self._train_to(parity_questions.TRAINED_STEPS)
+        return [weight.astype(np.float32) for weight in path[parity_questions.TRAINED_STEPS - 1]]
 
     def restarts(self) -> Arrays:
         """Where backends take over: `<step>.weight<n>`, `.momentum<n>`, `.velocity<n>`."""
-        self._train_to(questions.CHECKPOINTS[-1])
+        self._train_to(parity_questions.CHECKPOINTS[-1])
         return {
             f"{step}.{name}": array
             for step, state in self._restarts.items()
@@ -172,7 +173,7 @@ class Reference:
         path, adam = self._paths[clipped], self._adams[clipped]
         for number in range(len(path), steps):
             path.append(self._step(path[-1] if path else self._drawn, number, adam, clipped))
-            if not clipped and len(path) in questions.RESTARTS:
+            if not clipped and len(path) in parity_questions.RESTARTS:
                 self._restarts[len(path)] = State.rounded(path[-1], adam)
         return path
 
@@ -180,7 +181,7 @@ class Reference:
         self, weights: oracle.Weights, number: int, adam: oracle.Adam, clipped: bool
     ) -> list[oracle.Array]:
         """Weights after step `number` (from 0) of the trajectory."""
-        fed = questions.steps(self._train, number, number + 1, self._batch_size)
+        fed = parity_questions.steps(self._train, number, number + 1, self._batch_size)
         x, y = fed.only_input / np.float32(SCALE), self._targets(fed.only_target)
         _, gradient = self._network.gradients(weights, x, y, clipped)
         return adam.step(weights, gradient)
@@ -190,7 +191,7 @@ class Reference:
         found = []
         for position, shapes in enumerate(self._network.shapes()):
             layer = [(GLOROT if len(shape) > 1 else None, shape) for shape in shapes]
-            drawn = order.initial_weights(seed, position, layer)
+            drawn = draws.initial_weights(seed, position, layer)
             found += [
                 np.zeros(shape, np.float32) if array is None else array
                 for array, shape in zip(drawn, shapes, strict=True)
@@ -203,5 +204,5 @@ class Reference:
 
 
 ANSWERS: Mapping[str, Callable[[Reference], Answer]] = {
-    rung: getattr(Reference, rung) for rung in questions.RUNGS
+    rung: getattr(Reference, rung) for rung in parity_questions.RUNGS
 }

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import data, own
 from bench.accuracy import finished, protocol
 from bench.errors import DataError, ExitCode, UsageError
+from bench.inputs import datasets, user_models
 from bench.journal import Journal
 from bench.launches import stored as launched
 from bench.parity import finished as asked
@@ -39,7 +39,7 @@ class Run:
 
     plan: Plan
     selection: Selection
-    dataset: data.Dataset
+    dataset: datasets.Dataset
     journal: Journal
     progress: Progress
     exit_code: ExitCode = ExitCode.OK
@@ -80,7 +80,7 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
         say(console, _banner(given))
     say(console, f"Starting {', '.join(plan.backends)} once, to see that they are there.")
     chosen = [name for name in plan.models if name in selection.models]
-    greetings = greet_backends(plan, [own.request(plan, given, model) for model in chosen])
+    greetings = greet_backends(plan, [user_models.request(plan, given, model) for model in chosen])
     hellos = {backend: greeting.hello for backend, greeting in greetings.items()}
     for backend, hello in hellos.items():
         say(console, f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
@@ -158,33 +158,35 @@ def _notes(greetings: Mapping[str, Greeting], asked: Sequence[str]) -> list[str]
 
 def _fed(
     plan: Plan,
-    given: data.Dataset | None,
+    given: datasets.Dataset | None,
     asked: Sequence[str],
     greetings: Mapping[str, Greeting],
-) -> data.Dataset:
+) -> datasets.Dataset:
     """The dataset, drawn where none was given, and how each model is fed and begun."""
     told = {
         model: {b: each.models[model] for b, each in greetings.items() if model in each.models}
         for model in asked
     }
     folder = plan.results / "data"
-    dataset = given or own.draw(
+    dataset = given or user_models.draw(
         {model: next(iter(each.values())) for model, each in told.items()}, plan.batch_size, folder
     )
     requests = []
     for model, by_backend in told.items():
         descriptions = list(by_backend.values())
-        request = replace(own.request(plan, dataset, model), kept=own.kept(descriptions))
-        if numbers := own.shared(descriptions):
+        request = replace(
+            user_models.request(plan, dataset, model), kept=user_models.kept(descriptions)
+        )
+        if numbers := user_models.shared(descriptions):
             path = folder.resolve() / f"weights-{dataset.sha256[:16]}-{model}.npz"
             share_weights(plan, next(iter(by_backend)), request, numbers, str(path))
             request = replace(request, shared=str(path))
         requests.append(request)
-    return own.with_models(dataset, requests)
+    return user_models.with_models(dataset, requests)
 
 
 def _begin(
-    plan: Plan, dataset: data.Dataset, selection: Selection, notes: Sequence[str]
+    plan: Plan, dataset: datasets.Dataset, selection: Selection, notes: Sequence[str]
 ) -> Journal:
     journal = Journal.create(plan.results)
     journal.lock()
@@ -197,30 +199,30 @@ def _begin(
     return journal
 
 
-def _keep_images(journal: Journal, dataset: data.Dataset) -> None:
+def _keep_images(journal: Journal, dataset: datasets.Dataset) -> None:
     """Store the test set once, so that a report can show what backends disagree on."""
     if dataset.shows_images and not journal.has("images"):
-        images = {"images": data.read_npz(dataset.path)["x_test"]}
+        images = {"images": datasets.read_npz(dataset.path)["x_test"]}
         origin = {"dataset": dataset.name, "dataset_sha256": dataset.sha256}
         journal.write("images", "images", origin, images)
 
 
-def _dataset(plan: Plan, resumed: Journal | None) -> data.Dataset | None:
+def _dataset(plan: Plan, resumed: Journal | None) -> datasets.Dataset | None:
     """What is given or kept; None where it has yet to be drawn from what the models say."""
     folder = plan.results / "data"
     if resumed is not None:
         begun = resumed.plan()["protocol"]
-        stored = data.stored(begun["dataset"], begun["dataset_sha256"], folder)
+        stored = datasets.stored(begun["dataset"], begun["dataset_sha256"], folder)
         if stored is not None:
             return stored
     if plan.dataset == "drawn":
         return None
     if plan.data is not None:
-        return own.load(plan.data, folder)
-    return data.prepare(plan.dataset, plan.mnist, folder)
+        return user_models.load(plan.data, folder)
+    return datasets.prepare(plan.dataset, plan.mnist, folder)
 
 
-def _banner(dataset: data.Dataset) -> str:
+def _banner(dataset: datasets.Dataset) -> str:
     line = "!" * 79
     return (
         f"\n{line}\n!!! NOT MNIST: {dataset.note}.\n!!! This run uses the {dataset.name} dataset; "

@@ -16,9 +16,9 @@ from functools import partial
 import pandas as pd
 from rich.console import Console
 
-from bench import data
 from bench.accuracy import protocol
 from bench.errors import BenchError, ExitCode, UsageError
+from bench.inputs import datasets
 from bench.journal import Journal
 from bench.launches import measure
 from bench.planning.options import NOT_GIVEN, WORKER_OPTION
@@ -50,7 +50,7 @@ def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
     first = Lane(backend, plan.device, plan.workers[backend])
     lanes = (first, replace(first, twin=True, slowdown=slowdown))
     selection = Selection((), tuple(Series(workload, lane) for lane in lanes))
-    dataset = data.prepare(plan.dataset, plan.mnist, plan.results / "data")
+    dataset = datasets.prepare(plan.dataset, plan.mnist, plan.results / "data")
     journal = Journal.create(plan.results)
     payload = plan_payload(plan, selection) | {
         "protocol": protocol(plan, dataset),

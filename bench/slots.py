@@ -19,11 +19,12 @@ from typing import Any
 
 import keras
 
-from bench import building, flops, order
+from bench import building, flops
 from bench.building import Built
 from bench.candidate import Candidate, build
 from bench.clock import StepClock
 from bench.feed import leaves, sliced
+from bench.inputs import draws
 from bench.process import steal
 from bench.training import first_steps, peak_rss_mib
 from bench.variants import STOCK
@@ -185,7 +186,7 @@ class Slots:
         build_seconds = time.perf_counter() - start
         model = candidate.built.model
         candidate.set_weights(initial(model, self._request.seed, request))
-        weights_sha256 = order.arrays_sha256(candidate.get_weights())
+        weights_sha256 = draws.arrays_sha256(candidate.get_weights())
         key = request.name, request.variant
         self._candidates[key] = candidate
         size = self._request.batch_size

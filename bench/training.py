@@ -12,10 +12,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import building, order
+from bench import building
 from bench.candidate import Candidate, build
-from bench.examples import Examples, classes_of
 from bench.feed import leaves, sliced
+from bench.inputs import draws
+from bench.inputs.examples import Examples, classes_of
 from bench.process import steal
 from bench.weights import initial
 from bench.workload import TrainingRequest
@@ -57,7 +58,7 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     built = candidate.built
     build_seconds = time.perf_counter() - start
     candidate.set_weights(initial(built.model, request.seed, request.model))
-    weights_sha256 = order.arrays_sha256(candidate.get_weights())
+    weights_sha256 = draws.arrays_sha256(candidate.get_weights())
     # Enough for a whole batch and for one of the size of an epoch's last.
     few = train_set.take(slice(request.batch_size))
     first_step_seconds, second_step_seconds = first_steps(
@@ -69,7 +70,7 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     epochs = []
     for epoch in range(request.epochs):
         start = time.perf_counter()
-        fed = train_set.take(order.batch_order(request.seed, epoch, len(train_set)))
+        fed = train_set.take(draws.batch_order(request.seed, epoch, len(train_set)))
         for array in (*fed.inputs.values(), *fed.targets.values()):
             batches.update(array.data)
         x, y = candidate.inputs(built.x(fed)), candidate.targets(built.y(fed))

@@ -3,7 +3,7 @@
 What a layer draws at random is drawn by NumPy, from the same distribution, so that all backends
 start from the same weights. What is the same whenever the model is built (zeros, ones, weights
 that were trained before) is kept. What is random in a way that NumPy does not know, or differs
-between backends, is taken from one of them (`bench.own`).
+between backends, is taken from one of them (`bench.inputs.user_models`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import order
-from bench.initializers import Initializer
+from bench.inputs import draws
+from bench.inputs.initializers import Initializer
 from bench.workload import ModelRequest
 
 Weights = list[NDArray[Any]]
@@ -69,7 +69,7 @@ def draw(model: keras.Model, seed: int) -> list[NDArray[np.float32] | None]:
         distributions = [
             (_distribution(known.get(id(weight))), tuple(weight.shape)) for weight in of_layer
         ]
-        drawn = order.initial_weights(seed, position, distributions)
+        drawn = draws.initial_weights(seed, position, distributions)
         found |= {id(weight): array for weight, array in zip(of_layer, drawn, strict=True)}
     return [found[id(weight)] for weight in model.weights]
 

@@ -32,7 +32,7 @@ class ModelRequest:
         name: What tables call it.
         source: What `models.build` takes.
         data: Path of the prepared dataset (npz); empty where there is none yet.
-        data_sha256: What `bench.data.content_sha256` gives for it.
+        data_sha256: What `bench.inputs.datasets.content_sha256` gives for it.
         scale: What pixels, which are stored as bytes, are divided by.
         part: What the model's arrays in the dataset begin with, where each model has its own.
         kept: Numbers of the weights that stay as they were built: NumPy does not draw them.

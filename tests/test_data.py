@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench import data
 from bench.errors import DataError, StorageError
+from bench.inputs import datasets
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[Any]]:
         "y_test": generator.integers(0, 10, 5).astype(np.uint8),
     }
     monkeypatch.setattr(
-        data,
+        datasets,
         "MNIST_IDX_MD5",
         {name: hashlib.md5(idx_bytes(array)).hexdigest() for name, array in arrays.items()},  # noqa: S324
     )
@@ -56,7 +56,7 @@ def captive_portal(*_: object) -> Path:
 def test_idx_sum_is_that_of_the_file() -> None:
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     expected = hashlib.md5(idx_bytes(array)).hexdigest()  # noqa: S324
-    assert data.idx_md5(array) == expected
+    assert datasets.idx_md5(array) == expected
 
 
 def test_an_empty_label_file_of_mnist_has_the_published_form() -> None:
@@ -66,44 +66,44 @@ def test_an_empty_label_file_of_mnist_has_the_published_form() -> None:
 
 
 def test_npz_is_accepted(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
-    arrays = data.load_mnist(save(tmp_path / "m.npz", small_mnist))
-    assert all(np.array_equal(arrays[name], small_mnist[name]) for name in data.ARRAYS)
+    arrays = datasets.load_mnist(save(tmp_path / "m.npz", small_mnist))
+    assert all(np.array_equal(arrays[name], small_mnist[name]) for name in datasets.ARRAYS)
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_folder_is_accepted(
     small_mnist: dict[str, NDArray[Any]], tmp_path: Path, packed: bool
 ) -> None:
-    for name, stem in data.IDX_FILES.items():
+    for name, stem in datasets.IDX_FILES.items():
         raw = idx_bytes(small_mnist[name])
         path = tmp_path / (stem + ".gz" if packed else stem)
         path.write_bytes(gzip.compress(raw) if packed else raw)
-    arrays = data.load_mnist(tmp_path)
-    assert all(np.array_equal(arrays[name], small_mnist[name]) for name in data.ARRAYS)
+    arrays = datasets.load_mnist(tmp_path)
+    assert all(np.array_equal(arrays[name], small_mnist[name]) for name in datasets.ARRAYS)
 
 
 def test_one_changed_pixel_is_found(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
     small_mnist["x_test"][3, 14, 14] ^= 1
     with pytest.raises(DataError, match="not MNIST: x_test"):
-        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+        datasets.load_mnist(save(tmp_path / "m.npz", small_mnist))
 
 
 def test_one_changed_label_is_found(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
     small_mnist["y_train"][0] ^= 1
     with pytest.raises(DataError, match="not MNIST: y_train"):
-        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+        datasets.load_mnist(save(tmp_path / "m.npz", small_mnist))
 
 
 def test_other_dtype_is_refused(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
     small_mnist["x_train"] = small_mnist["x_train"].astype(np.float32)
     with pytest.raises(DataError, match="float32"):
-        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+        datasets.load_mnist(save(tmp_path / "m.npz", small_mnist))
 
 
 def test_a_missing_array_is_named(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
     del small_mnist["y_test"]
     with pytest.raises(DataError, match="no y_test"):
-        data.load_mnist(save(tmp_path / "m.npz", small_mnist))
+        datasets.load_mnist(save(tmp_path / "m.npz", small_mnist))
 
 
 def test_what_is_no_npz_is_one_clear_line(
@@ -114,7 +114,7 @@ def test_what_is_no_npz_is_one_clear_line(
         path = tmp_path / "bad.npz"
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
-            data.load_mnist(path)
+            datasets.load_mnist(path)
         assert "\n" not in str(caught.value)
         assert str(path) in str(caught.value)
 
@@ -126,7 +126,7 @@ def test_every_truncation_of_an_npz_is_refused(tmp_path: Path) -> None:
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(DataError):
-            data.read_npz(path)
+            datasets.read_npz(path)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "gz"])
@@ -134,7 +134,7 @@ def test_flipped_bytes_of_a_packed_file_are_refused_or_change_nothing(
     tmp_path: Path, suffix: str
 ) -> None:
     array = np.random.default_rng(0).integers(0, 9, (3, 7), dtype=np.uint8)
-    path = tmp_path / f"{data.IDX_FILES['x_test']}.{suffix}"
+    path = tmp_path / f"{datasets.IDX_FILES['x_test']}.{suffix}"
     if suffix == "npz":
         np.savez_compressed(path, x=array)
     else:
@@ -144,9 +144,9 @@ def test_flipped_bytes_of_a_packed_file_are_refused_or_change_nothing(
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 5]) + whole[position + 1 :])
         try:
             if suffix == "npz":
-                data.read_npz(path)
+                datasets.read_npz(path)
             else:
-                data._read_idx(tmp_path, data.IDX_FILES["x_test"])
+                datasets._read_idx(tmp_path, datasets.IDX_FILES["x_test"])
         except DataError as error:
             assert "\n" not in str(error)  # noqa: PT017 - what is not refused is hashed later
 
@@ -160,7 +160,7 @@ def test_fault_27_pickled_arrays_are_refused_and_never_run(tmp_path: Path) -> No
 
     np.savez(tmp_path / "bomb.npz", x_train=np.array([Bomb()], dtype=object))
     with pytest.raises(DataError, match="allow_pickle"):
-        data.load_mnist(tmp_path / "bomb.npz")
+        datasets.load_mnist(tmp_path / "bomb.npz")
     assert not canary.exists()
 
 
@@ -169,11 +169,11 @@ def test_fault_27_giant_arrays_are_refused_before_they_are_unpacked(
 ) -> None:
     half = np.zeros(10_000, np.uint8)
     np.savez_compressed(tmp_path / "big.npz", x=half, y=half)
-    monkeypatch.setattr(data, "MAX_BYTES", 20_256)
-    assert data.read_npz(tmp_path / "big.npz").keys() == {"x", "y"}
-    monkeypatch.setattr(data, "MAX_BYTES", 20_255)
+    monkeypatch.setattr(datasets, "MAX_BYTES", 20_256)
+    assert datasets.read_npz(tmp_path / "big.npz").keys() == {"x", "y"}
+    monkeypatch.setattr(datasets, "MAX_BYTES", 20_255)
     with pytest.raises(DataError, match=r"claims 20,256 bytes; at most 20,255 are read"):
-        data.read_npz(tmp_path / "big.npz")
+        datasets.read_npz(tmp_path / "big.npz")
 
 
 def test_fault_27_an_idx_file_without_end_is_not_read_to_its_end(
@@ -181,23 +181,23 @@ def test_fault_27_an_idx_file_without_end_is_not_read_to_its_end(
 ) -> None:
     header = bytes([0, 0, 8, 1]) + np.array([2000], ">u4").tobytes()
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + bytes(2000)))
-    monkeypatch.setattr(data, "MAX_IDX_BYTES", 1000)
+    monkeypatch.setattr(datasets, "MAX_IDX_BYTES", 1000)
     with pytest.raises(DataError, match="not a readable idx file"):
-        data.load_mnist(tmp_path)
+        datasets.load_mnist(tmp_path)
 
 
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing\.npz: no such file"):
-        data.load_mnist(tmp_path / "nothing.npz")
+        datasets.load_mnist(tmp_path / "nothing.npz")
 
 
 def test_incomplete_idx_folder_names_the_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no train-images-idx3-ubyte"):
-        data.load_mnist(tmp_path)
+        datasets.load_mnist(tmp_path)
 
 
 def test_digits_are_real_images_of_the_same_form() -> None:
-    digits = data.load_digits()
+    digits = datasets.load_digits()
     assert digits["x_train"].shape == (1500, 28, 28)
     assert digits["x_test"].shape == (297, 28, 28)
     assert digits["x_train"].dtype == digits["y_train"].dtype == np.uint8
@@ -210,9 +210,9 @@ def test_digits_are_real_images_of_the_same_form() -> None:
 
 def test_auto_takes_mnist_where_it_is(small_mnist: dict[str, NDArray[Any]], tmp_path: Path) -> None:
     path = save(tmp_path / "m.npz", small_mnist)
-    dataset = data.prepare("auto", path, tmp_path / "data")
+    dataset = datasets.prepare("auto", path, tmp_path / "data")
     assert (dataset.name, dataset.note, dataset.train_examples) == ("mnist", "", 20)
-    assert data.read_npz(dataset.path)["x_train"].shape == (20, 28, 28, 1)
+    assert datasets.read_npz(dataset.path)["x_train"].shape == (20, 28, 28, 1)
 
 
 @pytest.mark.parametrize("download", [offline, captive_portal])
@@ -222,8 +222,8 @@ def test_auto_falls_back_to_digits_aloud(
     monkeypatch: pytest.MonkeyPatch,
     download: object,
 ) -> None:
-    monkeypatch.setattr(data, "_download", download)
-    dataset = data.prepare("auto", None, tmp_path)
+    monkeypatch.setattr(datasets, "_download", download)
+    dataset = datasets.prepare("auto", None, tmp_path)
     assert dataset.name == "digits"
     assert "could not be downloaded" in dataset.note
 
@@ -231,15 +231,15 @@ def test_auto_falls_back_to_digits_aloud(
 def test_mnist_that_was_asked_for_is_never_replaced(
     small_mnist: dict[str, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "_download", offline)
+    monkeypatch.setattr(datasets, "_download", offline)
     with pytest.raises(DataError, match="--mnist PATH"):
-        data.prepare("mnist", None, tmp_path)
+        datasets.prepare("mnist", None, tmp_path)
 
 
 def test_auto_does_not_replace_a_file_that_the_user_named(tmp_path: Path) -> None:
     (tmp_path / "m.npz").write_bytes(b"<html>")
     with pytest.raises(DataError):
-        data.prepare("auto", tmp_path / "m.npz", tmp_path)
+        datasets.prepare("auto", tmp_path / "m.npz", tmp_path)
 
 
 def test_the_keras_cache_is_used(
@@ -248,8 +248,8 @@ def test_the_keras_cache_is_used(
     (tmp_path / "datasets").mkdir()
     save(tmp_path / "datasets" / "mnist.npz", small_mnist)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "_download", offline)
-    assert data.prepare("mnist", None, tmp_path / "data").name == "mnist"
+    monkeypatch.setattr(datasets, "_download", offline)
+    assert datasets.prepare("mnist", None, tmp_path / "data").name == "mnist"
 
 
 def test_fault_26_it_is_downloaded_once_and_workers_get_a_file_and_its_hash(
@@ -264,8 +264,8 @@ def test_fault_26_it_is_downloaded_once_and_workers_get_a_file_and_its_hash(
         return tmp_path / "mnist.npz"
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "_download", download)
-    dataset = data.prepare("mnist", None, tmp_path / "data")
+    monkeypatch.setattr(datasets, "_download", download)
+    dataset = datasets.prepare("mnist", None, tmp_path / "data")
     requests = [dataset.request("two_layer", "stock") for _ in range(3)]
     assert len(downloads) == 1
     assert {(each.data, each.data_sha256) for each in requests} == {
@@ -275,31 +275,31 @@ def test_fault_26_it_is_downloaded_once_and_workers_get_a_file_and_its_hash(
 
 
 def test_the_prepared_file_is_used_again_and_mended(tmp_path: Path) -> None:
-    first = data.prepare("digits", None, tmp_path)
+    first = datasets.prepare("digits", None, tmp_path)
     stamp = first.path.stat().st_mtime_ns
-    again = data.prepare("digits", None, tmp_path)
+    again = datasets.prepare("digits", None, tmp_path)
     assert (again.path, again.sha256) == (first.path, first.sha256)
     assert again.path.stat().st_mtime_ns == stamp
     first.path.chmod(0o644)
     first.path.write_bytes(b"damaged")
-    mended = data.prepare("digits", None, tmp_path)
-    assert data.content_sha256(data.read_npz(mended.path)) == first.sha256
+    mended = datasets.prepare("digits", None, tmp_path)
+    assert datasets.content_sha256(datasets.read_npz(mended.path)) == first.sha256
     assert mended.path.stat().st_mode & 0o222 == 0
 
 
 def test_a_resumed_run_finds_its_dataset_without_the_file_it_came_from(tmp_path: Path) -> None:
-    prepared = data.prepare("digits", None, tmp_path)
-    found = data.stored("digits", prepared.sha256, tmp_path)
+    prepared = datasets.prepare("digits", None, tmp_path)
+    found = datasets.stored("digits", prepared.sha256, tmp_path)
     assert found is not None
     assert (found.path, found.train_examples) == (prepared.path, 1500)
     assert (found.test_examples, found.scale) == (297, 255)
-    assert data.stored("digits", "0" * 64, tmp_path) is None
+    assert datasets.stored("digits", "0" * 64, tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
-        data.prepare("digits", None, tmp_path / "file")
+        datasets.prepare("digits", None, tmp_path / "file")
 
 
 def test_fault_27_a_pipe_is_no_dataset(tmp_path: Path) -> None:
@@ -308,10 +308,10 @@ def test_fault_27_a_pipe_is_no_dataset(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
     for path in (tmp_path / "pipe.npz", tmp_path):
         with pytest.raises(DataError, match="not a plain file"):
-            data.load_mnist(path)
+            datasets.load_mnist(path)
 
 
 def test_fault_27_a_dataset_of_too_many_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "many.npz", **{f"x{n}": np.zeros(1) for n in range(101)})  # type: ignore[arg-type]
     with pytest.raises(DataError, match="more than 100 arrays"):
-        data.read_npz(tmp_path / "many.npz")
+        datasets.read_npz(tmp_path / "many.npz")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import data
 from bench.errors import BenchError
+from bench.inputs import datasets
 from bench.journal import Journal
 from reports import envelopes, files, html, markdown, shards
 from reports.comparison import Comparison
@@ -95,11 +95,13 @@ def test_fault_10_a_run_that_goes_on_keeps_what_it_has(tmp_path: Path, code: int
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @every_code
 def test_fault_10_a_dataset_that_cannot_be_kept(tmp_path: Path, code: int) -> None:
-    arrays = {name: np.zeros((3, 2), np.uint8) for name in data.ARRAYS}
-    for told in each_failure(tmp_path, code, lambda: data.store("digits", arrays, tmp_path / "d")):
+    arrays = {name: np.zeros((3, 2), np.uint8) for name in datasets.ARRAYS}
+    for told in each_failure(
+        tmp_path, code, lambda: datasets.store("digits", arrays, tmp_path / "d")
+    ):
         assert told is None or (isinstance(told, BenchError) and os.strerror(code) in str(told))
         for path in (tmp_path / "d").glob("*.npz"):
-            assert data.read_npz(path).keys() == arrays.keys()
+            assert datasets.read_npz(path).keys() == arrays.keys()
 
 
 @every_code

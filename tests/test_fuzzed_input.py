@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from bench import data, own
-from bench.data import ARRAYS
 from bench.errors import BenchError
+from bench.inputs import datasets, user_models
+from bench.inputs.datasets import ARRAYS
 from bench.planning import plan
 from bench.planning.options import NOT_GIVEN
 
@@ -78,8 +78,8 @@ def is_refused_in_one_line(folder: Path, content: bytes) -> None:
     path = folder / "data.npz"
     path.write_bytes(content)
     for told in (
-        refusal(lambda: own.load(path, folder / "kept")),
-        refusal(lambda: data.prepare("mnist", path, folder / "kept")),
+        refusal(lambda: user_models.load(path, folder / "kept")),
+        refusal(lambda: datasets.prepare("mnist", path, folder / "kept")),
     ):
         assert told is None or (str(path) in told and "\n" not in told)
 

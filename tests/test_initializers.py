@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.initializers import Initializer
+from bench.inputs.initializers import Initializer
 
 SHAPE = (3, 3, 64, 128)
 INPUTS, OUTPUTS = 9 * 64, 9 * 128

@@ -156,10 +156,10 @@ def test_fault_17_a_second_run_waits_for_the_first(fake_python: FakePython, tmp_
 def train_request(tmp_path: Path) -> dict[str, object]:
     from dataclasses import asdict
 
-    from bench import data
+    from bench.inputs import datasets
     from bench.workload import TrainingRequest
 
-    dataset = data.prepare("digits", None, tmp_path / "data")
+    dataset = datasets.prepare("digits", None, tmp_path / "data")
     return asdict(
         TrainingRequest(
             model=dataset.request("two_layer", "stock"),

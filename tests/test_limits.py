@@ -9,8 +9,8 @@ import pytest
 
 from bench.backends import BACKENDS, DEVICES
 from bench.climber import Climber, answer
-from bench.data import MAX_ANSWERS
 from bench.errors import UsageError
+from bench.inputs.datasets import MAX_ANSWERS
 from bench.journal import Journal
 from bench.planning import plan as planning
 from bench.planning.options import NOT_GIVEN

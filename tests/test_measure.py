@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, evidence, launches, measure, schedule
+from bench import evidence, launches, measure, schedule
 from bench.accuracy import protocol
 from bench.errors import UsageError
+from bench.inputs import datasets
 from bench.journal import Journal
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan, resolve
@@ -55,8 +56,8 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> data.Dataset:
-    return data.Dataset("mnist", tmp_path / "none.npz", "d" * 64, 60_000, 10_000, 255)
+def dataset(tmp_path: Path) -> datasets.Dataset:
+    return datasets.Dataset("mnist", tmp_path / "none.npz", "d" * 64, 60_000, 10_000, 255)
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, machine: Machine, **changes: Any) -> Plan:
@@ -70,12 +71,12 @@ def selected(plan: Plan, *workloads: Workload) -> Selection:
     )
 
 
-def run(plan: Plan, dataset: data.Dataset, folder: Path) -> list[dict[str, Any]]:
+def run(plan: Plan, dataset: datasets.Dataset, folder: Path) -> list[dict[str, Any]]:
     journal = Journal.create(folder)
     return launches.measure(plan, selected(plan), dataset, journal, lambda _: None)
 
 
-def launch_values_of(plan: Plan, dataset: data.Dataset, folder: Path) -> dict[str, np.ndarray]:
+def launch_values_of(plan: Plan, dataset: datasets.Dataset, folder: Path) -> dict[str, np.ndarray]:
     """Of TensorFlow over JAX and of the twin over torch, as the report reads them."""
     work = selected(plan)
     journal = Journal.create(folder)
@@ -104,7 +105,7 @@ def covers(values: np.ndarray, truth: float) -> bool:
 
 
 def test_interleaved_the_truth_is_found_though_the_machine_wanders(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     hits = []
     for seed in range(20):
@@ -115,7 +116,7 @@ def test_interleaved_the_truth_is_found_though_the_machine_wanders(
 
 
 def test_one_lane_after_the_other_it_is_missed(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     """The planner that most tools use; it lives only here.
 
@@ -148,7 +149,7 @@ def _whole_lanes(payload: dict[str, Any]) -> float:
 
 
 def test_every_lane_takes_every_turn_in_a_balanced_order(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     """The default suite's 6 rounds are one block and a half of 4; the next launch goes on."""
     payloads = run(planned(monkeypatch, Machine(STEPS), launches=2), dataset, tmp_path)
@@ -159,7 +160,7 @@ def test_every_lane_takes_every_turn_in_a_balanced_order(
 
 
 def test_slot_and_single_step_take_turns_at_being_first(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS)
     plan = planned(monkeypatch, machine, launches=1)
@@ -175,7 +176,7 @@ def test_slot_and_single_step_take_turns_at_being_first(
 
 
 def test_training_takes_part_in_every_round_and_the_rest_in_every_third(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     plan = planned(monkeypatch, Machine(STEPS), launches=1, rounds=6)
     journal = Journal.create(tmp_path)
@@ -189,7 +190,7 @@ def test_training_takes_part_in_every_round_and_the_rest_in_every_third(
 
 
 def test_the_slot_is_fixed_once_for_the_whole_run(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS)
     payloads = run(planned(monkeypatch, machine, launches=2), dataset, tmp_path)
@@ -199,7 +200,7 @@ def test_the_slot_is_fixed_once_for_the_whole_run(
 
 
 def test_a_resumed_run_keeps_launches_and_slots(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS)
     plan = planned(monkeypatch, machine, launches=2)
@@ -213,7 +214,7 @@ def test_a_resumed_run_keeps_launches_and_slots(
 
 
 def test_fault_01_a_lane_that_dies_is_started_again_and_the_others_go_on(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS, fails={"jax": [2]})
     payloads = run(planned(monkeypatch, machine, launches=3), dataset, tmp_path)
@@ -226,7 +227,7 @@ def test_fault_01_a_lane_that_dies_is_started_again_and_the_others_go_on(
 
 
 def test_a_lane_that_dies_twice_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS, fails={"jax": [0, 0, 0, 0]})
     payloads = run(planned(monkeypatch, machine, launches=3), dataset, tmp_path)
@@ -235,7 +236,7 @@ def test_a_lane_that_dies_twice_is_given_up(
 
 
 def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS, fails={"jax": [0, 0]})
     plan = planned(monkeypatch, machine, launches=3)
@@ -250,7 +251,7 @@ def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
 
 
 def test_fault_23_a_lane_that_does_fewer_steps_must_not_look_fast(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS, shortfall={"torch": 1})
     payload = run(planned(monkeypatch, machine, launches=1), dataset, tmp_path)[0]
@@ -339,7 +340,7 @@ def test_a_budget_that_cannot_be_read(text: str) -> None:
 
 
 def test_the_cores_of_this_process_are_recorded(
-    monkeypatch: pytest.MonkeyPatch, dataset: data.Dataset, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     payload = run(planned(monkeypatch, Machine(STEPS), launches=1), dataset, tmp_path)[0]
     assert payload["state"]["affinity"] == sorted(os.sched_getaffinity(0))

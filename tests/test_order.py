@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import order
-from bench.initializers import Initializer
+from bench.inputs import draws
+from bench.inputs.initializers import Initializer
 
 GLOROT = Initializer("uniform", mode="fan_avg")
 WEIGHTS: list[tuple[Initializer | None, tuple[int, ...]]] = [(GLOROT, (5, 5, 1, 16)), (None, (16,))]
 
 
 def drawn(seed: int, layer: int) -> NDArray[np.float32]:
-    kernel, bias = order.initial_weights(seed, layer, WEIGHTS)
+    kernel, bias = draws.initial_weights(seed, layer, WEIGHTS)
     assert kernel is not None
     assert bias is None
     return kernel
@@ -27,7 +27,7 @@ def test_weights_depend_on_seed_and_layer_alone() -> None:
 
 
 def test_batch_order_is_a_permutation_of_its_own_for_each_seed_and_epoch() -> None:
-    orders = [order.batch_order(seed, epoch, 1000) for seed in (0, 1) for epoch in (0, 1)]
+    orders = [draws.batch_order(seed, epoch, 1000) for seed in (0, 1) for epoch in (0, 1)]
     for one in orders:
         assert sorted(one) == list(range(1000))
     assert len({one.tobytes() for one in orders}) == 4
@@ -39,8 +39,8 @@ def test_draws_are_the_same_in_another_process() -> None:
         "print(order.arrays_sha256([drawn(3, 2), order.batch_order(3, 1, 500)]))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    here: list[NDArray[Any]] = [drawn(3, 2), order.batch_order(3, 1, 500)]
-    assert told.stdout.strip() == order.arrays_sha256(here)
+    here: list[NDArray[Any]] = [drawn(3, 2), draws.batch_order(3, 1, 500)]
+    assert told.stdout.strip() == draws.arrays_sha256(here)
 
 
 def test_hash_sees_values_types_shapes_and_order() -> None:
@@ -53,17 +53,17 @@ def test_hash_sees_values_types_shapes_and_order() -> None:
         [a.astype(np.float64), b],
         [a + 1, b],
     ]
-    assert len({order.arrays_sha256(arrays) for arrays in variants}) == len(variants)
+    assert len({draws.arrays_sha256(arrays) for arrays in variants}) == len(variants)
 
 
 def test_hash_does_not_see_the_memory_layout() -> None:
     a: NDArray[Any] = np.arange(6.0).reshape(2, 3)
-    assert order.arrays_sha256([a]) == order.arrays_sha256([np.asfortranarray(a)])
+    assert draws.arrays_sha256([a]) == draws.arrays_sha256([np.asfortranarray(a)])
 
 
 def test_a_nudge_is_one_unit_in_the_last_place_and_drawn_anew_each_time() -> None:
     weights = [np.linspace(-1, 1, 1000, dtype=np.float32), np.zeros(3, np.float32)]
-    nudged = order.nudged(weights, 0, 5)
+    nudged = draws.nudged(weights, 0, 5)
     for before, after in zip(weights, nudged, strict=True):
         assert after.dtype == np.float32
         up, down = (np.nextafter(before, np.float32(end)) for end in (np.inf, -np.inf))
@@ -71,9 +71,9 @@ def test_a_nudge_is_one_unit_in_the_last_place_and_drawn_anew_each_time() -> Non
     moved_up = (nudged[0] > weights[0]).mean()
     assert 0.4 < moved_up < 0.6
     for neighbour, step in ((1, 5), (0, 10)):
-        other = order.nudged(weights, neighbour, step)[0]
+        other = draws.nudged(weights, neighbour, step)[0]
         assert 0.4 < (other == nudged[0]).mean() < 0.6
-    assert np.array_equal(order.nudged(weights, 0, 5)[0], nudged[0])
+    assert np.array_equal(draws.nudged(weights, 0, 5)[0], nudged[0])
 
 
 def test_probe_weights_move_what_would_hide_a_fault_and_nothing_else() -> None:
@@ -81,7 +81,7 @@ def test_probe_weights_move_what_would_hide_a_fault_and_nothing_else() -> None:
     zeros, ones = np.zeros(16, np.float32), np.ones(16, np.float32)
     count: NDArray[Any] = np.zeros(3, np.int32)
     scalar = np.zeros((), np.float32)
-    moved = order.probe_weights(3, [kernel, zeros, ones, trained, count, scalar])
+    moved = draws.probe_weights(3, [kernel, zeros, ones, trained, count, scalar])
     for before, after in zip(
         [kernel, trained, count, scalar], [*moved[:1], *moved[3:]], strict=True
     ):
@@ -93,4 +93,4 @@ def test_probe_weights_move_what_would_hide_a_fault_and_nothing_else() -> None:
 
 def test_a_nudge_leaves_whole_numbers_alone() -> None:
     count: NDArray[Any] = np.arange(3)
-    assert np.array_equal(order.nudged([count], 0, 0)[0], count)
+    assert np.array_equal(draws.nudged([count], 0, 0)[0], count)

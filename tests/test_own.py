@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import own
-from bench.data import read_npz
 from bench.errors import DataError, UsageError
-from bench.examples import Examples
+from bench.inputs import user_models
+from bench.inputs.datasets import read_npz
+from bench.inputs.examples import Examples
 from bench.planning import plan, resume
 from bench.planning.options import NOT_GIVEN
 from models.files import ModelFile
@@ -114,7 +114,7 @@ def arrays(**changes: Any) -> dict[str, Any]:
 
 def test_a_dataset_is_kept_in_types_that_every_backend_knows(tmp_path: Path) -> None:
     np.savez(tmp_path / "my data.npz", **arrays())
-    found = own.load(tmp_path / "my data.npz", tmp_path / "kept")
+    found = user_models.load(tmp_path / "my data.npz", tmp_path / "kept")
     assert (found.name, found.train_examples, found.test_examples) == ("my_data", 8, 4)
     assert (found.scale, found.is_drawn, found.shows_images) == (1, False, False)
     kept = read_npz(found.path)
@@ -134,7 +134,7 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path) -> None:
         for name in names
     }
     np.savez(tmp_path / "d.npz", **named)  # type: ignore[arg-type]
-    kept = read_npz(own.load(tmp_path / "d.npz", tmp_path / "kept").path)
+    kept = read_npz(user_models.load(tmp_path / "d.npz", tmp_path / "kept").path)
     train = Examples.of(kept, "train")
     assert (list(train.inputs), list(train.targets), len(train)) == (
         ["image", "table"],
@@ -166,7 +166,7 @@ def test_data_that_cannot_be_used_is_one_line(
 ) -> None:
     np.savez(tmp_path / "d.npz", **arrays(**changes))
     with pytest.raises(DataError) as caught:
-        own.load(tmp_path / "d.npz", tmp_path / "kept")
+        user_models.load(tmp_path / "d.npz", tmp_path / "kept")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -174,7 +174,7 @@ def test_data_that_cannot_be_used_is_one_line(
 def test_the_same_arrays_by_other_names_are_another_dataset(tmp_path: Path) -> None:
     port = {"name": "a", "shape": [3], "dtype": "float32", "values": None, "loss": "mse"}
     described = {"inputs": [port], "outputs": [port]}
-    one, other = (own.draw({name: described}, 4, tmp_path) for name in ("one", "other"))
+    one, other = (user_models.draw({name: described}, 4, tmp_path) for name in ("one", "other"))
     assert one.path != other.path
     assert "other/x_train" in read_npz(other.path)
 
@@ -192,13 +192,13 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     (tmp_path / "p.npz").write_bytes(raw.getvalue())
     for name in ("d.npz", "p.npz"):
         with pytest.raises(DataError, match="not a readable npz of plain arrays"):
-            own.load(tmp_path / name, tmp_path / "kept")
+            user_models.load(tmp_path / name, tmp_path / "kept")
     assert not canary.exists()
 
 
 def test_a_dataset_of_ones_own_never_passes_for_mnist(tmp_path: Path) -> None:
     np.savez(tmp_path / "mnist.npz", **arrays())
-    assert own.load(tmp_path / "mnist.npz", tmp_path / "kept").name == "own-mnist"
+    assert user_models.load(tmp_path / "mnist.npz", tmp_path / "kept").name == "own-mnist"
 
 
 def described(**weights: tuple[bool, bool, str]) -> dict[str, Any]:
@@ -218,11 +218,13 @@ def described(**weights: tuple[bool, bool, str]) -> dict[str, Any]:
 
 
 def test_drawn_data_is_what_the_model_declares_and_always_the_same(tmp_path: Path) -> None:
-    found = own.draw({"m": described(), "n": described()}, 5, tmp_path)
-    assert found.sha256 == own.draw({"m": described(), "n": described()}, 5, tmp_path).sha256
+    found = user_models.draw({"m": described(), "n": described()}, 5, tmp_path)
+    assert (
+        found.sha256 == user_models.draw({"m": described(), "n": described()}, 5, tmp_path).sha256
+    )
     assert (found.is_drawn, found.train_examples, found.test_examples) == (True, 10, 5)
-    train = Examples.of(read_npz(found.path), "train", own.prefix("n"))
-    assert train.inputs["a"].shape == (10, own.ANY_SIZE, 2)
+    train = Examples.of(read_npz(found.path), "train", user_models.prefix("n"))
+    assert train.inputs["a"].shape == (10, user_models.ANY_SIZE, 2)
     assert set(np.unique(train.inputs["b"])) <= set(range(7))
     assert train.targets["kind"].shape == (10,)
     assert set(np.unique(train.targets["kind"])) <= set(range(4))
@@ -244,9 +246,9 @@ def test_who_draws_a_weight() -> None:
         odd=(True, False, "y"),
         pre=(False, True, "z"),
     )
-    assert own.kept([one, other]) == (1, 2, 3)
-    assert own.shared([one, other]) == (2, 3)
-    assert own.shared([one]) == ()
+    assert user_models.kept([one, other]) == (1, 2, 3)
+    assert user_models.shared([one, other]) == (2, 3)
+    assert user_models.shared([one]) == ()
 
 
 @pytest.mark.parametrize(

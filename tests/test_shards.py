@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data import read_npz
 from bench.errors import DataError
+from bench.inputs.datasets import read_npz
 from bench.journal import Journal, envelope
 from reports import envelopes, shards
 from reports.migrations import SCHEMA

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import questions
-from bench.data import PIXEL_SCALE, content_sha256
-from bench.examples import Examples
+from bench.inputs import parity_questions
+from bench.inputs.datasets import PIXEL_SCALE, content_sha256
+from bench.inputs.examples import Examples
 from bench.probes import Probes
 from bench.reference import Reference
 from bench.workload import ModelRequest, ProbesRequest
@@ -23,18 +23,18 @@ SHORT = (1, 2, 5), 5
 
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer inputs, and trajectories of five steps."""
-    ask = questions.inputs
+    ask = parity_questions.inputs
 
     def fewer(*given: Any) -> dict[str, Examples]:
         whole = ask(*given)
-        return {name: whole[name] for name in ("train", "odd33", questions.UNSCALED)}
+        return {name: whole[name] for name in ("train", "odd33", parity_questions.UNSCALED)}
 
     checkpoints, trained_steps = SHORT
-    monkeypatch.setattr(questions, "inputs", fewer)
-    monkeypatch.setattr(questions, "CHECKPOINTS", checkpoints)
-    monkeypatch.setattr(questions, "TRAINED_STEPS", trained_steps)
-    monkeypatch.setattr(questions, "NEIGHBOURS", 2)
-    monkeypatch.setattr(questions, "RESTARTS", (1, 3))
+    monkeypatch.setattr(parity_questions, "inputs", fewer)
+    monkeypatch.setattr(parity_questions, "CHECKPOINTS", checkpoints)
+    monkeypatch.setattr(parity_questions, "TRAINED_STEPS", trained_steps)
+    monkeypatch.setattr(parity_questions, "NEIGHBOURS", 2)
+    monkeypatch.setattr(parity_questions, "RESTARTS", (1, 3))
 
 
 def images() -> dict[str, Any]:
@@ -55,19 +55,19 @@ def _reference(model: str, shortened: tuple[object, ...]) -> tuple[Answers, Refe
     """What the oracle says, and itself; the same for all tests."""
     assert shortened == SHORT, "call `shorten` first"
     one = Reference(model, 0, BATCH, images())
-    return answers(one, questions.RUNGS), one
+    return answers(one, parity_questions.RUNGS), one
 
 
 def oracle(model: str) -> Answers:
     """All answers of the oracle."""
-    return _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[0]
+    return _reference(model, (parity_questions.CHECKPOINTS, parity_questions.TRAINED_STEPS))[0]
 
 
 def opened(model: str, folder: Path, variant: str = "stock") -> Probes:
     """Probes of this backend."""
     data = images()
     np.savez(folder / "data.npz", **data)
-    one = _reference(model, (questions.CHECKPOINTS, questions.TRAINED_STEPS))[1]
+    one = _reference(model, (parity_questions.CHECKPOINTS, parity_questions.TRAINED_STEPS))[1]
     np.savez(folder / "trained.npz", *one.trained())
     np.savez(folder / "restarts.npz", **one.restarts())  # type: ignore[arg-type]
     request = ProbesRequest(

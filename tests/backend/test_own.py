@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import models
-from bench import building, candidate, description, dropout, own, questions, training, weights
+from bench import building, candidate, description, dropout, training, weights
 from bench.building import ModelError
 from bench.errors import DataError
-from bench.examples import Examples
+from bench.inputs import parity_questions, user_models
+from bench.inputs.examples import Examples
 from bench.layers import EveryLayer
 from bench.probes import Probes
 from bench.stillness import still
@@ -47,11 +48,11 @@ def fed(source: str, folder: Path, arrays: dict[str, Any] | None = None) -> Mode
     """The same with data, its own or drawn."""
     if arrays is None:
         told = described(source)
-        dataset, part = own.draw({"m": told}, 8, folder), own.prefix("m")
-        kept = own.kept([told])
+        dataset, part = user_models.draw({"m": told}, 8, folder), user_models.prefix("m")
+        kept = user_models.kept([told])
     else:
         np.savez(folder / "d.npz", **arrays)
-        dataset, part, kept = own.load(folder / "d.npz", folder), "", ()
+        dataset, part, kept = user_models.load(folder / "d.npz", folder), "", ()
     return ModelRequest("m", str(OWN / source), str(dataset.path), dataset.sha256, 1, part, kept)
 
 
@@ -110,7 +111,7 @@ def test_of_large_arrays_the_same_elements_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of weights, some of which are not trained, of their gradients and of their steps."""
-    monkeypatch.setattr(questions, "MOST_ELEMENTS", 2000)
+    monkeypatch.setattr(parity_questions, "MOST_ELEMENTS", 2000)
     probes = opened("colour.py:build", tmp_path)
     facts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
@@ -353,7 +354,7 @@ def test_a_weight_that_is_given_a_seed_is_still_drawn_by_numpy(tmp_path: Path) -
         encoding="utf-8",
     )
     told = description.describe(ModelRequest("mine", f"{tmp_path / 'mine.py'}:build", "", ""))
-    assert own.kept([told]) == (1,)
+    assert user_models.kept([told]) == (1,)
 
 
 def test_a_weight_that_numpy_cannot_draw_is_shared_by_one_backend(tmp_path: Path) -> None:
@@ -370,11 +371,11 @@ def test_a_weight_that_numpy_cannot_draw_is_shared_by_one_backend(tmp_path: Path
     arrays = splits(np.zeros((60, 4)), np.zeros((60, 5)))
     request = fed(str(tmp_path / "mine.py:build"), tmp_path, arrays)
     told = description.describe(request)
-    assert own.shared([told, told]) == (0,)
+    assert user_models.shared([told, told]) == (0,)
     path = tmp_path / "shared.npz"
-    description.share(request, own.shared([told, told]), 2, str(path))
+    description.share(request, user_models.shared([told, told]), 2, str(path))
     drawn = np.load(path)
-    request = replace(request, kept=own.kept([told, told]), shared=str(path))
+    request = replace(request, kept=user_models.kept([told, told]), shared=str(path))
     for seed in range(2):
         keras.utils.set_random_seed(7)
         kernel, bias = weights.initial(building.build(request, None).model, seed, request)

@@ -11,8 +11,8 @@ import pytest
 import models
 from bench import flops
 from bench.clock import StepClock
-from bench.data import content_sha256
 from bench.errors import DataError
+from bench.inputs.datasets import content_sha256
 from bench.process import steal
 from bench.slots import Slots
 from bench.variants import NATIVE, STOCK, TUNED

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import models
-from bench import candidate, order, training
-from bench.data import ARRAYS, content_sha256
+from bench import candidate, training
 from bench.errors import DataError
-from bench.initializers import Initializer
+from bench.inputs import draws
+from bench.inputs.datasets import ARRAYS, content_sha256
+from bench.inputs.initializers import Initializer
 from bench.process import steal
 from bench.weights import initial
 from bench.workload import TrainingRequest
@@ -67,7 +68,7 @@ def test_initial_weights_are_those_that_numpy_drew(name: str) -> None:
     for position, layer in enumerate(model.layers):
         shapes = [weight.shape for weight in layer.weights]
         known = [(glorot if len(shape) > 1 else None, shape) for shape in shapes]
-        drawn = order.initial_weights(5, position, known)
+        drawn = draws.initial_weights(5, position, known)
         for weight, array in zip(layer.get_weights(), drawn, strict=True):
             assert np.array_equal(weight, np.zeros_like(weight) if array is None else array)
 
@@ -84,7 +85,7 @@ def test_training_is_the_plain_loop_over_the_drawn_batches(
     images = arrays["x_train"].astype(np.float32) / 255
     steps = 0
     for epoch in range(2):
-        chosen = order.batch_order(request.seed, epoch, EXAMPLES)
+        chosen = draws.batch_order(request.seed, epoch, EXAMPLES)
         for start in range(0, EXAMPLES, BATCH):
             batch = chosen[start : start + BATCH]
             model.train_on_batch(images[batch], targets[batch])
@@ -98,12 +99,12 @@ def test_hashes_are_of_what_was_fed(request_for: Any, arrays: dict[str, Any]) ->
     result, _ = train(request_for())
     fed = hashlib.sha256()
     for epoch in range(2):
-        chosen = order.batch_order(0, epoch, EXAMPLES)
+        chosen = draws.batch_order(0, epoch, EXAMPLES)
         fed.update(arrays["x_train"][chosen].tobytes() + arrays["y_train"][chosen].tobytes())
     assert result["batches_sha256"] == fed.hexdigest()
     model = models.build("two_layer")
     model.set_weights(initial(model, 0))
-    assert result["weights_sha256"] == order.arrays_sha256(model.get_weights())
+    assert result["weights_sha256"] == draws.arrays_sha256(model.get_weights())
 
 
 def test_the_same_request_gives_the_same_answers_and_another_seed_others(

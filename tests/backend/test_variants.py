@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import models
-from bench import building, candidate, questions
+from bench import building, candidate
 from bench.fitted import Fitted, Looped
+from bench.inputs import parity_questions
 from bench.variants import LOOP, NATIVE, TUNED
 from bench.workload import ModelRequest
 from tests.backend import ladder
@@ -27,7 +28,7 @@ def test_the_variant_passes_every_rung(
     ladder.shorten(monkeypatch)
     model = "two_layer"
     probes, true = ladder.opened(model, tmp_path, variant), ladder.oracle(model)
-    found = ladder.climb(probes, true, questions.RUNGS)
+    found = ladder.climb(probes, true, parity_questions.RUNGS)
     assert {finding.rung for finding in found} == {f"P{number}" for number in range(7)}
     assert [finding for finding in found if finding.status != "pass"] == []
 

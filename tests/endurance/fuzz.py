@@ -17,8 +17,8 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["reports", "bench"]):
-    from bench import data, own
     from bench.errors import DataError
+    from bench.inputs import datasets, user_models
     from bench.journal import envelope
     from reports import comparable, markdown, shards
     from reports.comparison import compare
@@ -72,7 +72,7 @@ def _read(name: str, shard: bytes, arrays: bytes | None) -> None:
 def read_dataset(content: bytes) -> None:
     path = SCRATCH / "data.npz"
     path.write_bytes(content)
-    for load in (lambda: data.read_npz(path), lambda: own.load(path, SCRATCH / "kept")):
+    for load in (lambda: datasets.read_npz(path), lambda: user_models.load(path, SCRATCH / "kept")):
         with contextlib.suppress(DataError):
             load()
 
@@ -103,7 +103,7 @@ def seeds(target: str) -> Path:
     elif target == "arrays":
         shutil.copy(GOOD / "shards" / f"{OF_ARRAYS}.npz", folder)
     else:
-        arrays = {name: np.arange(4, dtype=np.uint8) for name in data.ARRAYS}
+        arrays = {name: np.arange(4, dtype=np.uint8) for name in datasets.ARRAYS}
         for number, save in enumerate((np.savez, np.savez_compressed)):
             buffer = io.BytesIO()
             save(buffer, **arrays)  # type: ignore[arg-type]

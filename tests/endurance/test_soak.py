@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import data, launches, measure
+from bench import launches, measure
+from bench.inputs import datasets
 from bench.journal import Journal
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
@@ -27,7 +28,7 @@ def test_many_launches_leave_nothing_behind(
     monkeypatch.setattr(measure, "ANCHOR_SETTLE_SECONDS", 0)
     workers = [f"{name}={fake_python('good')}" for name in ("tensorflow", "jax", "torch")]
     plan = resolve({**NOT_GIVEN, "models": "two_layer", "suite": "smoke"}, workers, {})
-    dataset = data.prepare("digits", None, tmp_path / "data")
+    dataset = datasets.prepare("digits", None, tmp_path / "data")
     own, seen = psutil.Process(), []
     for _ in range(RUNS):
         launches.measure(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.initializers import Initializer
+from bench.inputs.initializers import Initializer
 
 # Separate streams, so that no draw of one kind ever moves the other.
 _WEIGHTS, _BATCHES, _BIASES, _NEIGHBOURS = 0, 1, 2, 3

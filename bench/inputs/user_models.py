@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import ARRAYS, DRAWN, SHIPPED, Dataset, read_npz, store
 from bench.errors import DataError
-from bench.examples import SPLITS, Examples
+from bench.inputs.datasets import ARRAYS, DRAWN, SHIPPED, Dataset, read_npz, store
+from bench.inputs.examples import SPLITS, Examples
 from bench.planning.plan import Plan
 from bench.workload import ModelRequest
 

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.examples import SPLITS
-from bench.order import arrays_sha256
+from bench.inputs.draws import arrays_sha256
+from bench.inputs.examples import SPLITS
 from bench.process.atomic_files import storage_errors, write_atomically
 from bench.workload import ModelRequest
 

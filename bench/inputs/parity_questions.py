@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.examples import Examples
+from bench.inputs.examples import Examples
 
 Weights = NDArray[np.float32]
 Arrays = dict[str, NDArray[Any]]
