@@ -1,6 +1,6 @@
 """What the harness must know of each backend before it starts one: a row per backend.
 
-Everything that needs the framework itself lives in `bench/loops/<backend>.py`.
+Everything that needs the framework itself lives in `bench/worker/loops/<backend>.py`.
 """
 
 from collections.abc import Mapping

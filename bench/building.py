@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 import models
 from bench.errors import BenchError, ExitCode
-from bench.feed import Feed
 from bench.inputs.datasets import read_verified
 from bench.inputs.examples import Examples
+from bench.worker.loops.input_pipeline import Feed
 from bench.workload import ModelRequest
 from models.files import ModelFile
 from models.lowering import lower

@@ -10,12 +10,12 @@ import keras
 import models
 from bench import building, variants
 from bench.building import Built, ModelError
-from bench.clock import StepClock
-from bench.epochs import Logs
 from bench.fitted import Fitted, Looped
 from bench.inputs.examples import Examples
 from bench.native import Native
 from bench.weights import Weights
+from bench.worker.loops.epochs import Logs
+from bench.worker.loops.step_clock import StepClock
 from bench.workload import ModelRequest
 from models.lowering import has_steps_of_its_own
 
@@ -26,7 +26,7 @@ class Candidate(Protocol):
     Attributes:
         built: The model as it is defined, and how it is fed.
         model: What computes; of a native twin, what it is the twin of.
-        loop: The backend's module of `bench.loops`.
+        loop: The backend's module of `bench.worker.loops`.
         jit_compile: Whether Keras compiles it.
     """
 
@@ -96,7 +96,7 @@ def build(request: ModelRequest, some: Examples | None) -> Candidate:
         DataError: The examples do not fit.
     """
     backend = keras.backend.backend()
-    loop = importlib.import_module(f"bench.loops.{backend}")
+    loop = importlib.import_module(f"bench.worker.loops.{backend}")
     built = building.build(request, some)
     if request.variant == variants.NATIVE:
         if request.source not in models.twins():

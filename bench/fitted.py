@@ -8,10 +8,10 @@ from typing import Any, Self
 import keras
 
 from bench.building import Built
-from bench.clock import StepClock, timing
-from bench.epochs import Logs
-from bench.feed import leaves
 from bench.weights import Weights, weights_kept
+from bench.worker.loops.epochs import Logs
+from bench.worker.loops.input_pipeline import leaves
+from bench.worker.loops.step_clock import StepClock, timing
 
 
 class Fitted:
@@ -29,7 +29,7 @@ class Fitted:
             model: As it computes, compiled.
         """
         self.built, self.model = built, model
-        self.loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+        self.loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
         self.jit_compile = bool(model.jit_compile)
         # Else it has no variables to keep yet.
         model.optimizer.build(model.trainable_variables)
@@ -114,7 +114,7 @@ class Fitted:
 
 
 class Looped(Fitted):
-    """Keras's computations in a loop that is not Keras's (`bench.loops`)."""
+    """Keras's computations in a loop that is not Keras's (`bench.worker.loops`)."""
 
     def __init__(self, built: Built, model: keras.Model) -> None:
         """Take a model, as `Fitted` does."""

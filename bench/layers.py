@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.candidate import Candidate
-from bench.feed import leaves
 from bench.inputs.parity_questions import numbered, sampled
 from bench.native import Native
+from bench.worker.loops.input_pipeline import leaves
 from models.lowering import PooledConvolution
 
 Array = NDArray[Any]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 import models.native
 from bench.building import Built
-from bench.clock import StepClock, timing
-from bench.epochs import Logs
 from bench.weights import Weights
+from bench.worker.loops.epochs import Logs
+from bench.worker.loops.step_clock import StepClock, timing
 
 
 class Native:
@@ -27,7 +27,7 @@ class Native:
             model: Its name.
         """
         self.built, self.model, self.jit_compile = built, built.model, False
-        self.loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+        self.loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
         self.source = model
         self._framework = importlib.import_module(f"models.native.{keras.backend.backend()}")
         first = models.native.State.first(built.model.get_weights())

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 import models
 from bench import building, candidate, dropout, keras_files, stillness
 from bench.candidate import Candidate
-from bench.feed import leaves
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
 from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
 from bench.layers import EveryLayer
 from bench.training import finite
 from bench.weights import initial
+from bench.worker.loops.input_pipeline import leaves
 from bench.workload import ProbesRequest
 
 
@@ -48,7 +48,7 @@ class Probes:
             ModelError: The model cannot be built.
         """
         self._request = request
-        self._loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+        self._loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
         self._loop.be_exact()
         self._wide = keras.config.floatx() == "float64"
         whole = building.examples(request.model)

@@ -22,13 +22,13 @@ import keras
 from bench import building, flops
 from bench.building import Built
 from bench.candidate import Candidate, build
-from bench.clock import StepClock
-from bench.feed import leaves, sliced
 from bench.inputs import draws
 from bench.process import steal
 from bench.training import first_steps, peak_rss_mib
 from bench.variants import STOCK
 from bench.weights import initial
+from bench.worker.loops.input_pipeline import leaves, sliced
+from bench.worker.loops.step_clock import StepClock
 from bench.workload import ModelRequest, SlotsRequest, Workload
 
 MIN_STEPS, MAX_STEPS, MAX_EXAMPLES, MAX_BYTES = 4, 1024, 65_536, 1 << 28

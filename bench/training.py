@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from bench import building
 from bench.candidate import Candidate, build
-from bench.feed import leaves, sliced
 from bench.inputs import draws
 from bench.inputs.examples import Examples, classes_of
 from bench.process import steal
 from bench.weights import initial
+from bench.worker.loops.input_pipeline import leaves, sliced
 from bench.workload import TrainingRequest
 
 

@@ -10,7 +10,7 @@ LOWERINGS = ("late", "channels_first", "reshape", "product")
 """See `models.lowering`."""
 
 LOOP, COMPILED = "loop", "compiled"
-"""A loop over batches on the device (`bench.loops`); `jit_compile=True`."""
+"""A loop over batches on the device (`bench.worker.loops`); `jit_compile=True`."""
 
 SETTINGS = (*LOWERINGS, LOOP, COMPILED)
 JOIN = "+"

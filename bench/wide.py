@@ -14,5 +14,5 @@ def be_wide() -> None:
     says so is not public, and there is no other way to it.
     """
     keras.config.set_floatx("float64")
-    importlib.import_module(f"bench.loops.{keras.backend.backend()}").be_wide()
+    importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}").be_wide()
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"

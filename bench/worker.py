@@ -39,7 +39,7 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
 
     import_seconds = time.perf_counter() - start
     backend = keras.backend.backend()
-    loop = importlib.import_module(f"bench.loops.{backend}")
+    loop = importlib.import_module(f"bench.worker.loops.{backend}")
     return {
         "backend": backend,
         "device": loop.device(),

@@ -11,7 +11,7 @@ import models
 from models.lowering import LOWERINGS, PooledConvolution, lower
 
 BACKEND = keras.backend.backend()
-LOOP = importlib.import_module(f"bench.loops.{BACKEND}")
+LOOP = importlib.import_module(f"bench.worker.loops.{BACKEND}")
 # What TensorFlow cannot do on a CPU is a status in a run, and no test of ours.
 HERE = [name for name in LOWERINGS if (BACKEND, name) != ("tensorflow", "channels_first")]
 

@@ -10,12 +10,12 @@ import pytest
 
 import models
 from bench import flops
-from bench.clock import StepClock
 from bench.errors import DataError
 from bench.inputs.datasets import content_sha256
 from bench.process import steal
 from bench.slots import Slots
 from bench.variants import NATIVE, STOCK, TUNED
+from bench.worker.loops.step_clock import StepClock
 from bench.workload import PHASES, SlotsRequest, Workload
 from tests.backend import ladder
 
@@ -160,7 +160,7 @@ def test_a_slowdown_stretches_the_time_of_the_steps(monkeypatch: pytest.MonkeyPa
     def timed(factor: float) -> float:
         ticks = itertools.count()
         clocks = SimpleNamespace(perf_counter=lambda: next(ticks) / 100)
-        monkeypatch.setattr("bench.clock.time", clocks)
+        monkeypatch.setattr("bench.worker.loops.step_clock.time", clocks)
         clock = StepClock(lambda: [next(ticks) for _ in range(9)], factor)  # type: ignore[arg-type]
         clock.on_epoch_begin(0)
         clock.on_epoch_end(0)
@@ -199,7 +199,7 @@ def test_flops_are_those_counted_by_hand(name: str, count: int) -> None:
 
 
 def test_torch_counts_what_the_shapes_do_not_tell_and_the_others_leave_it_to_it() -> None:
-    loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+    loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
     model = models.build("two_layer")
     x, y = np.zeros((3, 28, 28, 1), np.float32), np.eye(10, dtype=np.float32)[:3]
     told = loop.forward_flops(model, x), loop.train_flops(model, x, y)

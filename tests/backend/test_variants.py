@@ -111,7 +111,7 @@ def test_a_loop_takes_a_schedule_and_decay() -> None:
 def test_a_loop_takes_layers_that_keep_something_or_cannot_be_captured() -> None:
     """Moving averages; and PyTorch makes no graph of Rescaling, which imports a module."""
     x, y = examples(3 * SIZE)
-    loop = importlib.import_module(f"bench.loops.{keras.backend.backend()}")
+    loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
     weights = []
     for looped in (False, True):
         inputs = keras.Input((28, 28, 1))

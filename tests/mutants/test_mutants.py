@@ -15,7 +15,7 @@ from keras import ops, optimizers
 
 from bench import building
 from bench.building import Built
-from bench.feed import Feed
+from bench.worker.loops.input_pipeline import Feed
 from tests.backend import ladder
 
 Mutant = Callable[[pytest.MonkeyPatch], None]

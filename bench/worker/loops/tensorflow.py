@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bench.adam import Adam
-from bench.epochs import made_ready, results
+from bench.worker.loops.adam import Adam
+from bench.worker.loops.epochs import made_ready, results
 
 
 def device() -> str:
@@ -63,7 +63,7 @@ def _traced(outer: Any) -> list[Any]:
 
 
 def forward_flops(_: keras.Model, __: Any) -> None:
-    """TensorFlow has no counter of matrix products alone; see `bench.loops.torch`."""
+    """TensorFlow has no counter of matrix products alone; see `bench.worker.loops.torch`."""
 
 
 def train_flops(_: keras.Model, __: Any, ___: Any) -> None:

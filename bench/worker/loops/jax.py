@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-from bench.epochs import made_ready, results
+from bench.worker.loops.epochs import made_ready, results
 
 
 def device() -> str:
@@ -61,7 +61,7 @@ jax.monitoring.register_event_duration_secs_listener(_count)
 
 
 def forward_flops(_: keras.Model, __: Any) -> None:
-    """JAX has no counter of matrix products alone; see `bench.loops.torch`."""
+    """JAX has no counter of matrix products alone; see `bench.worker.loops.torch`."""
 
 
 def train_flops(_: keras.Model, __: Any, ___: Any) -> None:

@@ -5,7 +5,7 @@ from weakref import WeakSet
 
 import keras
 
-from bench.feed import sliced
+from bench.worker.loops.input_pipeline import sliced
 
 Logs = dict[str, float]
 """The metrics of an epoch by Keras's names: `loss`, and of a classifier `accuracy`."""

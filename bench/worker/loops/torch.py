@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.adam import Adam
-from bench.epochs import made_ready, results
+from bench.worker.loops.adam import Adam
+from bench.worker.loops.epochs import made_ready, results
 
 
 def device() -> str:

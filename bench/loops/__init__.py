@@ -1,1 +1,0 @@
-"""What needs the framework itself: a module per backend, the same functions in each."""
