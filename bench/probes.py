@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench import building, candidate, dropout, keras_files, stillness
-from bench.candidate import Candidate
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
 from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
-from bench.layers import EveryLayer
 from bench.training import finite
-from bench.weights import initial
 from bench.worker.loops.input_pipeline import leaves
+from bench.worker.model import building, candidate, deterministic, dropout, keras_files
+from bench.worker.model.candidate import Candidate
+from bench.worker.model.initial_weights import initial
+from bench.worker.model.layer_outputs import EveryLayer
 from bench.workload import ProbesRequest
 
 
@@ -238,7 +238,7 @@ class Probes:
     def _fresh(self) -> Candidate:
         keras.utils.set_random_seed(self._request.seed)
         one = candidate.build(self._request.model, self._train.take(slice(1)))
-        stilled = stillness.still(one.model)
+        stilled = deterministic.still(one.model)
         self._stilled = [layer.name for layer in stilled]
         self._random = [layer.name for layer in stilled if not dropout.plain(layer)]
         return one

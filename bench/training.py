@@ -12,13 +12,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import building
-from bench.candidate import Candidate, build
 from bench.inputs import draws
 from bench.inputs.examples import Examples, classes_of
 from bench.process import steal
-from bench.weights import initial
 from bench.worker.loops.input_pipeline import leaves, sliced
+from bench.worker.model import building
+from bench.worker.model.candidate import Candidate, build
+from bench.worker.model.initial_weights import initial
 from bench.workload import TrainingRequest
 
 

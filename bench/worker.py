@@ -68,16 +68,16 @@ def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def describe(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Say what a model is; see `bench.description`."""
-    from bench import description
+    """Say what a model is; see its description."""
+    from bench.worker.model import description
     from bench.workload import ModelRequest
 
     return description.describe(ModelRequest(**arguments))
 
 
 def share(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Write the weights that this backend shares with the others; see `bench.description`."""
-    from bench import description
+    """Write the weights that this backend shares with the others; see its description."""
+    from bench.worker.model import description
     from bench.workload import ModelRequest
 
     description.share(ModelRequest(**arguments.pop("model")), **arguments)

@@ -1,7 +1,7 @@
 """Models and data of the user's own: what they are, where data comes from, who draws weights.
 
 No framework is imported here, and no file of the user's is run: workers describe the models
-(`bench.description`), and this module decides what all of them are given.
+(`bench.worker.model.description`), and this module decides what all of them are given.
 """
 
 import re
@@ -20,7 +20,7 @@ from bench.planning.plan import Plan
 from bench.workload import ModelRequest
 
 Description = Mapping[str, Any]
-"""What `bench.description.describe` says of one model."""
+"""What `bench.worker.model.description.describe` says of one model."""
 
 BATCHES = {"train": 2, "test": 1}
 """Drawn examples, in batches: slots and the ladder take them again and again."""

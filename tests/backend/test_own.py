@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import models
-from bench import building, candidate, description, dropout, training, weights
-from bench.building import ModelError
+from bench import training
 from bench.errors import DataError
 from bench.inputs import parity_questions, user_models
 from bench.inputs.examples import Examples
-from bench.layers import EveryLayer
 from bench.probes import Probes
-from bench.stillness import still
+from bench.worker.model import building, candidate, description, dropout, initial_weights
+from bench.worker.model.building import ModelError
+from bench.worker.model.deterministic import still
+from bench.worker.model.layer_outputs import EveryLayer
 from bench.workload import ModelRequest, ProbesRequest, TrainingRequest
 from reports import randomness, rungs
 from reports.findings import Answers
@@ -82,7 +83,7 @@ def test_the_first_weights_are_those_of_the_layers_distributions(source: str) ->
     """NumPy's draw of each weight has the mean square of the one that Keras draws."""
     keras.utils.set_random_seed(0)
     model = models.build(str(OWN / source))
-    for weight, array in zip(model.weights, weights.draw(model, 0), strict=True):
+    for weight, array in zip(model.weights, initial_weights.draw(model, 0), strict=True):
         if array is not None and array.size > 500:
             here = keras.ops.convert_to_numpy(weight)
             assert array.shape == here.shape
@@ -378,7 +379,7 @@ def test_a_weight_that_numpy_cannot_draw_is_shared_by_one_backend(tmp_path: Path
     request = replace(request, kept=user_models.kept([told, told]), shared=str(path))
     for seed in range(2):
         keras.utils.set_random_seed(7)
-        kernel, bias = weights.initial(building.build(request, None).model, seed, request)
+        kernel, bias = initial_weights.initial(building.build(request, None).model, seed, request)
         assert np.array_equal(kernel, drawn[f"{seed}.0"])
         assert (kernel > 0).all()
         assert not bias.any()

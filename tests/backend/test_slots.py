@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import models
-from bench import flops
 from bench.errors import DataError
 from bench.inputs.datasets import content_sha256
 from bench.process import steal
 from bench.slots import Slots
 from bench.variants import NATIVE, STOCK, TUNED
 from bench.worker.loops.step_clock import StepClock
+from bench.worker.model import flops
 from bench.workload import PHASES, SlotsRequest, Workload
 from tests.backend import ladder
 

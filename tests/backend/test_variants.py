@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import models
-from bench import building, candidate
-from bench.fitted import Fitted, Looped
 from bench.inputs import parity_questions
 from bench.variants import LOOP, NATIVE, TUNED
+from bench.worker.model import building, candidate
+from bench.worker.model.keras_fit import Fitted, Looped
 from bench.workload import ModelRequest
 from tests.backend import ladder
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from keras import ops, optimizers
 
-from bench import building
-from bench.building import Built
 from bench.worker.loops.input_pipeline import Feed
+from bench.worker.model import building
+from bench.worker.model.building import Built
 from tests.backend import ladder
 
 Mutant = Callable[[pytest.MonkeyPatch], None]

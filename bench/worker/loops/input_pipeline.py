@@ -62,7 +62,7 @@ class Feed:
             if isinstance(model, keras.Sequential):
                 return cls(inputs, outputs, model.inputs[0], model.outputs[0], scale)
             return cls(inputs, outputs, model.input, model.output, scale)
-        assert examples is not None  # noqa: S101 - `bench.building` has seen to it
+        assert examples is not None  # noqa: S101 - `bench.worker.model.building` has seen to it
         ports = [
             Port(name, array.shape[1:], _fed_dtype(array.dtype, scale))
             for name, array in examples.inputs.items()

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench import building, weights
-from bench.building import Built
 from bench.inputs import draws
+from bench.worker.model import building, initial_weights
+from bench.worker.model.building import Built
 from bench.workload import ModelRequest
 
 BUILDS = (0, 1)
@@ -79,7 +79,7 @@ def _vocabulary(built: Built) -> int:
     """Integers below this may be fed: every embedding of the model must know them."""
     sizes = [
         layer.input_dim
-        for layer in weights.all_layers(built.model)
+        for layer in initial_weights.all_layers(built.model)
         if isinstance(layer, keras.layers.Embedding)
     ]
     return int(min(sizes, default=2))
@@ -88,8 +88,8 @@ def _vocabulary(built: Built) -> int:
 def _weights(builds: list[Built]) -> list[dict[str, Any]]:
     one, other = (built.model.get_weights() for built in builds)
     model = builds[0].model
-    drawn = weights.draw(model, 0)
-    seeded = weights.seeded(model)
+    drawn = initial_weights.draw(model, 0)
+    seeded = initial_weights.seeded(model)
     return [
         {
             "path": weight.path,

@@ -1,7 +1,7 @@
 """Layers that draw at random while they train, made still: parity compares all the rest.
 
-Every backend draws other numbers from the same seed. `bench.dropout` asks what dropout itself does,
-by its statistics.
+Every backend draws other numbers from the same seed. What dropout itself does,
+`bench.worker.model.dropout` asks by its statistics.
 """
 
 import inspect
@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from bench.weights import all_layers
+from bench.worker.model.initial_weights import all_layers
 
 GENERATORS = ("seed_generator", "generator")
 """Where Keras's layers keep the source of what they draw."""

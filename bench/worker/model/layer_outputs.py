@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.candidate import Candidate
 from bench.inputs.parity_questions import numbered, sampled
-from bench.native import Native
 from bench.worker.loops.input_pipeline import leaves
+from bench.worker.model.candidate import Candidate
+from bench.worker.model.native import Native
 from models.lowering import PooledConvolution
 
 Array = NDArray[Any]

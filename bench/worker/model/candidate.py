@@ -8,14 +8,15 @@ from typing import Any, Protocol
 import keras
 
 import models
-from bench import building, variants
-from bench.building import Built, ModelError
-from bench.fitted import Fitted, Looped
+from bench import variants
 from bench.inputs.examples import Examples
-from bench.native import Native
-from bench.weights import Weights
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.step_clock import StepClock
+from bench.worker.model import building
+from bench.worker.model.building import Built, ModelError
+from bench.worker.model.initial_weights import Weights
+from bench.worker.model.keras_fit import Fitted, Looped
+from bench.worker.model.native import Native
 from bench.workload import ModelRequest
 from models.lowering import has_steps_of_its_own
 
@@ -89,7 +90,7 @@ def build(request: ModelRequest, some: Examples | None) -> Candidate:
 
     Args:
         request: Which.
-        some: Examples, as `bench.building.build` takes them.
+        some: Examples, as `bench.worker.model.building.build` takes them.
 
     Raises:
         ModelError: It cannot be used.

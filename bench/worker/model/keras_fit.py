@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import keras
 
-from bench.building import Built
-from bench.weights import Weights, weights_kept
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.input_pipeline import leaves
 from bench.worker.loops.step_clock import StepClock, timing
+from bench.worker.model.building import Built
+from bench.worker.model.initial_weights import Weights, weights_kept
 
 
 class Fitted:

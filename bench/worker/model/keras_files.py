@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench import building
 from bench.inputs import draws
+from bench.worker.model import building
 
 MODEL, WEIGHTS = "whole.keras", "alone.weights.h5"
 

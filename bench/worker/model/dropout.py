@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.weights import all_layers
+from bench.worker.model.initial_weights import all_layers
 
 UNITS, STEPS = 1 << 16, 4
 

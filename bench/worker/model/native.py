@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models.native
-from bench.building import Built
-from bench.weights import Weights
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.step_clock import StepClock, timing
+from bench.worker.model.building import Built
+from bench.worker.model.initial_weights import Weights
 
 
 class Native:
