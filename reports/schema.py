@@ -170,7 +170,7 @@ class Epoch(Record, frozen=True):
 
 
 class Training(Record, frozen=True):
-    """What a worker said of one training; see `bench.training.train`."""
+    """What a worker said of one training; see `bench.worker.training.train`."""
 
     parameters: Positive
     weights_sha256: Sha256

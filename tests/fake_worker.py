@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.process import wire
-from bench.worker import _die_with_parent, _receive
+from bench.worker.__main__ import _die_with_parent, _receive
 
 EPOCH = {
     "feed_seconds": 2**-14,

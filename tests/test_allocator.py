@@ -4,8 +4,8 @@ import platform
 import subprocess
 import sys
 
-from bench import allocator
 from bench.planning.plan import ROOT
+from bench.worker import allocator
 
 PROGRAM = """
 import resource, sys

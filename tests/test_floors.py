@@ -34,7 +34,7 @@ BOTTOM = {
 }
 WORKER = {
     "bench.worker.loops.adam",
-    "bench.allocator",
+    "bench.worker.allocator",
     "bench.worker.model.building",
     "bench.worker.model.candidate",
     "bench.worker.model.keras_fit",
@@ -47,15 +47,15 @@ WORKER = {
     "bench.worker.model.flops",
     "bench.worker.model.keras_files",
     "bench.worker.model.layer_outputs",
-    "bench.probes",
-    "bench.slots",
+    "bench.worker.probes",
+    "bench.worker.slots",
     "bench.worker.model.deterministic",
     "bench.worker.model.initial_weights",
-    "bench.wide",
+    "bench.worker.float64",
     "bench.worker.loops.jax",
     "bench.worker.loops.tensorflow",
     "bench.worker.loops.torch",
-    "bench.training",
+    "bench.worker.training",
     "bench.worker",
 }
 COORDINATOR = {
@@ -86,7 +86,7 @@ FRONT_END = {
     "bench.test_speed",
 }
 STDLIB_ALONE = {
-    "bench.allocator",
+    "bench.worker.allocator",
     "bench.planning.estimate",
     "bench.planning.options",
     "bench.backends",

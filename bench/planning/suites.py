@@ -15,7 +15,7 @@ class Suite:
         seeds: How many seeds each cell is trained with.
         launches: How many launches the speed half has; with a budget, the most it may have.
         rounds: Rounds of a launch.
-        probes: What the parity half asks every backend; see `bench.probes`.
+        probes: What the parity half asks every backend; see `bench.worker.probes`.
         variants: Of each model; see `bench.variants`.
         twins: How many backends get an A/A twin.
         sweep: More batch sizes to time training at.

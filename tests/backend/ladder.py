@@ -11,8 +11,8 @@ import pytest
 from bench.inputs import parity_questions
 from bench.inputs.datasets import PIXEL_SCALE, content_sha256
 from bench.inputs.examples import Examples
-from bench.probes import Probes
 from bench.reference import Reference
+from bench.worker.probes import Probes
 from bench.workload import ModelRequest, ProbesRequest
 from reports import rungs
 from reports.findings import Answers, Finding

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import models
-from bench import training
 from bench.errors import DataError
 from bench.inputs import parity_questions, user_models
 from bench.inputs.examples import Examples
-from bench.probes import Probes
+from bench.worker import training
 from bench.worker.model import building, candidate, description, dropout, initial_weights
 from bench.worker.model.building import ModelError
 from bench.worker.model.deterministic import still
 from bench.worker.model.layer_outputs import EveryLayer
+from bench.worker.probes import Probes
 from bench.workload import ModelRequest, ProbesRequest, TrainingRequest
 from reports import randomness, rungs
 from reports.findings import Answers

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from bench.inputs import parity_questions
-from bench.probes import Probes
+from bench.worker.probes import Probes
 from reports import portability
 from reports.findings import Finding
 from tests.backend import ladder

@@ -12,10 +12,10 @@ import models
 from bench.errors import DataError
 from bench.inputs.datasets import content_sha256
 from bench.process import steal
-from bench.slots import Slots
 from bench.variants import NATIVE, STOCK, TUNED
 from bench.worker.loops.step_clock import StepClock
 from bench.worker.model import flops
+from bench.worker.slots import Slots
 from bench.workload import PHASES, SlotsRequest, Workload
 from tests.backend import ladder
 
@@ -131,7 +131,7 @@ def test_warming_up_leaves_nothing_to_compile(slots: Slots, phase: str, variant:
 def test_a_machine_without_time_still_warms_up(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.slots.WARM_UP_SECONDS", 0)
+    monkeypatch.setattr("bench.worker.slots.WARM_UP_SECONDS", 0)
     told = slots.warm_up(workload("evaluate"), 4)
     assert (told["steps"], told["steady"]) == (5, False)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import models
-from bench import training
 from bench.errors import DataError
 from bench.inputs import draws
 from bench.inputs.datasets import ARRAYS, content_sha256
 from bench.inputs.initializers import Initializer
 from bench.process import steal
+from bench.worker import training
 from bench.worker.model import candidate
 from bench.worker.model.initial_weights import initial
 from bench.workload import TrainingRequest

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench import worker
+from bench.worker import __main__
 
 
 def test_versions_are_those_of_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +17,7 @@ def test_versions_are_those_of_the_modules(monkeypatch: pytest.MonkeyPatch) -> N
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", unknown)
-    versions = worker.hello({}, lambda _: None)["versions"]
+    versions = __main__.hello({}, lambda _: None)["versions"]
     backend = keras.backend.backend()
     framework = importlib.import_module(backend)
     assert versions["keras"] == keras.__version__

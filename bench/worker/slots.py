@@ -21,7 +21,6 @@ import keras
 
 from bench.inputs import draws
 from bench.process import steal
-from bench.training import first_steps, peak_rss_mib
 from bench.variants import STOCK
 from bench.worker.loops.input_pipeline import leaves, sliced
 from bench.worker.loops.step_clock import StepClock
@@ -29,6 +28,7 @@ from bench.worker.model import building, flops
 from bench.worker.model.building import Built
 from bench.worker.model.candidate import Candidate, build
 from bench.worker.model.initial_weights import initial
+from bench.worker.training import first_steps, peak_rss_mib
 from bench.workload import ModelRequest, SlotsRequest, Workload
 
 MIN_STEPS, MAX_STEPS, MAX_EXAMPLES, MAX_BYTES = 4, 1024, 65_536, 1 << 28

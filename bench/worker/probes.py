@@ -22,12 +22,12 @@ import models
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
 from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
-from bench.training import finite
 from bench.worker.loops.input_pipeline import leaves
 from bench.worker.model import building, candidate, deterministic, dropout, keras_files
 from bench.worker.model.candidate import Candidate
 from bench.worker.model.initial_weights import initial
 from bench.worker.model.layer_outputs import EveryLayer
+from bench.worker.training import finite
 from bench.workload import ProbesRequest
 
 

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bench import allocator
 from bench.process import wire
+from bench.worker import allocator
 
 if TYPE_CHECKING:
-    from bench.probes import Probes
-    from bench.slots import Slots
+    from bench.worker.probes import Probes
+    from bench.worker.slots import Slots
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -60,8 +60,8 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
 
 
 def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Train one cell; see `bench.training`."""
-    from bench import training
+    """Train one cell; see `bench.worker.training`."""
+    from bench.worker import training
     from bench.workload import TrainingRequest
 
     return training.train(TrainingRequest(**_with_model(arguments)), emit)
@@ -86,15 +86,15 @@ def share(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
 
 def widen(_: dict[str, Any], __: Emit) -> dict[str, Any]:
     """Compute in float64 from now on, as a reference."""
-    from bench import wide
+    from bench.worker import float64
 
-    wide.be_wide()
+    float64.be_wide()
     return {}
 
 
 def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Make everything ready for slots; see `bench.slots`."""
-    from bench.slots import Slots
+    """Make everything ready for slots; see `bench.worker.slots`."""
+    from bench.worker.slots import Slots
     from bench.workload import ModelRequest, SlotsRequest
 
     global _slots
@@ -131,8 +131,8 @@ def usage(_: dict[str, Any], __: Emit) -> dict[str, Any]:
 
 
 def open_probes(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Build a model for the parity ladder; see `bench.probes`."""
-    from bench.probes import Probes
+    """Build a model for the parity ladder; see `bench.worker.probes`."""
+    from bench.worker.probes import Probes
     from bench.workload import ProbesRequest
 
     global _probes
