@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Console
 
 from bench.accuracy import finished, protocol
+from bench.coordinator.speed.launches import stored as launched
 from bench.errors import DataError, ExitCode, UsageError
 from bench.inputs import datasets, user_models
 from bench.journal import Journal
-from bench.launches import stored as launched
 from bench.parity import finished as asked
 from bench.planning.estimate import describe, estimated_seconds
 from bench.planning.plan import Plan

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.coordinator.speed.launches import measure
 from bench.errors import DataError, ExitCode, StorageError
-from bench.launches import measure
 from bench.recorder import CLOCK, record
 from bench.run import Run
 from bench.variants import is_ablation

@@ -5,7 +5,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from bench import evidence
+from bench.coordinator.speed import evidence
 
 BEFORE = evidence.Counters(
     monotonic=10.0, suspended=5.0, throttled=1.0, steal=2.0, busy=9.0, own=1.0, cpu=(1.0, 1.0)

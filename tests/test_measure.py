@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import evidence, launches, measure, schedule
 from bench.accuracy import protocol
+from bench.coordinator.speed import evidence, launches, turn_order
+from bench.coordinator.speed import launch as measure
 from bench.errors import UsageError
 from bench.inputs import datasets
 from bench.journal import Journal
@@ -127,7 +128,7 @@ def test_one_lane_after_the_other_it_is_missed(
     def one_after_the_other(lanes: int, count: int, seed: int) -> list[list[int]]:
         return [[lane for lane in range(lanes) for _ in range(60)]]
 
-    monkeypatch.setattr(schedule, "rounds", one_after_the_other)
+    monkeypatch.setattr(turn_order, "rounds", one_after_the_other)
     misses = 0
     for seed in range(20):
         machine = Machine(STEPS, seed=seed, launch_sd=0.0, noise_sd=0.01)

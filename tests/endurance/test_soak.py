@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import launches, measure
+from bench.coordinator.speed import launch, launches
 from bench.inputs import datasets
 from bench.journal import Journal
 from bench.planning.options import NOT_GIVEN
@@ -24,8 +24,8 @@ def test_many_launches_leave_nothing_behind(
 ) -> None:
     temporary = Path(os.environ["TMPDIR"])
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    monkeypatch.setattr(measure, "SETTLE_SECONDS", 0)
-    monkeypatch.setattr(measure, "ANCHOR_SETTLE_SECONDS", 0)
+    monkeypatch.setattr(launch, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(launch, "ANCHOR_SETTLE_SECONDS", 0)
     workers = [f"{name}={fake_python('good')}" for name in ("tensorflow", "jax", "torch")]
     plan = resolve({**NOT_GIVEN, "models": "two_layer", "suite": "smoke"}, workers, {})
     dataset = datasets.prepare("digits", None, tmp_path / "data")

@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
-from bench import evidence, schedule
-from bench.anchor import Anchor
+from bench.coordinator.speed import evidence, turn_order
+from bench.coordinator.speed.matmul_anchor import Anchor
 from bench.errors import WorkerError
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
@@ -269,7 +269,7 @@ def _orders(
 ) -> Iterator[list[int]]:
     """Orders of a workload's rounds in one launch; over launches they go on in whole blocks."""
     count = plan.rounds // plan.every(workload)
-    return iter(schedule.rounds(lanes, launch * count, seed=index)[-count:])
+    return iter(turn_order.rounds(lanes, launch * count, seed=index)[-count:])
 
 
 def _round(
