@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 
 from bench.accuracy import finished, protocol
+from bench.coordinator.parity.ladder import finished as asked
 from bench.coordinator.speed.launches import stored as launched
 from bench.errors import DataError, ExitCode, UsageError
 from bench.inputs import datasets, user_models
 from bench.journal import Journal
-from bench.parity import finished as asked
 from bench.planning.estimate import describe, estimated_seconds
 from bench.planning.plan import Plan
 from bench.planning.resume import plan_payload

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from bench.coordinator.parity.ladder import climb
 from bench.errors import DataError, ExitCode, StorageError
-from bench.parity import climb
 from bench.run import Run
 from bench.workload import Subject
 

@@ -172,8 +172,8 @@ class ProbesRequest:
         batch_size: Examples in a step.
         trained: Path of an npz with the trained weights, `arr_0` and so on; there if predictions
             are asked for.
-        restarts: Path of an npz with `bench.reference.Reference.restarts`; there if a trajectory
-            is asked for by the oracle's.
+        restarts: Path of an npz with the oracle's `restarts`; there if a trajectory is asked for by
+            the oracle's.
     """
 
     model: ModelRequest

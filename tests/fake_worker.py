@@ -164,7 +164,7 @@ class FakeProbes:
     def __init__(self, request: dict[str, Any], behaviour: str) -> None:
         import numpy as np
 
-        from bench.reference import Reference
+        from bench.coordinator.parity.oracle_answers import Reference
 
         model = request["model"]
         with np.load(model["data"]) as data:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.backends import BACKENDS, DEVICES
-from bench.climber import Climber, answer
+from bench.coordinator.parity.respondent import Climber, answer
 from bench.errors import UsageError
 from bench.inputs.datasets import MAX_ANSWERS
 from bench.journal import Journal

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.coordinator.parity.oracle_answers import Reference
 from bench.inputs import parity_questions
 from bench.inputs.datasets import PIXEL_SCALE, content_sha256
 from bench.inputs.examples import Examples
-from bench.reference import Reference
 from bench.worker.probes import Probes
 from bench.workload import ModelRequest, ProbesRequest
 from reports import rungs

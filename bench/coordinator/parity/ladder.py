@@ -14,9 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.climber import SEED, Climber, Payload, answer, asked, reference_payload, rungs
+from bench.coordinator.parity.float64_references import ask_in_float64
+from bench.coordinator.parity.oracle_answers import Reference
+from bench.coordinator.parity.respondent import (
+    SEED,
+    Climber,
+    Payload,
+    answer,
+    asked,
+    reference_payload,
+    rungs,
+)
 from bench.errors import WorkerError
-from bench.float64 import ask_in_float64
 from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
 from bench.journal import Journal
 from bench.planning.plan import Plan
@@ -24,7 +33,6 @@ from bench.planning.suites import PORTABILITY
 from bench.process.temp_folders import scratch_folder
 from bench.process.worker_environment import machine
 from bench.process.worker_process import Worker, failure
-from bench.reference import Reference
 from bench.variants import STOCK
 from bench.workload import Lane, ProbesRequest, Subject
 from models.oracle import NETWORKS

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 
-from bench.climber import Climber, answer, reference_payload, rungs
+from bench.coordinator.parity.respondent import Climber, answer, reference_payload, rungs
 from bench.errors import WorkerError
 from bench.inputs.datasets import Dataset
 from bench.journal import Journal
