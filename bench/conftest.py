@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.coordinator.run_folder import Journal
 from bench.errors import BenchError, ExitCode, UsageError
-from bench.journal import Journal
 from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.resume import again, begun

@@ -7,17 +7,17 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.accuracy import finished, protocol
+from bench.coordinator.accuracy import finished, protocol
 from bench.coordinator.parity.ladder import finished as asked
+from bench.coordinator.preflight import Greeting, greet_backends, share_weights
+from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed.launches import stored as launched
 from bench.errors import DataError, ExitCode, UsageError
 from bench.inputs import datasets, user_models
-from bench.journal import Journal
 from bench.planning.estimate import describe, estimated_seconds
 from bench.planning.plan import Plan
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
-from bench.preflight import Greeting, greet_backends, share_weights
 from bench.process.machine_lock import wait_until_alone
 from bench.process.temp_folders import sweep
 from bench.process.worker_environment import machine

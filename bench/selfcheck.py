@@ -16,11 +16,11 @@ from functools import partial
 import pandas as pd
 from rich.console import Console
 
-from bench.accuracy import protocol
+from bench.coordinator.accuracy import protocol
+from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed.launches import measure
 from bench.errors import BenchError, ExitCode, UsageError
 from bench.inputs import datasets
-from bench.journal import Journal
 from bench.planning.options import NOT_GIVEN, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.resume import plan_payload

@@ -3,7 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.accuracy import finished, run_cell, train_examples
+from bench.coordinator.accuracy import finished, run_cell, train_examples
 from bench.errors import ExitCode, StorageError
 from bench.progress import outcome_of
 from bench.recorder import CLOCK, record

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import reports
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 from reports import figures
 from reports.comparison import Comparison
 from reports.figures import style

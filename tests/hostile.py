@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 from reports.findings import Answers
 from tests.stored_answers import (
     answers_in_float64,

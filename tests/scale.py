@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 from reports import shards
 from tests.stored_launches import launch_payload, speed_plan
 from tests.stored_runs import accuracy_payload, answers, failed_payload, run_plan

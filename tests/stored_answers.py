@@ -1,4 +1,4 @@
-"""Runs of the parity ladder, made up: written by `bench.journal`, read by `reports`."""
+"""Runs of the parity ladder, made up: stored by `run_folder`, read by `reports`."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 from reports.findings import Answers
 from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, run_plan
 

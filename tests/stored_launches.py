@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 from reports import samples, shards
 from reports.samples import Samples
 from reports.schema import Plan

@@ -1,4 +1,4 @@
-"""Runs as the harness stores them, made up: written by `bench.journal`, read by `reports`."""
+"""Runs as the harness stores them, made up: stored by `run_folder`, read by `reports`."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LABELS = (np.arange(200) % 10).astype(np.uint8)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.coordinator.run_folder import Journal
 from bench.errors import BenchError
 from bench.inputs import datasets
-from bench.journal import Journal
 from reports import envelopes, files, html, markdown, shards
 from reports.comparison import Comparison
 from tests import golden

@@ -59,7 +59,7 @@ WORKER = {
     "bench.worker",
 }
 COORDINATOR = {
-    "bench.accuracy",
+    "bench.coordinator.accuracy",
     "bench.process.machine_lock",
     "bench.coordinator.speed.matmul_anchor",
     "bench.coordinator.parity.respondent",
@@ -67,10 +67,10 @@ COORDINATOR = {
     "bench.coordinator.parity.float64_references",
     "bench.coordinator.speed.launches",
     "bench.coordinator.speed.launch",
-    "bench.journal",
+    "bench.coordinator.run_folder",
     "bench.inputs.user_models",
     "bench.coordinator.parity.ladder",
-    "bench.preflight",
+    "bench.coordinator.preflight",
     "bench.progress",
     "bench.coordinator.parity.oracle_answers",
     "bench.process.worker_process",
@@ -172,4 +172,4 @@ def test_fault_18_no_duration_is_of_a_clock_that_can_be_set() -> None:
         for name, file in modules(package).items()
     }
     found = {name: clocks for name, clocks in calls.items() if clocks}
-    assert found == {"bench.journal": {"datetime.now("}}
+    assert found == {"bench.coordinator.run_folder": {"datetime.now("}}

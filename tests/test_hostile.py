@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.journal import envelope
+from bench.coordinator.run_folder import envelope
 from reports import comparable, markdown, shards
 from reports.comparison import compare
 from tests import hostile

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.coordinator.run_folder import Journal
 from bench.errors import WorkerError
-from bench.journal import Journal
 from bench.process.temp_folders import PREFIX
 from bench.process.worker_process import GRACE_SECONDS, Worker
 from bench.workload import Lane

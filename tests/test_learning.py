@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.journal import Journal
+from bench.coordinator.run_folder import Journal
 from reports import curves, divergence, predictions, shards
 from tests import golden
 from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, failed_payload, store_run

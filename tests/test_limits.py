@@ -9,9 +9,9 @@ import pytest
 
 from bench.backends import BACKENDS, DEVICES
 from bench.coordinator.parity.respondent import Climber, answer
+from bench.coordinator.run_folder import Journal
 from bench.errors import UsageError
 from bench.inputs.datasets import MAX_ANSWERS
-from bench.journal import Journal
 from bench.planning import plan as planning
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve

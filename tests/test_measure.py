@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.accuracy import protocol
+from bench.coordinator.accuracy import protocol
+from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed import evidence, launches, turn_order
 from bench.coordinator.speed import launch as measure
 from bench.errors import UsageError
 from bench.inputs import datasets
-from bench.journal import Journal
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan, resolve
 from bench.planning.resume import plan_payload

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.journal import envelope
+from bench.coordinator.run_folder import envelope
 from reports import migrations, shards
 from reports.envelopes import read_envelope
 

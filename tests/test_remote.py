@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.coordinator.preflight import PreflightError, greet_backends
 from bench.errors import ExitCode, WorkerError
-from bench.preflight import PreflightError, greet_backends
 from bench.process import worker_process
 from bench.process.worker_process import Worker
 from bench.workload import Lane

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.coordinator.run_folder import Journal, envelope
 from bench.errors import DataError
 from bench.inputs.datasets import read_npz
-from bench.journal import Journal, envelope
 from reports import envelopes, shards
 from reports.migrations import SCHEMA
 from tests.stored_runs import (

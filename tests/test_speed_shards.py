@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.journal import envelope
+from bench.coordinator.run_folder import envelope
 from reports import comparable, shards
 from tests.stored_launches import (
     LATENCY,

@@ -17,9 +17,9 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["reports", "bench"]):
+    from bench.coordinator.run_folder import envelope
     from bench.errors import DataError
     from bench.inputs import datasets, user_models
-    from bench.journal import envelope
     from reports import comparable, markdown, shards
     from reports.comparison import compare
 

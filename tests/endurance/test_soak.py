@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed import launch, launches
 from bench.inputs import datasets
-from bench.journal import Journal
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
 

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from bench.coordinator.parity.respondent import Climber, answer, reference_payload, rungs
+from bench.coordinator.run_folder import Journal
 from bench.errors import WorkerError
 from bench.inputs.datasets import Dataset
-from bench.journal import Journal
 from bench.planning.plan import Plan
 from bench.process.worker_process import Worker, failure
 from bench.workload import Lane, ProbesRequest

@@ -25,9 +25,9 @@ from bench.coordinator.parity.respondent import (
     reference_payload,
     rungs,
 )
+from bench.coordinator.run_folder import Journal
 from bench.errors import WorkerError
 from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
-from bench.journal import Journal
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
 from bench.process.temp_folders import scratch_folder
