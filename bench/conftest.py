@@ -22,7 +22,7 @@ from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTI
 from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.resume import again, begun
 from bench.planning.selection import Selection
-from bench.run import Run, prepare
+from bench.session.run import Run, prepare
 from bench.workload import Cell, Series, Subject
 
 PLAN = pytest.StashKey[Plan]()

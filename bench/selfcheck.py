@@ -26,7 +26,7 @@ from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from bench.process.machine_lock import wait_until_alone
-from bench.run import say
+from bench.session.run import say
 from bench.workload import Lane, Series, Workload
 
 # Launches and rounds of a short run. A twin that is 10 % slower must be known to 4 % to be called

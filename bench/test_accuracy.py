@@ -5,9 +5,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.coordinator.accuracy import finished, run_cell, train_examples
 from bench.errors import ExitCode, StorageError
-from bench.progress import outcome_of
 from bench.recorder import CLOCK, record
-from bench.run import Run
+from bench.session.progress import outcome_of
+from bench.session.run import Run
 from bench.workload import Cell
 
 

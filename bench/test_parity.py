@@ -6,7 +6,7 @@ import pytest
 
 from bench.coordinator.parity.ladder import climb
 from bench.errors import DataError, ExitCode, StorageError
-from bench.run import Run
+from bench.session.run import Run
 from bench.workload import Subject
 
 

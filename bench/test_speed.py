@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.coordinator.speed.launches import measure
 from bench.errors import DataError, ExitCode, StorageError
 from bench.recorder import CLOCK, record
-from bench.run import Run
+from bench.session.run import Run
 from bench.variants import is_ablation
 from bench.workload import Series
 

@@ -71,7 +71,7 @@ COORDINATOR = {
     "bench.inputs.user_models",
     "bench.coordinator.parity.ladder",
     "bench.coordinator.preflight",
-    "bench.progress",
+    "bench.session.progress",
     "bench.coordinator.parity.oracle_answers",
     "bench.process.worker_process",
     "bench.process.temp_folders",
@@ -79,7 +79,7 @@ COORDINATOR = {
 FRONT_END = {
     "bench.conftest",
     "bench.recorder",
-    "bench.run",
+    "bench.session.run",
     "bench.selfcheck",
     "bench.test_accuracy",
     "bench.test_parity",

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.progress import Progress, outcome_of
+from bench.session.progress import Progress, outcome_of
 from tests.test_plan import resolve
 
 EPOCH: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.progress import Progress
+from bench.session.progress import Progress
 from reports import comparison, figures, html, markdown, notes, readable_changes, shards, terminal
 from reports.changes import error_changes, ratio_changes
 from reports.comparison import Comparison

@@ -21,7 +21,7 @@ from bench.planning.selection import Selection
 from bench.process.machine_lock import wait_until_alone
 from bench.process.temp_folders import sweep
 from bench.process.worker_environment import machine
-from bench.progress import Progress
+from bench.session.progress import Progress
 
 
 @dataclass
