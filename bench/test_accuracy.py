@@ -3,9 +3,9 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.benchmark_json import CLOCK, record
 from bench.coordinator.accuracy import finished, run_cell, train_examples
 from bench.errors import ExitCode, StorageError
-from bench.recorder import CLOCK, record
 from bench.session.progress import outcome_of
 from bench.session.run import Run
 from bench.workload import Cell

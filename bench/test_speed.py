@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.benchmark_json import CLOCK, record
 from bench.coordinator.speed.launches import measure
 from bench.errors import DataError, ExitCode, StorageError
-from bench.recorder import CLOCK, record
 from bench.session.run import Run
 from bench.variants import is_ablation
 from bench.workload import Series

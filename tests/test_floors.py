@@ -78,7 +78,7 @@ COORDINATOR = {
 }
 FRONT_END = {
     "bench.conftest",
-    "bench.recorder",
+    "bench.benchmark_json",
     "bench.session.run",
     "bench.selfcheck",
     "bench.test_accuracy",
