@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from reports.findings import Answers
+from reports.ladder.findings import Answers
 from reports.shards import ParityShard, ReferenceShard, Shards
 
 

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from reports import facts, rungs, trajectories
 from reports.answered import answers, groups
-from reports.findings import Answers
+from reports.ladder import facts, rungs, trajectory_rungs
+from reports.ladder.findings import Answers
 from reports.shards import Shards
 
 COLUMNS = {
@@ -49,7 +49,7 @@ def table(shards: Shards) -> pd.DataFrame:
         for reference, group in groups(shards)
         for shard in group
         if _whole(answers(shard), answers(reference))
-        for step, distance, envelope in trajectories.distances(
+        for step, distance, envelope in trajectory_rungs.distances(
             answers(shard),
             answers(reference),
             facts.saturated_definition(answers(shard), answers(reference)),
@@ -76,14 +76,14 @@ def horizons(shards: Shards) -> pd.DataFrame:
                 continue
             names = facts.weight_names(true)
             definitions = {facts.saturated_definition(answers(each), true) for each in (one, other)}
-            parting = trajectories.part(answers(one), answers(other), names)
+            parting = trajectory_rungs.part(answers(one), answers(other), names)
             rows.append(
                 {
                     "model": one.payload.subject.model,
                     "backend": one.payload.subject.backend,
                     "other": other.payload.subject.backend,
                     "horizon": parting.horizon,
-                    "steps": trajectories.checkpoints(true)[-1],
+                    "steps": trajectory_rungs.checkpoints(true)[-1],
                     "distance": parting.value,
                     "clipped_since": true.facts["trajectory"]["clipped_since"]
                     if len(definitions) > 1

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import answered, outcome, portability, randomness, references
-from reports.findings import Finding, count_of
+from reports import answered, outcome, references
+from reports.ladder import dropout_rungs, file_rungs
+from reports.ladder.findings import Finding, count_of
 from reports.parity_schema import Asked, Parity
 from reports.parity_schema import Reference as ReferencePayload
 from reports.references import Reference
@@ -184,7 +185,7 @@ def _judge(
     findings += references.in_float64(reference, backend)
     findings += references.judge(answered.answers(shard), backend, reference)
     if shard.payload.facts.gradients is not None and shard.payload.facts.identity is not None:
-        findings += randomness.not_compared(shard.payload.facts.identity.random or ())
+        findings += dropout_rungs.not_compared(shard.payload.facts.identity.random or ())
     stock = [each for each in all_shards if each.payload.subject.variant == "stock"]
     findings += _portability(shard, [each for each in stock if each.run_id == shard.run_id])
     return sorted(findings, key=lambda finding: finding.rung)
@@ -201,13 +202,13 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
             yield count_of("P8", f"{backend}'s files were not read", 1)
         else:
             own_copy = theirs.loaded.get(backend)
-            files = portability.Files(
+            files = file_rungs.Files(
                 backend,
                 msgspec.to_builtins(theirs.saved),
                 answered.answers(source).facts["identity"],
                 own_copy.model.error if own_copy else None,
             )
-            yield from portability.judge(
+            yield from file_rungs.judge(
                 files,
                 shard.payload.subject.backend,
                 msgspec.to_builtins(own.loaded[backend]),

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from reports import checks
 from reports.envelopes import ShardError
-from reports.findings import Answers
+from reports.ladder.findings import Answers
+from reports.ladder.trajectory_rungs import checkpoints, restarts
 from reports.parity_schema import Asked, Facts, Identity, Parity, Reference
 from reports.schema import Plan
-from reports.trajectories import checkpoints, restarts
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from reports import rungs
 from reports.answered import answers
-from reports.findings import TOLERANCES, Answers, Finding, count_of
+from reports.ladder import rungs
+from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
 from reports.shards import ReferenceShard
 
 ORACLE = "numpy"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.coordinator.run_folder import Journal
-from reports.findings import Answers
+from reports.ladder.findings import Answers
 from tests.stored_answers import (
     answers_in_float64,
     oracle_answers,

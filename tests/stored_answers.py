@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.coordinator.run_folder import Journal
-from reports.findings import Answers
+from reports.ladder.findings import Answers
 from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, run_plan
 
 SHA = "a" * 64

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from reports import learning, references
-from reports.findings import Answers
+from reports import references
+from reports.ladder import training_rungs
+from reports.ladder.findings import Answers
 from reports.parity_schema import Facts, Reference
 from reports.shards import ReferenceShard
 from tests.stored_answers import SHA
@@ -164,7 +165,9 @@ def test_a_first_step_is_not_judged_where_rounding_decides_its_sign() -> None:
     def failed(**more: Any) -> list[str]:
         true = answers(**reference)
         chosen = Answers(true.facts, {**true.arrays, **more})
-        found = learning.update(answers(gradients__gradient0=gradient, update__adam0=other), chosen)
+        found = training_rungs.update(
+            answers(gradients__gradient0=gradient, update__adam0=other), chosen
+        )
         return [each.quantity for each in found if each.status == "fail"]
 
     assert failed() == ["Adam on kernel"]
@@ -190,6 +193,8 @@ def test_what_a_step_leaves_of_a_gradient_that_cancels_is_no_error() -> None:
         return Answers(facts, given.arrays)
 
     exact = told(1e-17, 1e-13)
-    assert {each.status for each in learning.update(told(1e-9, 3e-7), exact)} == {"pass"}
-    failed = [e.quantity for e in learning.update(told(1e-3, 1e-3), exact) if e.status == "fail"]
+    assert {each.status for each in training_rungs.update(told(1e-9, 3e-7), exact)} == {"pass"}
+    failed = [
+        e.quantity for e in training_rungs.update(told(1e-3, 1e-3), exact) if e.status == "fail"
+    ]
     assert failed == ["SGD on mean"]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import portability, randomness, rungs, trajectories
-from reports.findings import Answers, Finding
+from reports.ladder import dropout_rungs, file_rungs, rungs, trajectory_rungs
+from reports.ladder.findings import Answers, Finding
 from tests.stored_answers import SHA, oracle_answers, rounded, whole_model
 
 
@@ -195,15 +195,15 @@ def test_dropout_that_draws_as_it_should_passes_and_another_rate_fails() -> None
     generator = np.random.default_rng(0)
     values = []
     for _ in range(300):
-        found = list(randomness.of_dropout(told_of_dropout(generator)))
+        found = list(dropout_rungs.of_dropout(told_of_dropout(generator)))
         assert [each.status for each in found] == ["pass"] * 3
         values.append([each.value for each in found[:2]])
     # The mean of a standard normal's absolute value.
     assert np.mean(values, axis=0) == pytest.approx([np.sqrt(2 / np.pi)] * 2, abs=0.1)
-    off = list(randomness.of_dropout(told_of_dropout(generator, 0.21)))
+    off = list(dropout_rungs.of_dropout(told_of_dropout(generator, 0.21)))
     assert off[0].status == "fail"
     misscaled = told_of_dropout(generator) | {"misscaled": 1}
-    assert [each.status for each in randomness.of_dropout(misscaled)] == ["pass", "pass", "fail"]
+    assert [each.status for each in dropout_rungs.of_dropout(misscaled)] == ["pass", "pass", "fail"]
 
 
 def test_a_model_file_that_its_own_backend_cannot_read_is_no_fault_of_the_exchange() -> None:
@@ -230,10 +230,10 @@ def odd_files(
     """What is not fine about a backend's files, which another without a compiler has loaded."""
     saved = {"weights_sha256": SHA, "optimizer_sha256": SHA, "loss": 1.0}
     own = {"config": "{}", "compile_config": "{}", "jit_compile": False}
-    files = portability.Files(
+    files = file_rungs.Files(
         source, saved | {"model_error": unwritten}, own | {"jit_compile": there}, unread
     )
-    found = portability.judge(files, reader, {"model": whole, "weights": saved}, own)
+    found = file_rungs.judge(files, reader, {"model": whole, "weights": saved}, own)
     return [(each.quantity, each.status) for each in found if each.status != "pass"]
 
 
@@ -250,12 +250,12 @@ def trajectory(offset: float, width: float = 1.0) -> Answers:
 
 def test_trainings_part_where_they_are_ten_envelopes_apart() -> None:
     here, names = trajectory(0.0), ["output kernel"]
-    assert trajectories.part(here, trajectory(9.0), names).horizon is None
-    parting = trajectories.part(here, trajectory(11.0), names)
+    assert trajectory_rungs.part(here, trajectory(9.0), names).horizon is None
+    parting = trajectory_rungs.part(here, trajectory(11.0), names)
     assert (parting.horizon, parting.value) == (2, 11.0)
     assert parting.where == ", step 2, output kernel"
-    assert trajectories.part(here, trajectory(9.0, width=0), names).value == 9.0
-    assert trajectories.part(here, trajectory(11.0, width=2.0), names).horizon is None
+    assert trajectory_rungs.part(here, trajectory(9.0, width=0), names).value == 9.0
+    assert trajectory_rungs.part(here, trajectory(11.0, width=2.0), names).horizon is None
 
 
 def test_a_training_is_compared_with_the_oracles_by_its_own_definition_of_the_loss() -> None:

@@ -11,7 +11,7 @@ from reports.captions import LADDER
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
-from reports.findings import TOLERANCES
+from reports.ladder.findings import TOLERANCES
 
 COLOURS, NORM = mpl.colormaps["cividis_r"], LogNorm(0.5, 1000, clip=True)
 WORDS = {"pass": "ok", "warn": "warn", "fail": "FAIL"}

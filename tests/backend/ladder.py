@@ -14,8 +14,8 @@ from bench.inputs.datasets import PIXEL_SCALE, content_sha256
 from bench.inputs.examples import Examples
 from bench.worker.probes import Probes
 from bench.workload import ModelRequest, ProbesRequest
-from reports import rungs
-from reports.findings import Answers, Finding
+from reports.ladder import rungs
+from reports.ladder.findings import Answers, Finding
 
 BATCH = 40
 SHORT = (1, 2, 5), 5

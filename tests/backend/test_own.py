@@ -20,8 +20,8 @@ from bench.worker.model.deterministic import still
 from bench.worker.model.layer_outputs import EveryLayer
 from bench.worker.probes import Probes
 from bench.workload import ModelRequest, ProbesRequest, TrainingRequest
-from reports import randomness, rungs
-from reports.findings import Answers
+from reports.ladder import dropout_rungs, rungs
+from reports.ladder.findings import Answers
 
 OWN = Path(__file__).parent.parent / "own"
 SMALL = [
@@ -188,7 +188,7 @@ def found_of_dropout() -> list[str]:
     """What is wrong with this backend's dropout."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.3)])
     (told,) = dropout.statistics(model)
-    found = randomness.of_dropout(told)
+    found = dropout_rungs.of_dropout(told)
     return [each.quantity.partition(", ")[2] for each in found if each.status != "pass"]
 
 

@@ -9,8 +9,8 @@ import pytest
 import models
 from bench.inputs import parity_questions
 from bench.worker.probes import Probes
-from reports import portability
-from reports.findings import Finding
+from reports.ladder import file_rungs
+from reports.ladder.findings import Finding
 from tests.backend import ladder
 
 
@@ -79,5 +79,5 @@ def files_found(probes: Probes, saved: dict[str, Any], folder: Path) -> list[Fin
     """What P8 finds in the files that this backend has saved itself."""
     own, _ = probes.identity()
     loaded = probes.load(folder)
-    files = portability.Files("this", saved, own, loaded["model"]["error"])
-    return list(portability.judge(files, "this", loaded, own))
+    files = file_rungs.Files("this", saved, own, loaded["model"]["error"])
+    return list(file_rungs.judge(files, "this", loaded, own))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reports import randomness
-from reports.facts import (
+from reports.ladder import dropout_rungs
+from reports.ladder.facts import (
     optimizer_name,
     relative,
     saturated_definition,
@@ -15,7 +15,7 @@ from reports.facts import (
     weight_names,
     words,
 )
-from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, norm, or_infinite
+from reports.ladder.findings import UNIT_ROUNDOFF, Answers, Array, Finding, norm, or_infinite
 
 _NEAR = re.compile(r"gradients\.near\d+\.gradient0$")
 
@@ -44,7 +44,7 @@ def gradients(answers: Answers, reference: Answers) -> Iterator[Finding]:
     for name, value in zip(trained_names(reference), values, strict=True):
         yield Finding("P3", f"gradient of {name}", value, "P3 gradient", UNIT_ROUNDOFF)
     for each in own.get("dropout") or ():
-        yield from randomness.of_dropout(each)
+        yield from dropout_rungs.of_dropout(each)
     if true.get("saturated_loss") is None:
         return
     definition = saturated_definition(answers, reference)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports.facts import relative
-from reports.findings import UNIT_ROUNDOFF, Finding, count_of
+from reports.ladder.facts import relative
+from reports.ladder.findings import UNIT_ROUNDOFF, Finding, count_of
 
 Facts = Mapping[str, Any]
 

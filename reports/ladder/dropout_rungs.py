@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
-from reports.findings import Finding, count_of
+from reports.ladder.findings import Finding, count_of
 
 
 def of_dropout(told: Mapping[str, Any]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from reports.findings import Answers, or_infinite
+from reports.ladder.findings import Answers, or_infinite
 
 
 def optimizer_name(answers: Answers) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.findings import TOLERANCES, Answers, norm, or_infinite
+from reports.ladder.findings import TOLERANCES, Answers, norm, or_infinite
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def part(one: Answers, other: Answers, names: Sequence[str], definition: str = "
         one: A backend's answers.
         other: Another's, or the oracle's.
         names: Of the weights.
-        definition: Which of the oracle's trainings; see `reports.facts.saturated_definition`.
+        definition: Which of the oracle's trainings; see `facts.saturated_definition`.
     """
     envelopes = [
         each.arrays["trajectory.distances"].max(axis=0)

@@ -9,10 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from reports.facts import is_oracle, saturated_definition, weight_names, words
-from reports.findings import UNIT_ROUNDOFF, Answers, Array, Finding, count_of, norm, or_infinite
-from reports.learning import GRADIENT_SHARE, gradients, update
-from reports.trajectories import checkpoints, part, restarts
+from reports.ladder.facts import is_oracle, saturated_definition, weight_names, words
+from reports.ladder.findings import (
+    UNIT_ROUNDOFF,
+    Answers,
+    Array,
+    Finding,
+    count_of,
+    norm,
+    or_infinite,
+)
+from reports.ladder.training_rungs import GRADIENT_SHARE, gradients, update
+from reports.ladder.trajectory_rungs import checkpoints, part, restarts
 
 REFERENCE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$|\.near\d")
 NUMBER = re.compile(r"\d+")

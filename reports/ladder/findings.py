@@ -23,7 +23,7 @@ TOLERANCES = {
     "P6 output": (5e-6, 5e-5),
     "P8 loss": (1e-6, 1e-5),
     "P3 dropout": (5.0, 8.0),
-    # A fault of Keras's that is known: see `reports.portability`.
+    # A fault of Keras's that is known: see `reports.ladder.file_rungs`.
     "known": (0.0, np.inf),
     "exact": (0.0, 0.0),
 }
