@@ -19,7 +19,7 @@ from reports import files, gate, history, html, shards, sides, speed, terminal
 from reports.comparable import NotComparableError
 from reports.comparison import Comparison, compare
 from reports.plain import plain
-from reports.statistics import MIN_LAUNCHES
+from reports.statistics.intervals import MIN_LAUNCHES
 from reports.variants import THREE
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports import outcome, statistics
+from reports import outcome
 from reports.cells import KEYS
-from reports.paired import Paired
 from reports.samples import WORKLOAD
 from reports.shards import AccuracyShard
 from reports.sides import Side
-from reports.statistics import CONFIDENCE, LaunchValues
+from reports.statistics import intervals as statistics
+from reports.statistics.intervals import CONFIDENCE, LaunchValues
+from reports.statistics.paired import Paired
 
 SPEED_COLUMNS = {
     **dict.fromkeys([*WORKLOAD[:3], "backend", "device"], "str"),

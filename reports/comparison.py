@@ -28,7 +28,7 @@ from reports import (
 )
 from reports.cells import KEYS
 from reports.shards import Shards
-from reports.trust import Trust
+from reports.statistics.validity import Trust
 from reports.wording import Note
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.schema import Machine, WorkerInfo
 from reports.shards import Shards
-from reports.statistics import MIN_LAUNCHES
+from reports.statistics.intervals import MIN_LAUNCHES
 
 _OWN_WORDS = {"devices"}
 """Settings that every framework answers in words of its own: nothing to compare."""

@@ -20,7 +20,7 @@ from reports.changes import (
 )
 from reports.parity import RUNGS, SUBJECT
 from reports.sides import Side, same_machine
-from reports.statistics import CONFIDENCE
+from reports.statistics.intervals import CONFIDENCE
 
 PASS, FAIL, INCONCLUSIVE, MISSING = "PASS", "FAIL", "INCONCLUSIVE", "MISSING"
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from reports import published, ratios, speed, statistics, trust, wording
+from reports import published, ratios, speed, wording
 from reports.samples import Samples, lane_name, workload_name
 from reports.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
 from reports.shards import Shards, SpeedShard
 from reports.speed_schema import LaneRecord, Speed
-from reports.trust import Trust
+from reports.statistics import intervals, validity
+from reports.statistics.validity import Trust
 from reports.wording import Note
 
 DRAWN = "drawn"
@@ -38,7 +39,7 @@ def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
             for warm_up in record.warm_ups
             if not warm_up.steady
         )
-        judged[run] = trust.judge(
+        judged[run] = validity.judge(
             samples.rounds[samples.rounds["run"] == run],
             samples.samples[samples.samples["run"] == run],
             samples.anchors.loc[samples.anchors["run"] == run, "gflops"],
@@ -264,21 +265,21 @@ def _claims(shards: Shards, ratio_table: pd.DataFrame) -> list[str]:
         )
     if (ratio_table["verdict"] == "indicative").any():
         lines.append(
-            f"Ratios of fewer than {statistics.MIN_LAUNCHES} launches are indicative: processes "
+            f"Ratios of fewer than {intervals.MIN_LAUNCHES} launches are indicative: processes "
             "differ from launch to launch, and nothing is claimed."
         )
     for run, plan in speed.planned(shards):
         present = sum(shard.run_id == run for shard in shards.speed)
-        if plan.budget_seconds is not None and 0 < present < statistics.MIN_LAUNCHES:
-            enough = math.ceil(statistics.MIN_LAUNCHES / present * plan.budget_seconds / 60)
+        if plan.budget_seconds is not None and 0 < present < intervals.MIN_LAUNCHES:
+            enough = math.ceil(intervals.MIN_LAUNCHES / present * plan.budget_seconds / 60)
             lines.append(
                 f"The budget of run {run} was enough for {present} of the "
-                f"{statistics.MIN_LAUNCHES} launches that an interval takes: --budget {enough}m "
+                f"{intervals.MIN_LAUNCHES} launches that an interval takes: --budget {enough}m "
                 "is enough for all."
             )
     return lines
 
 
-def _told(values: statistics.LaunchValues) -> str:
-    low, high = statistics.interval(values)
+def _told(values: intervals.LaunchValues) -> str:
+    low, high = intervals.interval(values)
     return f"{low:.3f} to {high:.3f} times as fast"

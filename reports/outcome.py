@@ -18,8 +18,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from reports import published
-from reports.paired import Paired
 from reports.shards import AccuracyShard, Shards
+from reports.statistics.paired import Paired
 
 MARGIN_POINTS = 0.20
 """Mean errors that are closer than this count as equal."""

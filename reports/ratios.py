@@ -10,11 +10,13 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from reports import speed, statistics, steady
+from reports import speed
 from reports.samples import LANE, WORKLOAD, Samples, only, workload_name
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
-from reports.statistics import LaunchValues
+from reports.statistics import intervals
+from reports.statistics import launch_values as steady
+from reports.statistics.intervals import LaunchValues
 
 COLUMNS = {
     "model": "str",
@@ -48,7 +50,7 @@ def table(shards: Shards, samples: Samples) -> pd.DataFrame:
 
     Returns:
         `COLUMNS`. `ratio` above 1 means faster than the baseline, `low` to `high` is its 95 %
-        interval; see `reports.statistics.compare`. The verdicts of one workload's pairs are
+        interval; see `intervals.compare`. The verdicts of one workload's pairs are
         adjusted for their number; a twin's is not one of them. `verdict` is `missing`, without
         figures, where one of the two is not `ok` in the speed table. `rounds` are those in which
         both have a sample that counts.
@@ -76,9 +78,9 @@ def differing_twins(
         for twin, original in _twins(plan):
             values, _ = launch_values(samples, run, workload, (twin, original))
             found[main][f"{workload_name(workload)} with {twin.backend}"] = values
-    verdicts = statistics.compare(found[True] | found[False])
+    verdicts = intervals.compare(found[True] | found[False])
     differing = {
-        *statistics.differs_from_one(found[True]),
+        *intervals.differs_from_one(found[True]),
         *(name for name, ratio in verdicts.items() if ratio.verdict in {"faster", "slower"}),
     }
     return {
@@ -95,7 +97,7 @@ def launch_values(
     """What the pair gave in each launch, and the number of rounds behind it.
 
     Returns:
-        `reports.steady.launch_values`: logs of the ratio, one per launch that has any, in order.
+        `launch_values.launch_values`: logs of the ratio, one per launch that has any, in order.
     """
     names = ["run", *WORKLOAD]
     values = [run, workload.model, workload.variant, workload.phase, workload.batch_size]
@@ -123,7 +125,7 @@ def _rows(
         named: Mapping[str, LaunchValues] = {
             str(pair): values for pair, (values, _) in known.items()
         }
-        compared = statistics.compare(named)
+        compared = intervals.compare(named)
         for pair in family:
             row = _identity(workload, pair)
             if pair in known and known[pair][1]:

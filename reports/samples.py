@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports import steady, trust
 from reports.checks import is_latency
 from reports.schema import Lane, Workload
 from reports.shards import Shards, SpeedShard
 from reports.speed_schema import LaneRecord, Round, Sample
+from reports.statistics import launch_values, validity
 
 WORKLOAD = ["model", "variant", "phase", "batch_size"]
 LANE = ["backend", "device", "twin"]
@@ -148,7 +148,7 @@ def _judged(shard: SpeedShard) -> Iterator[tuple[Round, str]]:
             if index <= last and not failure(shard.payload.lanes[lane], workload)
         }
         missing = "lane_missing" if expected - present[index] else ""
-        yield item, trust.void_reason(item.evidence) or missing
+        yield item, validity.void_reason(item.evidence) or missing
 
 
 def failure(record: LaneRecord, workload: Workload) -> str:
@@ -242,7 +242,7 @@ def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
 def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     """Add what follows from the measured columns.
 
-    What beginning a call takes of a slot (`reports.steady`) is of all launches of a run. To it
+    What beginning a call takes of a slot (`launch_values`) is of all launches of a run. To it
     comes what a call takes outside of its steps, on average: TensorFlow sometimes waits there for
     as long as the slot lasted, and a median would not see it. Voided rounds do not enter.
     """
@@ -251,7 +251,7 @@ def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     begin = pd.Series(np.nan, index=samples.index)
     for _, turns in samples[counts].groupby([name for name in _IN_LAUNCH if name != "launch"]):
         columns = (turns[name] for name in ("steps", "slot_seconds", "one_step_seconds"))
-        share = steady.share_of_price(*(column.to_numpy(np.float64) for column in columns))
+        share = launch_values.share_of_price(*(column.to_numpy(np.float64) for column in columns))
         begin[turns.index] = share * turns["slot_seconds"]
     seconds_per_step = (slot - begin) / samples["steps"]
     launch = [samples[name] for name in _IN_LAUNCH]
@@ -268,7 +268,7 @@ def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     # NumPy's product is a measure of the CPU alone.
     best = samples["run"].map(anchors.groupby("run")["gflops"].max()).astype("float64")
     best = best.where(samples["device"] == "cpu")
-    return samples.assign(invalid=trust.invalid_reasons(samples, _IN_LAUNCH, best))
+    return samples.assign(invalid=validity.invalid_reasons(samples, _IN_LAUNCH, best))
 
 
 def only(frame: pd.DataFrame, columns: Sequence[str], values: Sequence[object]) -> pd.DataFrame:

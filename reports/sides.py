@@ -6,14 +6,15 @@ from functools import cached_property
 
 import numpy as np
 
-from reports import comparison, ratios, samples, speed, steady
+from reports import comparison, ratios, samples, speed
 from reports.cells import KEYS
 from reports.comparable import NotComparableError
 from reports.comparison import Comparison
 from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, Workload
 from reports.shards import AccuracyShard, Shards
-from reports.statistics import MIN_LAUNCHES, LaunchValues
+from reports.statistics import launch_values
+from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Side:
                 ["run", *WORKLOAD, *LANE],
                 [run, *key, False],
             )
-            values, _ = steady.launch_values(own)
+            values, _ = launch_values.launch_values(own)
             if len(values) < MIN_LAUNCHES:
                 return None
             if lane.device != "cpu":

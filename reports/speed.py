@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reports import statistics, steady, trust
 from reports.cells import KEYS
 from reports.samples import LANE, WORKLOAD, Samples, failure, only
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
+from reports.statistics import intervals, launch_values, validity
 
 FAILED = "failed"
 """Status of a variant that a lane could not prepare."""
@@ -61,7 +61,7 @@ def table(
 
     Returns:
         `COLUMNS`. `images_per_second` is the steady rate, without the price of a call
-        (`fixed_seconds`) and as if no hypervisor had taken anything (`reports.steady`): the mean in
+        (`fixed_seconds`) and as if no hypervisor had taken anything (`launch_values`): the mean in
         logs over launches, with the 95 % t-interval `low` to `high` from
         `statistics.MIN_LAUNCHES` launches on. `gflops` is the model's arithmetic at that rate.
         `utilisation_percent` is its share of what the anchor, a matrix product in NumPy, reached
@@ -79,7 +79,7 @@ def table(
         is then a cell, a round an epoch, and there is no interval.
 
         `status` is `ok`, `missing`, how the lane failed, or `invalid` where too many samples are
-        (see `reports.trust`).
+        (see `reports.statistics.validity`).
     """
     slots = pd.DataFrame(
         [
@@ -130,12 +130,12 @@ def _row(
     row |= _start(samples, cells, run, workload, lane)
     if used.empty:
         return row
-    steps_per_second, _ = steady.launch_values(used)
+    steps_per_second, _ = launch_values.launch_values(used)
     values = steps_per_second + np.log(workload.batch_size)
     images_per_second = float(np.exp(values.mean()))
     low, high = np.nan, np.nan
-    if len(values) >= statistics.MIN_LAUNCHES:
-        low, high = statistics.interval(values)
+    if len(values) >= intervals.MIN_LAUNCHES:
+        low, high = intervals.interval(values)
     flops = used["flops_per_image"].iloc[0]
     as_it_was = workload.batch_size / used["seconds_per_step"].median()
     anchors = only(samples.anchors, ["run"], [run])["gflops"]
@@ -156,7 +156,7 @@ def _row(
         "latency_p90_ms": p90,
         "latency_p99_ms": p99,
         "steal_percent": used["steal_percent"].mean(),
-        "steal_slowdown_percent": 100 * np.expm1(steady.slowdown(used)),
+        "steal_slowdown_percent": 100 * np.expm1(launch_values.slowdown(used)),
     }
 
 
@@ -201,7 +201,7 @@ def lane_status(shards: Shards, samples: Samples, run: str, workload: Workload, 
         return "missing"
     counted = found[found["void"] == ""]
     invalid = (counted["invalid"] != "").sum()
-    return "invalid" if counted.empty or invalid > trust.TOLERATED * len(counted) else "ok"
+    return "invalid" if counted.empty or invalid > validity.TOLERATED * len(counted) else "ok"
 
 
 def _start(

@@ -8,10 +8,11 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from reports import speed, statistics, steady, wording
+from reports import speed, wording
 from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.shards import Shards
+from reports.statistics import intervals, launch_values
 
 COLUMNS = {
     "model": "str",
@@ -49,7 +50,7 @@ def table(shards: Shards, samples: Samples) -> pd.DataFrame:
 
     Returns:
         `COLUMNS`. `ratio` above 1 means that `variant` is faster than `over`, `low` to `high` is
-        its 95 % interval; see `reports.statistics.compare`. The verdicts of one model, phase and
+        its 95 % interval; see `intervals.compare`. The verdicts of one model, phase and
         lane are adjusted for their number. `verdict` is `missing`, or `failed` with the `error` of
         the variant that could not be prepared, without figures, where one of the two has none.
     """
@@ -132,11 +133,13 @@ def _rows(
         ok = {w: speed.lane_status(shards, samples, run, w, lane) == "ok" for w in workloads}
         pairs = list(_pairs(workloads))
         values = {
-            pair: steady.launch_values(*(_samples(samples, run, each, lane) for each in pair))
+            pair: launch_values.launch_values(
+                *(_samples(samples, run, each, lane) for each in pair)
+            )
             for pair in pairs
             if ok[pair[0]] and ok[pair[1]]
         }
-        compared = statistics.compare({str(pair): found for pair, (found, _) in values.items()})
+        compared = intervals.compare({str(pair): found for pair, (found, _) in values.items()})
         for pair in pairs:
             row = _identity(pair, lane)
             if error := errors[pair[0]] or errors[pair[1]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.statistics import pseudo_median
+from reports.statistics.intervals import pseudo_median
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from bench.planning.plan import Plan, resolve
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from bench.workload import Series, Workload
-from reports import ratios, samples, shards, statistics
+from reports import ratios, samples, shards
+from reports.statistics import intervals
 from tests.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)
@@ -101,7 +102,7 @@ def launch_values_of(plan: Plan, dataset: datasets.Dataset, folder: Path) -> dic
 
 
 def covers(values: np.ndarray, truth: float) -> bool:
-    low, high = statistics.interval(values)
+    low, high = intervals.interval(values)
     return low < truth < high
 
 

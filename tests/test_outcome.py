@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from reports import outcome, shards
-from reports.paired import Paired
+from reports.statistics.paired import Paired
 from tests.stored_runs import LABELS, accuracy_payload, store_run
 
 SEEDS = range(10)

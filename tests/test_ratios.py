@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports import precision, ratios, samples, shards, statistics
+from reports import precision, ratios, samples, shards
 from reports.schema import Lane, Workload
+from reports.statistics import intervals
 from tests.stored_launches import (
     LATENCY,
     PREDICT,
@@ -61,7 +62,7 @@ def test_a_noisy_machine_gives_intervals_that_hold_the_truth() -> None:
         _, found = in_memory(launches)
         for pair, true in pairs.items():
             medians, rounds = ratios.launch_values(found, "run", workload, pair)
-            low, high = statistics.interval(medians)
+            low, high = intervals.interval(medians)
             assert (len(medians), rounds) == (8, 48)
             assert high / low < 1.2
             held += low < true < high

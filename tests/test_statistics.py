@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports import statistics
-from reports.statistics import compare, differs_from_one, interval, pseudo_median
+from reports.statistics import intervals
+from reports.statistics.intervals import compare, differs_from_one, interval, pseudo_median
 from tests.simulated import MACHINES, SimulatedMachine
 
 SIMULATIONS = 1000
@@ -67,7 +67,7 @@ def test_three_pairs_of_identical_lanes_rarely_give_a_verdict() -> None:
 
 def test_at_the_edge_of_the_margin_verdicts_keep_their_error_rate() -> None:
     generator = np.random.default_rng(4)
-    edge = replace(SEEN, ratio=1 + statistics.MARGIN)
+    edge = replace(SEEN, ratio=1 + intervals.MARGIN)
     verdicts = [compare({"x": edge.medians(generator, 8)})["x"].verdict for _ in range(SIMULATIONS)]
     assert (verdicts.count("faster") + verdicts.count("equivalent")) / SIMULATIONS <= 0.10
     assert verdicts.count("slower") == 0
@@ -139,7 +139,7 @@ def test_stopping_at_precision_keeps_the_promise_from_the_eighth_launch_on(
     assert (wrong / SIMULATIONS <= 0.075) is kept
 
 
-def _half_width(medians: statistics.LaunchValues) -> float:
+def _half_width(medians: intervals.LaunchValues) -> float:
     low, high = interval(medians)
     return (high - low) / 2
 

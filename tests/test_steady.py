@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import statistics, steady
+from reports.statistics import intervals, launch_values
 
 SIMULATIONS = 200
 STEPS = 16
@@ -66,7 +66,7 @@ def simulated(
     generator = np.random.default_rng(seed)
     hours = met(generator, launches, rounds, mean_steal)
     price = 2.5 * step_seconds
-    return steady.launch_values(
+    return launch_values.launch_values(
         lane(generator, hours, step_seconds, suffers, price),
         lane(generator, hours, 2 * step_seconds, TORCH, price),
     )[0]
@@ -77,7 +77,7 @@ def simulated(
 def test_the_true_ratio_is_covered_whatever_is_taken(mean_steal: float, suffers: float) -> None:
     covered = 0
     for seed in range(SIMULATIONS):
-        low, high = statistics.interval(simulated(seed, 8, mean_steal, suffers))
+        low, high = intervals.interval(simulated(seed, 8, mean_steal, suffers))
         covered += low < 2 < high
     assert covered / SIMULATIONS >= 0.925
 
@@ -91,7 +91,7 @@ def test_it_is_covered_by_few_launches_by_many_and_with_slots_of_a_dozen_ticks(
     covered = 0
     for seed in range(SIMULATIONS):
         values = simulated(seed, launches, 1.0, TENSORFLOW, rounds, step_seconds)
-        low, high = statistics.interval(values)
+        low, high = intervals.interval(values)
         covered += low < 2 < high
     assert covered / SIMULATIONS >= 0.925
 
@@ -104,7 +104,7 @@ def test_plain_medians_are_biased_by_what_is_taken() -> None:
     second = lane(generator, hours, 0.04, TORCH, price=0.0)
     logs = pd.Series(np.log(second["slot_seconds"] / first["slot_seconds"]))
     assert np.exp(logs.groupby(first["launch"]).median().mean()) < 1.85
-    values, rounds = steady.launch_values(first, second)
+    values, rounds = launch_values.launch_values(first, second)
     assert np.exp(values.mean()) == pytest.approx(2, rel=0.02)
     assert rounds == 1200
 
@@ -116,7 +116,7 @@ def test_a_quiet_machine_pays_little_for_it() -> None:
         generator = np.random.default_rng(seed)
         hours = met(generator, 8, 6, 0.2)
         lanes = [lane(generator, hours, s, TORCH, price=0.0) for s in (0.02, 0.04)]
-        values = steady.launch_values(*lanes)[0]
+        values = launch_values.launch_values(*lanes)[0]
         logs = pd.Series(np.log(lanes[1]["slot_seconds"] / lanes[0]["slot_seconds"]))
         plain = logs.groupby(lanes[0]["launch"]).median()
         widths.append((values.std(ddof=1), plain.std(ddof=1)))
@@ -128,26 +128,26 @@ def test_without_price_or_steal_each_launch_speaks_for_itself() -> None:
     generator = np.random.default_rng(2)
     frame = lane(generator, np.zeros((5, 6)), 0.02, 0.0, price=0.0)
     frame["one_step_seconds"] = np.nan
-    values, rounds = steady.launch_values(frame)
+    values, rounds = launch_values.launch_values(frame)
     rates = pd.Series(np.log(STEPS / frame["slot_seconds"]))
-    assert values == pytest.approx(rates.groupby(frame["launch"]).agg(statistics.pseudo_median))
+    assert values == pytest.approx(rates.groupby(frame["launch"]).agg(intervals.pseudo_median))
     assert rounds == 30
 
 
 def test_one_launch_has_a_value_and_none_has_none() -> None:
     generator = np.random.default_rng(3)
     frame = lane(generator, np.zeros((1, 6)), 0.02, 0.0, round_sd=0.0, launch_sd=0.0)
-    values, rounds = steady.launch_values(frame)
+    values, rounds = launch_values.launch_values(frame)
     assert np.exp(values) == pytest.approx([1 / 0.02])
     assert rounds == 6
-    values, rounds = steady.launch_values(frame.iloc[:0], frame)
+    values, rounds = launch_values.launch_values(frame.iloc[:0], frame)
     assert len(values) == rounds == 0
 
 
 def test_only_shared_rounds_count() -> None:
     generator = np.random.default_rng(4)
     first, second = (lane(generator, np.zeros((3, 6)), s, 0.0) for s in (0.02, 0.04))
-    values, rounds = steady.launch_values(first.iloc[3:], second.iloc[:-2])
+    values, rounds = launch_values.launch_values(first.iloc[3:], second.iloc[:-2])
     assert (len(values), rounds) == (3, 13)
 
 
@@ -156,11 +156,11 @@ def test_the_cost_of_steal_is_found_and_is_never_below_nothing() -> None:
     taken = generator.uniform(0, 10, 200)
     logs = 0.04 * taken + generator.normal(0, 0.05, 200)
     no_ticks = np.zeros(200)
-    assert steady.cost_of_steal(logs, taken, no_ticks) == pytest.approx(0.04, rel=0.1)
-    assert steady.cost_of_steal(-logs, taken, no_ticks) == 0
-    assert steady.cost_of_steal(logs, np.full(200, 3.0), no_ticks) == 0
+    assert launch_values.cost_of_steal(logs, taken, no_ticks) == pytest.approx(0.04, rel=0.1)
+    assert launch_values.cost_of_steal(-logs, taken, no_ticks) == 0
+    assert launch_values.cost_of_steal(logs, np.full(200, 3.0), no_ticks) == 0
     logs[:20] = np.nan
-    assert steady.cost_of_steal(logs, taken, no_ticks) == pytest.approx(0.04, rel=0.1)
+    assert launch_values.cost_of_steal(logs, taken, no_ticks) == pytest.approx(0.04, rel=0.1)
 
 
 def test_ticks_do_not_pull_the_cost_down() -> None:
@@ -169,22 +169,22 @@ def test_ticks_do_not_pull_the_cost_down() -> None:
     begun = generator.random(5000)
     tick = np.full(5000, 4.0)
     counted = 4 * (np.floor(begun + true / 4) - np.floor(begun))
-    assert steady.cost_of_steal(0.04 * true, counted, np.zeros(5000)) < 0.035
-    assert steady.cost_of_steal(0.04 * true, counted, tick) == pytest.approx(0.04, rel=0.03)
+    assert launch_values.cost_of_steal(0.04 * true, counted, np.zeros(5000)) < 0.035
+    assert launch_values.cost_of_steal(0.04 * true, counted, tick) == pytest.approx(0.04, rel=0.03)
 
 
 def test_one_odd_turn_cannot_make_steal_cost_anything_it_likes() -> None:
     taken = np.zeros(18)
     logs = np.zeros(18)
     taken[3], logs[3] = 2.0, np.log(3)
-    assert steady.cost_of_steal(logs, taken, np.zeros(18)) == steady.MOST_SUFFERED
+    assert launch_values.cost_of_steal(logs, taken, np.zeros(18)) == launch_values.MOST_SUFFERED
 
 
 def test_no_speed_at_all_has_no_values() -> None:
     generator = np.random.default_rng(8)
     frame = lane(generator, np.zeros((3, 6)), 0.02, 0.0)
     frame["one_step_seconds"] = 2 * frame["slot_seconds"]
-    values, rounds = steady.launch_values(frame)
+    values, rounds = launch_values.launch_values(frame)
     assert len(values) == rounds == 0
 
 
@@ -192,10 +192,10 @@ def test_the_share_is_that_of_beginning_a_call() -> None:
     steps = np.array([16.0, 16.0, 16.0])
     one = np.array([0.07, 0.14, 0.5])
     slot = np.array([0.37, 0.74, 0.37])  # the second on a machine of half the speed
-    assert steady.share_of_price(steps, slot, one) == pytest.approx(0.05 / 0.37)
-    assert steady.share_of_price(steps, slot, np.full(3, 0.001)) == 0
-    assert steady.share_of_price(steps, slot, slot) == 1
-    assert steady.share_of_price(steps, slot, np.full(3, np.nan)) == 0
+    assert launch_values.share_of_price(steps, slot, one) == pytest.approx(0.05 / 0.37)
+    assert launch_values.share_of_price(steps, slot, np.full(3, 0.001)) == 0
+    assert launch_values.share_of_price(steps, slot, slot) == 1
+    assert launch_values.share_of_price(steps, slot, np.full(3, np.nan)) == 0
 
 
 def test_a_slower_machine_changes_no_ratio() -> None:
@@ -204,7 +204,7 @@ def test_a_slower_machine_changes_no_ratio() -> None:
     slower = np.repeat(generator.uniform(1, 2, 4 * 3), 2)
     times = ["slot_seconds", "one_step_seconds"]
     scaled = [each.assign(**{name: each[name] * slower for name in times}) for each in lanes]
-    before, after = (steady.launch_values(*each)[0] for each in (lanes, scaled))
+    before, after = (launch_values.launch_values(*each)[0] for each in (lanes, scaled))
     assert after == pytest.approx(before)
 
 
@@ -221,6 +221,6 @@ def test_of_fewer_launches_than_an_interval_takes_nothing_is_taken_off() -> None
             "tick_percent": [7.0, 7.0],
         }
     )
-    values, _ = steady.launch_values(turns)
+    values, _ = launch_values.launch_values(turns)
     assert np.exp(-values) == pytest.approx([(0.88 * 0.74) ** 0.5])
-    assert steady.slowdown(turns) == 0
+    assert launch_values.slowdown(turns) == 0

@@ -1,4 +1,4 @@
-"""Every flag of `reports.trust` fires for its mutant, and none for a good run."""
+"""Every flag of `reports.statistics.validity` fires for its mutant, and none for a good run."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import notes, trust
-from reports.trust import Trust
+from reports import notes
+from reports.statistics import validity
+from reports.statistics.validity import Trust
 from tests.stored_launches import (
     LATENCY,
     PREDICT,
@@ -202,7 +203,7 @@ def test_no_steady_state_is_noted_with_lane_and_workload() -> None:
 )
 def test_the_anchor_grades_the_machine(spread: float, grade: str) -> None:
     generator = np.random.default_rng(0)
-    found, percent = trust.noise(pd.Series(np.exp(generator.normal(0, spread, 2000))))
+    found, percent = validity.noise(pd.Series(np.exp(generator.normal(0, spread, 2000))))
     assert found == grade
     assert percent == pytest.approx(100 * spread, rel=0.1)
 
@@ -210,10 +211,10 @@ def test_the_anchor_grades_the_machine(spread: float, grade: str) -> None:
 def test_ties_hide_no_noise() -> None:
     """Seen with three processes to a core, in ms: slices of the scheduler's make most alike."""
     seconds = [40, 19.5, 27.8, 24, 24, 26.7, 19.3, *[24] * 8, 12.2, 24, 12.8]
-    grade, percent = trust.noise(1 / pd.Series(seconds))
+    grade, percent = validity.noise(1 / pd.Series(seconds))
     assert grade == "very noisy"
     assert percent > 10
 
 
 def test_no_anchor_no_grade() -> None:
-    assert trust.noise(pd.Series([], dtype="float64"))[0] is None
+    assert validity.noise(pd.Series([], dtype="float64"))[0] is None

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import precision, samples, shards, speed, statistics, variants
+from reports import precision, samples, shards, speed, variants
+from reports.statistics import intervals
 from tests.stored_launches import (
     LATENCY,
     PREDICT,
@@ -124,7 +125,7 @@ def test_latency_is_compared_too() -> None:
     payloads = [launch_payload(n, workloads=workloads, speedups=SPEEDUPS) for n in (1, 2, 3)]
     table = table_of(payloads)
     assert table["ratio"].to_list() == pytest.approx([2.0] * 3)
-    assert statistics.MIN_LAUNCHES == 3
+    assert intervals.MIN_LAUNCHES == 3
 
 
 def test_a_run_of_one_backend_is_as_precise_as_its_variants(tmp_path: Path) -> None:

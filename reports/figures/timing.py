@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from reports import readable, statistics, wording
+from reports import readable, wording
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
+from reports.statistics import intervals
 from reports.variants import NATIVE, STOCK, THREE
 
 COSTS = {
@@ -102,7 +103,7 @@ def variants(comparison: Comparison) -> Picture:
 
 def _ratios(title: str, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> Panel:
     figure, (axes,) = style.panel(1.1 + 0.3 * len(rows), title)
-    margin = 1 + statistics.MARGIN
+    margin = 1 + intervals.MARGIN
     axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(1, color=INK, linewidth=1)
     records = rows.to_dict("records")

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.statistics import MIN_LAUNCHES, LaunchValues, pseudo_median
+from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues, pseudo_median
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,4 @@
+"""Intervals, verdicts and validity: arrays in, numbers out.
+
+May import: contract.
+"""
