@@ -23,7 +23,8 @@ def load(*runs: str | Path) -> "Comparison":
         ValueError: A folder is no run, a shard of it is damaged, or the runs had not the same
             inputs.
     """
-    from reports import comparison, shards
+    from reports import comparison
+    from reports.read import shards
 
     found = shards.read([Path(run) for run in runs])
     if found.problems:

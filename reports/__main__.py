@@ -15,10 +15,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import files, gate, history, html, shards, sides, speed, terminal
+from reports import files, gate, history, html, sides, speed, terminal
 from reports.comparable import NotComparableError
 from reports.comparison import Comparison, compare
-from reports.plain import plain
+from reports.read import shards
+from reports.read.plain_text import plain
 from reports.statistics.intervals import MIN_LAUNCHES
 from reports.variants import THREE
 

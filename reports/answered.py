@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from reports.ladder.findings import Answers
-from reports.shards import ParityShard, ReferenceShard, Shards
+from reports.read.shards import ParityShard, ReferenceShard, Shards
 
 
 def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]:

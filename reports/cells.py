@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from reports.read.shards import Shards
 from reports.schema import Accuracy
-from reports.shards import Shards
 
 KEYS = ["model", "variant", "backend", "device"]
 
@@ -52,8 +52,8 @@ def collect(shards: Shards) -> pd.DataFrame:
 def _row(payload: Accuracy) -> tuple[object, ...]:
     cell, protocol, training = payload.cell, payload.protocol, payload.training
     worker = payload.worker
-    assert training is not None  # noqa: S101 - `reports.checks` sees to it
-    assert worker is not None  # noqa: S101 - `reports.checks` sees to it
+    assert training is not None  # noqa: S101 - `reports.read.checks` sees to it
+    assert worker is not None  # noqa: S101 - `reports.read.checks` sees to it
     epochs = training.epochs
     taken = sum(epoch.steal_seconds for epoch in epochs)
     train_seconds = sum(epoch.train_seconds for epoch in epochs)

@@ -15,8 +15,8 @@ from scipy import stats
 
 from reports import outcome
 from reports.cells import KEYS
+from reports.read.shards import AccuracyShard
 from reports.samples import WORKLOAD
-from reports.shards import AccuracyShard
 from reports.sides import Side
 from reports.statistics import intervals as statistics
 from reports.statistics.intervals import CONFIDENCE, LaunchValues

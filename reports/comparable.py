@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 
+from reports.read.shards import AccuracyShard, ParityShard, Shards, SpeedShard
 from reports.samples import workload_name
 from reports.schema import Accuracy, Cell, Machine, WorkerInfo
-from reports.shards import AccuracyShard, ParityShard, Shards, SpeedShard
 
 
 class NotComparableError(ValueError):

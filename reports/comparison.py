@@ -27,7 +27,7 @@ from reports import (
     variants,
 )
 from reports.cells import KEYS
-from reports.shards import Shards
+from reports.read.shards import Shards
 from reports.statistics.validity import Trust
 from reports.wording import Note
 
@@ -68,7 +68,7 @@ class Comparison:
         samples: Every slot; `reports.samples.Samples.samples`, without the latencies of calls.
         published: Published error in percent by model, where it may be compared.
         batch_sizes: Those of the protocols.
-        images: `reports.shards.Shards.images`.
+        images: `reports.read.shards.Shards.images`.
         noise: How noisy each run's machine was, as lines; they stand in `conditions` too.
     """
 

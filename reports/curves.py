@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reports.cells import KEYS
-from reports.shards import AccuracyShard, Shards
+from reports.read.shards import AccuracyShard, Shards
 
 COLUMNS = {
     **dict.fromkeys(KEYS, "str"),

@@ -8,7 +8,7 @@ import pandas as pd
 from reports.answered import answers, groups
 from reports.ladder import facts, rungs, trajectory_rungs
 from reports.ladder.findings import Answers
-from reports.shards import Shards
+from reports.read.shards import Shards
 
 COLUMNS = {
     "model": "str",

@@ -9,7 +9,7 @@ import pandas as pd
 from reports import html, markdown
 from reports.comparison import TABLES, Comparison
 from reports.figures import PICTURES
-from reports.plain import CONTROL
+from reports.read.plain_text import CONTROL
 
 WRITTEN = (
     "report.html",

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import comparison, shards, wording
+from reports import comparison, wording
 from reports.cells import KEYS
 from reports.comparable import NotComparableError
+from reports.read import shards
 from reports.schema import Protocol
 
 COLUMNS = {

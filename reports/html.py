@@ -15,7 +15,7 @@ from reports.figures import style, trend
 from reports.figures.style import Picture
 from reports.history import History, step_lines
 from reports.markdown import DIGITS
-from reports.plain import plain
+from reports.read.plain_text import plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -9,7 +9,7 @@ import pandas as pd
 from reports import readable, readable_parity, time_to_error, variants, verdicts
 from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.comparison import Comparison
-from reports.plain import plain
+from reports.read.plain_text import plain
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
 _SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")

@@ -18,7 +18,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from reports import published
-from reports.shards import AccuracyShard, Shards
+from reports.read.shards import AccuracyShard, Shards
 from reports.statistics.paired import Paired
 
 MARGIN_POINTS = 0.20

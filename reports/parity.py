@@ -12,9 +12,9 @@ from reports.ladder import dropout_rungs, file_rungs
 from reports.ladder.findings import Finding, count_of
 from reports.parity_schema import Asked, Parity
 from reports.parity_schema import Reference as ReferencePayload
+from reports.read.shards import ParityShard, ReferenceShard, Shards
 from reports.references import Reference
 from reports.schema import Subject
-from reports.shards import ParityShard, ReferenceShard, Shards
 
 COLUMNS = {
     "model": "str",

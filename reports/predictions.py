@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from reports.cells import KEYS
-from reports.shards import AccuracyShard, Shards
+from reports.read.shards import AccuracyShard, Shards
 
 CONFUSION_COLUMNS = {
     **dict.fromkeys(KEYS, "str"),

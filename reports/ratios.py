@@ -11,9 +11,9 @@ from dataclasses import asdict
 import pandas as pd
 
 from reports import speed
+from reports.read.shards import Shards
 from reports.samples import LANE, WORKLOAD, Samples, only, workload_name
 from reports.schema import Lane, SpeedPlan, Workload
-from reports.shards import Shards
 from reports.statistics import intervals
 from reports.statistics import launch_values as steady
 from reports.statistics.intervals import LaunchValues

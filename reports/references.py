@@ -16,7 +16,7 @@ import numpy as np
 from reports.answered import answers
 from reports.ladder import rungs
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
-from reports.shards import ReferenceShard
+from reports.read.shards import ReferenceShard
 
 ORACLE = "numpy"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.checks import is_latency
+from reports.read.checks import is_latency
+from reports.read.shards import Shards, SpeedShard
 from reports.schema import Lane, Workload
-from reports.shards import Shards, SpeedShard
 from reports.speed_schema import LaneRecord, Round, Sample
 from reports.statistics import launch_values, validity
 

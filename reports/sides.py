@@ -10,9 +10,9 @@ from reports import comparison, ratios, samples, speed
 from reports.cells import KEYS
 from reports.comparable import NotComparableError
 from reports.comparison import Comparison
+from reports.read.shards import AccuracyShard, Shards
 from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, Workload
-from reports.shards import AccuracyShard, Shards
 from reports.statistics import launch_values
 from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
 

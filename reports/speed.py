@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from reports.cells import KEYS
+from reports.read.shards import Shards
 from reports.samples import LANE, WORKLOAD, Samples, failure, only
 from reports.schema import Lane, SpeedPlan, Workload
-from reports.shards import Shards
 from reports.statistics import intervals, launch_values, validity
 
 FAILED = "failed"

@@ -13,7 +13,7 @@ from reports.changes import error_changes, ratio_changes, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.markdown import DIGITS
-from reports.plain import plain
+from reports.read.plain_text import plain
 from reports.sides import Side, changed_models, same_machine
 
 _HEADERS = {

@@ -9,9 +9,9 @@ from dataclasses import asdict
 import pandas as pd
 
 from reports import speed, wording
+from reports.read.shards import Shards
 from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, SpeedPlan, Workload
-from reports.shards import Shards
 from reports.statistics import intervals, launch_values
 
 COLUMNS = {

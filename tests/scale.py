@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.coordinator.run_folder import Journal
-from reports import shards
+from reports.read import shards
 from tests.stored_launches import launch_payload, speed_plan
 from tests.stored_runs import accuracy_payload, answers, failed_payload, run_plan
 

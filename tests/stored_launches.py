@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from bench.coordinator.run_folder import Journal
-from reports import samples, shards
+from reports import samples
+from reports.read import shards
+from reports.read.shards import Shards, SpeedShard
 from reports.samples import Samples
 from reports.schema import Plan
-from reports.shards import Shards, SpeedShard
 from reports.speed_schema import Speed
 from tests.stored_runs import PROTOCOL, accuracy_payload, run_plan, store_run
 

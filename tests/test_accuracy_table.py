@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from reports import accuracy, comparable, shards
+from reports import accuracy, comparable
+from reports.read import shards
 from tests.stored_runs import (
     BACKENDS,
     LABELS,

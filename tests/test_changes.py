@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import changes, shards, sides
+from reports import changes, sides
 from reports.changes import LogChange
-from reports.shards import Shards
+from reports.read import shards
+from reports.read.shards import Shards
 from reports.sides import Side
 from tests.stored_launches import TRUTH, Machine, Truth, in_memory, launch_payload
 from tests.stored_runs import accuracy_payload, store_run

@@ -15,8 +15,9 @@ import pytest
 from bench.coordinator.run_folder import Journal
 from bench.errors import BenchError
 from bench.inputs import datasets
-from reports import envelopes, files, html, markdown, shards
+from reports import envelopes, files, html, markdown
 from reports.comparison import Comparison
+from reports.read import shards
 from tests import golden
 from tests.faulty_files import failing
 from tests.stored_runs import accuracy_payload, predictions, run_plan, store_run

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.coordinator.run_folder import envelope
-from reports import comparable, markdown, shards
+from reports import comparable, markdown
 from reports.comparison import compare
+from reports.read import shards
 from tests import hostile
 
 Change = Callable[[Any, Any], Any]

@@ -16,7 +16,7 @@ from bench.errors import WorkerError
 from bench.process.temp_folders import PREFIX
 from bench.process.worker_process import GRACE_SECONDS, Worker
 from bench.workload import Lane
-from reports import shards
+from reports.read import shards
 from tests.front_end import assert_all_end, descendants, run_bench, started, wait_for
 
 FakePython = Callable[[str], str]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports import outcome, shards
+from reports import outcome
+from reports.read import shards
 from reports.statistics.paired import Paired
 from tests.stored_runs import LABELS, accuracy_payload, store_run
 

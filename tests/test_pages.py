@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from reports import __main__ as command
-from reports import comparison, html, markdown, shards
+from reports import comparison, html, markdown
+from reports.read import shards
 from tests import golden
 from tests.stored_answers import store_answers
 from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import comparable, notes, outcome, parity, readable_parity, shards
+from reports import comparable, notes, outcome, parity, readable_parity
+from reports.read import shards
 from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
 from tests.stored_runs import PROTOCOL, accuracy_payload, store_run
 

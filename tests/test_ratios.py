@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports import precision, ratios, samples, shards
+from reports import precision, ratios, samples
+from reports.read import shards
 from reports.schema import Lane, Workload
 from reports.statistics import intervals
 from tests.stored_launches import (

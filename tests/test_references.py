@@ -9,7 +9,7 @@ from reports import references
 from reports.ladder import training_rungs
 from reports.ladder.findings import Answers
 from reports.parity_schema import Facts, Reference
-from reports.shards import ReferenceShard
+from reports.read.shards import ReferenceShard
 from tests.stored_answers import SHA
 from tests.stored_answers import answers_in_float64 as answers
 

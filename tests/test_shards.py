@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from bench.coordinator.run_folder import Journal, envelope
 from bench.errors import DataError
 from bench.inputs.datasets import read_npz
-from reports import envelopes, shards
+from reports import envelopes
 from reports.migrations import SCHEMA
+from reports.read import shards
 from tests.stored_runs import (
     BACKENDS,
     PROTOCOL,

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports import accuracy, cells, samples, shards, speed
+from reports import accuracy, cells, samples, speed
+from reports.read import shards
 from tests.stored_launches import (
     ANCHOR_GFLOPS,
     LATENCY,

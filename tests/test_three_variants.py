@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from bench.session.progress import Progress
-from reports import comparison, figures, html, markdown, notes, readable_changes, shards, terminal
+from reports import comparison, figures, html, markdown, notes, readable_changes, terminal
 from reports.changes import error_changes, ratio_changes
 from reports.comparison import Comparison
 from reports.figures import style
+from reports.read import shards
 from reports.sides import Side
 from reports.verdicts import alerts, answers, remarks
 from tests.golden import PROBES

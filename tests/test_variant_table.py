@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import precision, samples, shards, speed, variants
+from reports import precision, samples, speed, variants
+from reports.read import shards
 from reports.statistics import intervals
 from tests.stored_launches import (
     LATENCY,

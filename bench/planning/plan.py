@@ -30,7 +30,7 @@ from models.files import ModelFile, ModelFileError
 PRECISION_PERCENT = 3.0
 BUDGET_SECONDS = 3600.0
 
-# What one run can hold, and the report reads (`reports.schema`, `reports.shards`).
+# What one run can hold, and the report reads (`reports.schema`, `reports.read.shards`).
 MOST_CELLS, MOST_WORKLOADS, MOST_SUBJECTS, MOST_EPOCHS = 9_000, 1_000, 500, 10_000
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,8 +20,9 @@ with atheris.instrument_imports(include=["reports", "bench"]):
     from bench.coordinator.run_folder import envelope
     from bench.errors import DataError
     from bench.inputs import datasets, user_models
-    from reports import comparable, markdown, shards
+    from reports import comparable, markdown
     from reports.comparison import compare
+    from reports.read import shards
 
 from tests import hostile
 

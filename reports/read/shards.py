@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reports import checks, parity_checks
 from reports.envelopes import (
     Room,
     ShardError,
@@ -19,7 +18,8 @@ from reports.envelopes import (
     read_envelope,
 )
 from reports.parity_schema import Parity, Reference
-from reports.plain import plain
+from reports.read import checks, parity_checks
+from reports.read.plain_text import plain
 from reports.schema import Accuracy, Envelope, Images, Plan
 from reports.speed_schema import Speed
 

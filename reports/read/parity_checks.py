@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports import checks
 from reports.envelopes import ShardError
 from reports.ladder.findings import Answers
 from reports.ladder.trajectory_rungs import checkpoints, restarts
 from reports.parity_schema import Asked, Facts, Identity, Parity, Reference
+from reports.read import checks
 from reports.schema import Plan
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -1,0 +1,4 @@
+"""Shards, read as what they are: foreign input.
+
+May import: contract, ladder.
+"""
