@@ -15,13 +15,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import files, gate, history, html, sides, speed, terminal
-from reports.comparable import NotComparableError
+from reports import files, gate, history, html, sides, terminal
 from reports.comparison import Comparison, compare
 from reports.read import shards
 from reports.read.plain_text import plain
 from reports.statistics.intervals import MIN_LAUNCHES
-from reports.variants import THREE
+from reports.tables import speed
+from reports.tables.comparable import NotComparableError
+from reports.tables.variants import THREE
 
 # As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
 OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports import outcome
-from reports.cells import KEYS
 from reports.read.shards import AccuracyShard
-from reports.samples import WORKLOAD
 from reports.sides import Side
 from reports.statistics import intervals as statistics
 from reports.statistics.intervals import CONFIDENCE, LaunchValues
 from reports.statistics.paired import Paired
+from reports.tables import seeds
+from reports.tables.cells import KEYS
+from reports.tables.samples import WORKLOAD
 
 SPEED_COLUMNS = {
     **dict.fromkeys([*WORKLOAD[:3], "backend", "device"], "str"),
@@ -132,7 +132,7 @@ def error_changes(old: Side, new: Side) -> pd.DataFrame:
 def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
     """Differences of errors over paired seeds; None where there are too few."""
     pairs = _pairs(old, new, key)
-    return _paired(pairs) if len(pairs) >= outcome.MIN_SEEDS else None
+    return _paired(pairs) if len(pairs) >= seeds.MIN_SEEDS else None
 
 
 def seeds_lacking(old: Side, new: Side, key: tuple[str, ...]) -> list[int]:
@@ -173,12 +173,12 @@ def _changed(
 
 
 def _error_change(pairs: Sequence[Pair]) -> dict[str, object]:
-    errors = [[outcome.error_percent(shard) for shard in side] for side in zip(*pairs, strict=True)]
+    errors = [[seeds.error_percent(shard) for shard in side] for side in zip(*pairs, strict=True)]
     old, new = (float(np.mean(each)) for each in errors)
     row: dict[str, object] = {"seeds": len(pairs), "old": old, "new": new, "difference": new - old}
-    if all(outcome.disagreement_percent(*pair) == 0 for pair in pairs):
+    if all(seeds.disagreement_percent(*pair) == 0 for pair in pairs):
         return row | {"verdict": "identical"}
-    if len(pairs) < outcome.MIN_SEEDS:
+    if len(pairs) < seeds.MIN_SEEDS:
         return row | {"verdict": "indicative"}
     low, high = _paired(pairs).interval(CONFIDENCE)
     verdict = "worse" if low > 0 else "better" if high < 0 else "unresolved"
@@ -186,7 +186,7 @@ def _error_change(pairs: Sequence[Pair]) -> dict[str, object]:
 
 
 def _paired(pairs: Sequence[Pair]) -> Paired:
-    differences = [outcome.error_percent(new) - outcome.error_percent(old) for old, new in pairs]
+    differences = [seeds.error_percent(new) - seeds.error_percent(old) for old, new in pairs]
     return Paired(
         np.array(differences), max(100 / old.payload.protocol.test_examples for old, _ in pairs)
     )

@@ -7,29 +7,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import (
+from reports import context, divergence, notes, parity
+from reports.read.shards import Shards
+from reports.statistics.validity import Trust
+from reports.tables import (
     accuracy,
     cells,
     comparable,
-    context,
     costs,
     curves,
-    divergence,
-    notes,
-    outcome,
-    parity,
     predictions,
     published,
     ratios,
     samples,
+    seeds,
     speed,
     time_to_error,
     variants,
 )
-from reports.cells import KEYS
-from reports.read.shards import Shards
-from reports.statistics.validity import Trust
-from reports.wording import Note
+from reports.tables.cells import KEYS
+from reports.tables.wording import Note
 
 
 @dataclass(frozen=True)
@@ -37,17 +34,17 @@ class Comparison:
     """All that the written reports are made of.
 
     Attributes:
-        accuracy: `reports.accuracy.table`.
-        speed: `reports.speed.table`.
-        ratios: `reports.ratios.table`.
-        variants: `reports.variants.table`, with `certified`.
-        time_to_error: `reports.time_to_error.table`.
-        costs: `reports.costs.table`.
-        break_even: `reports.costs.break_even_table`.
+        accuracy: `reports.tables.accuracy.table`.
+        speed: `reports.tables.speed.table`.
+        ratios: `reports.tables.ratios.table`.
+        variants: `reports.tables.variants.table`, with `certified`.
+        time_to_error: `reports.tables.time_to_error.table`.
+        costs: `reports.tables.costs.table`.
+        break_even: `reports.tables.costs.break_even_table`.
         parity: `reports.parity.table`.
-        errors: `reports.outcome.errors_table`.
-        agreement: `reports.outcome.pairs_table`.
-        conclusions: `reports.outcome.models_table`.
+        errors: `reports.tables.seeds.errors_table`.
+        agreement: `reports.tables.seeds.pairs_table`.
+        conclusions: `reports.tables.seeds.models_table`.
         ladder: `reports.parity.summary`.
         horizons: `reports.divergence.horizons`.
         saturated: `reports.parity.saturated_losses`.
@@ -61,11 +58,11 @@ class Comparison:
         notes: What a reader must know before believing a figure, gravest first.
         incomplete: Launches and lanes that are not there, as lines; they stand in `notes` too.
         ledger: One row per backend: versions and machine.
-        curves: `reports.curves.table`.
-        confusion: `reports.predictions.confusion`.
-        disagreements: `reports.predictions.disagreements`.
+        curves: `reports.tables.curves.table`.
+        confusion: `reports.tables.predictions.confusion`.
+        disagreements: `reports.tables.predictions.disagreements`.
         divergence: `reports.divergence.table`.
-        samples: Every slot; `reports.samples.Samples.samples`, without the latencies of calls.
+        samples: Every slot; `Samples.samples`, without the latencies of calls.
         published: Published error in percent by model, where it may be compared.
         batch_sizes: Those of the protocols.
         images: `reports.read.shards.Shards.images`.
@@ -135,14 +132,14 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     """Bring the shards of some runs into one comparison.
 
     Raises:
-        reports.comparable.NotComparableError: The backends did not have the same inputs, or the
-            launches of one run are not of one thing.
+        NotComparableError: The backends did not have the same inputs, or the launches of one run
+            are not of one thing.
     """
     comparable.check(shards)
     measured, trained = samples.collect(shards), cells.collect(shards)
     accuracy_table = accuracy.table(shards, required_backends)
     speed_table = speed.table(shards, accuracy_table, measured, trained)
-    pairs = outcome.pairs_table(shards)
+    pairs = seeds.pairs_table(shards)
     parity_table = parity.table(shards, pairs)
     ratio_table = ratios.table(shards, measured)
     _certify(ratio_table, parity_table, "backend", "baseline")
@@ -161,9 +158,9 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         costs=cost_table,
         break_even=costs.break_even_table(trained),
         parity=parity_table,
-        errors=outcome.errors_table(shards, _is_reference(shards)),
+        errors=seeds.errors_table(shards, _is_reference(shards)),
         agreement=pairs,
-        conclusions=outcome.models_table(shards),
+        conclusions=seeds.models_table(shards),
         ladder=parity.summary(parity_table),
         horizons=divergence.horizons(shards),
         saturated=parity.saturated_losses(shards),

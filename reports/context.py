@@ -106,7 +106,7 @@ def steal_lines(samples: pd.DataFrame) -> tuple[str, ...]:
     """One line per run from whose turns a hypervisor took anything.
 
     Args:
-        samples: Usable ones, as `reports.samples` makes them.
+        samples: Usable ones, as `reports.tables.samples` makes them.
     """
     by_run = samples.groupby("run")
     lines = []
@@ -126,7 +126,7 @@ def others_lines(rounds: pd.DataFrame) -> tuple[str, ...]:
     """One line per run beside which other processes worked; it begins with BUSY if they did much.
 
     Args:
-        rounds: As `reports.samples` makes them; those that are void count too.
+        rounds: As `reports.tables.samples` makes them; those that are void count too.
     """
     by_run = rounds.groupby("run")["others_percent"]
     lines = []

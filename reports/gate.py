@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.cells import KEYS
 from reports.changes import (
     SPEED_KEYS,
     LogChange,
@@ -21,6 +20,7 @@ from reports.changes import (
 from reports.parity import RUNGS, SUBJECT
 from reports.sides import Side, same_machine
 from reports.statistics.intervals import CONFIDENCE
+from reports.tables.cells import KEYS
 
 PASS, FAIL, INCONCLUSIVE, MISSING = "PASS", "FAIL", "INCONCLUSIVE", "MISSING"
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import comparison, wording
-from reports.cells import KEYS
-from reports.comparable import NotComparableError
+from reports import comparison
 from reports.read import shards
 from reports.schema import Protocol
+from reports.tables import wording
+from reports.tables.cells import KEYS
+from reports.tables.comparable import NotComparableError
 
 COLUMNS = {
     "run": "str",

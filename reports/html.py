@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, readable, readable_parity, time_to_error, variants, verdicts
+from reports import figures, readable, readable_parity, verdicts
 from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.comparison import Comparison
 from reports.figures import style, trend
@@ -16,6 +16,7 @@ from reports.figures.style import Picture
 from reports.history import History, step_lines
 from reports.markdown import DIGITS
 from reports.read.plain_text import plain
+from reports.tables import time_to_error, variants
 
 TEMPLATES = Path(__file__).parent / "templates"
 

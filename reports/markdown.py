@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from reports import readable, readable_parity, time_to_error, variants, verdicts
+from reports import readable, readable_parity, verdicts
 from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.comparison import Comparison
 from reports.read.plain_text import plain
+from reports.tables import time_to_error, variants
 
 # Control characters have no business in a text file; the rest is Markdown's own syntax.
 _SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from reports import published, ratios, speed, wording
 from reports.read.shards import Shards, SpeedShard
-from reports.samples import Samples, lane_name, workload_name
 from reports.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
 from reports.speed_schema import LaneRecord, Speed
 from reports.statistics import intervals, validity
 from reports.statistics.validity import Trust
-from reports.wording import Note
+from reports.tables import published, ratios, speed, wording
+from reports.tables.samples import Samples, lane_name, workload_name
+from reports.tables.wording import Note
 
 DRAWN = "drawn"
 """Name of a dataset that is made up."""

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import answered, outcome, references
+from reports import answered, references
 from reports.ladder import dropout_rungs, file_rungs
 from reports.ladder.findings import Finding, count_of
 from reports.parity_schema import Asked, Parity
@@ -15,6 +15,7 @@ from reports.parity_schema import Reference as ReferencePayload
 from reports.read.shards import ParityShard, ReferenceShard, Shards
 from reports.references import Reference
 from reports.schema import Subject
+from reports.tables import seeds
 
 COLUMNS = {
     "model": "str",
@@ -45,7 +46,7 @@ def table(shards: Shards, pairs: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         shards: What was read.
-        pairs: `reports.outcome.pairs_table` of them, for P7.
+        pairs: `reports.tables.seeds.pairs_table` of them, for P7.
 
     Returns:
         `COLUMNS`. `value` is how far the subject is off, `floors` the same in multiples of what
@@ -243,7 +244,7 @@ def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
     McNemar's tests are in the table of agreement alone: they tell two trainings apart, and those of
     one backend with two seeds as well.
     """
-    margin = outcome.MARGIN_POINTS
+    margin = seeds.MARGIN_POINTS
     for pair in pairs.to_dict("records"):
         for backend, other in (("backend", "baseline"), ("baseline", "backend")):
             subject = {name: pair[name] for name in ("model", "variant", "device")} | {

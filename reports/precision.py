@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports import comparable, ratios, samples, speed, variants
 from reports.comparison import main_rows
 from reports.read import shards
+from reports.tables import comparable, ratios, samples, speed, variants
 
 DATA = 5
 

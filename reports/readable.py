@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports import wording
+from reports.tables import wording
 
 
 def speed(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.speed.table`, one string per cell."""
+    """`reports.tables.speed.table`, one string per cell."""
     return pd.DataFrame(
         {
             "model": wording.models(table),
@@ -32,7 +32,7 @@ def speed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def latency(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `reports.speed.table` that have latencies, in ms."""
+    """The rows of `reports.tables.speed.table` that have latencies, in ms."""
     table = table[table["latency_p50_ms"].notna()]
     return pd.DataFrame(
         {
@@ -47,7 +47,7 @@ def latency(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.ratios.table` with `certified`, one string per cell."""
+    """`reports.tables.ratios.table` with `certified`, one string per cell."""
     twin = (table["backend"] == table["baseline"]).map({True: " (twin)", False: ""})
     return pd.DataFrame(
         {
@@ -67,7 +67,7 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.costs.table` in seconds, one row per model and backend."""
+    """`reports.tables.costs.table` in seconds, one row per model and backend."""
     parts = {
         "start": "start_seconds",
         "import": "import_seconds",
@@ -97,10 +97,10 @@ def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[s
     """Which backend trains each model fastest, and by how much; a line per model and device.
 
     Args:
-        main_ratios: Rows of `reports.ratios.table` of training, of runs that are trusted. A model
-            of which a pair has no interval has no line.
-        main_speed: The same of `reports.speed.table`. Backends of which it knows more than of
-            which there are ratios were timed elsewhere, and the line says of which it speaks.
+        main_ratios: Rows of `ratios.table` of training, of runs that are trusted. A model of which
+            a pair has no interval has no line.
+        main_speed: The same of `speed.table`. Backends of which it knows more than of which there
+            are ratios were timed elsewhere, and the line says of which it speaks.
     """
     lines = []
     pairs = main_ratios[main_ratios["backend"] != main_ratios["baseline"]]
@@ -160,7 +160,7 @@ def start_lines(table: pd.DataFrame) -> list[str]:
     """What a start costs and when it has paid, in one line per model.
 
     Args:
-        table: `reports.costs.break_even_table`.
+        table: `reports.tables.costs.break_even_table`.
     """
     lines = []
     for key, group in table.groupby(["model", "variant", "device"], sort=False):

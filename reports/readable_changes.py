@@ -4,8 +4,8 @@ import re
 
 import pandas as pd
 
-from reports import wording
 from reports.comparison import Comparison
+from reports.tables import wording
 
 
 def speeds(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reports import parity, references, wording
-from reports.outcome import MARGIN_POINTS
+from reports import parity, references
 from reports.parity import SUBJECT
-from reports.wording import Note
+from reports.tables import wording
+from reports.tables.seeds import MARGIN_POINTS
+from reports.tables.wording import Note
 
 OUTCOME, FILES = "P7", "P8"
 
@@ -167,7 +168,7 @@ def _outcome(group: pd.DataFrame) -> str:
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.outcome.errors_table`, in percent."""
+    """`reports.tables.seeds.errors_table`, in percent."""
     inside = table["published_inside"].map({True: "inside", False: "outside"})
     return pd.DataFrame(
         {
@@ -185,7 +186,7 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.outcome.pairs_table`, in points of error."""
+    """`reports.tables.seeds.pairs_table`, in points of error."""
     return pd.DataFrame(
         {
             "model": wording.models(table),
@@ -203,7 +204,7 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def conclusion_lines(table: pd.DataFrame) -> list[str]:
-    """`reports.outcome.models_table`, a line each."""
+    """`reports.tables.seeds.models_table`, a line each."""
     return [
         f"{row['model']} against {row['baseline']}, {row['backend']}: {row['difference']:+.3f} "
         f"points of error [{row['low']:+.3f}, {row['high']:+.3f}] over {row['seeds']} paired "

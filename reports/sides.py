@@ -6,15 +6,16 @@ from functools import cached_property
 
 import numpy as np
 
-from reports import comparison, ratios, samples, speed
-from reports.cells import KEYS
-from reports.comparable import NotComparableError
+from reports import comparison
 from reports.comparison import Comparison
 from reports.read.shards import AccuracyShard, Shards
-from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, Workload
 from reports.statistics import launch_values
 from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
+from reports.tables import ratios, samples, speed
+from reports.tables.cells import KEYS
+from reports.tables.comparable import NotComparableError
+from reports.tables.samples import LANE, WORKLOAD, Samples, only
 
 
 @dataclass(frozen=True)

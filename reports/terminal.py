@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports import readable, readable_changes, readable_parity, variants, verdicts, wording
+from reports import readable, readable_changes, readable_parity, verdicts
 from reports.changes import error_changes, ratio_changes, speed_changes
 from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.markdown import DIGITS
 from reports.read.plain_text import plain
 from reports.sides import Side, changed_models, same_machine
+from reports.tables import variants, wording
 
 _HEADERS = {
     "model": "model",

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from reports import readable, readable_parity, variants, wording
+from reports import readable, readable_parity
 from reports.comparison import Comparison
-from reports.wording import Note
+from reports.tables import variants, wording
+from reports.tables.wording import Note
 
 
 def alerts(comparison: Comparison) -> list[str]:

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 
 from bench.coordinator.run_folder import Journal
-from reports import samples
 from reports.read import shards
 from reports.read.shards import Shards, SpeedShard
-from reports.samples import Samples
 from reports.schema import Plan
 from reports.speed_schema import Speed
+from reports.tables import samples
+from reports.tables.samples import Samples
 from tests.stored_runs import PROTOCOL, accuracy_payload, run_plan, store_run
 
 STEPS = 40

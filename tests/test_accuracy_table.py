@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from reports import accuracy, comparable
 from reports.read import shards
+from reports.tables import accuracy, comparable
 from tests.stored_runs import (
     BACKENDS,
     LABELS,

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import cells, costs, notes, samples
-from reports.costs import break_even
+from reports import notes
 from reports.read import shards
+from reports.tables import cells, costs, samples
+from reports.tables.costs import break_even
 from tests.stored_launches import launch_payload, store_launches
 from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
 

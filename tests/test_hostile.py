@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.coordinator.run_folder import envelope
-from reports import comparable, markdown
+from reports import markdown
 from reports.comparison import compare
 from reports.read import shards
+from reports.tables import comparable
 from tests import hostile
 
 Change = Callable[[Any, Any], Any]

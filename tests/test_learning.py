@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bench.coordinator.run_folder import Journal
-from reports import curves, divergence, predictions
+from reports import divergence
 from reports.read import shards
+from reports.tables import curves, predictions
 from tests import golden
 from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, failed_payload, store_run
 

@@ -23,9 +23,9 @@ from bench.planning.plan import Plan, resolve
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from bench.workload import Series, Workload
-from reports import ratios, samples
 from reports.read import shards
 from reports.statistics import intervals
+from reports.tables import ratios, samples
 from tests.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports import outcome
 from reports.read import shards
 from reports.statistics.paired import Paired
+from reports.tables import seeds
 from tests.stored_runs import LABELS, accuracy_payload, store_run
 
 SEEDS = range(10)
@@ -31,13 +31,13 @@ def read(folder: Path, errors: Any, models: tuple[str, ...] = ("single_layer",))
 
 def test_errors_over_seeds(tmp_path: Path) -> None:
     found = read(tmp_path, lambda cell: 4 + cell["seed"] % 2)
-    (pair,) = outcome.pairs_table(found).to_dict("records")
+    (pair,) = seeds.pairs_table(found).to_dict("records")
     assert (pair["backend"], pair["baseline"], pair["seeds"]) == ("jax", "torch", 10)
     assert pair["difference"] == 0
     assert not pair["equivalent"]  # one of 200 images is 0.5 points: nothing finer can be proven
     assert pair["mcnemar_rejections"] == pair["mcnemar_between_seeds"] == 0
     assert pair["disagreement_percent"] == 0
-    errors = outcome.errors_table(found, reference_protocol=True)
+    errors = seeds.errors_table(found, reference_protocol=True)
     assert errors["mean"].to_list() == pytest.approx([2.25, 2.25])
     sd = np.std([2.0, 2.5] * 5, ddof=1)
     half = 2.262157 * sd * np.sqrt(1.1)
@@ -50,14 +50,14 @@ def test_errors_over_seeds(tmp_path: Path) -> None:
 
 def test_one_error_more_of_200_is_not_equivalent(tmp_path: Path) -> None:
     found = read(tmp_path, lambda cell: 4 + (cell["backend"] == "torch"))
-    (pair,) = outcome.pairs_table(found).to_dict("records")
+    (pair,) = seeds.pairs_table(found).to_dict("records")
     assert pair["difference"] == pytest.approx(-0.5)
     assert not pair["equivalent"]
 
 
 def test_mcnemar_tells_one_that_errs_much_more(tmp_path: Path) -> None:
     found = read(tmp_path, lambda cell: 4 if cell["backend"] == "jax" else 40)
-    (pair,) = outcome.pairs_table(found).to_dict("records")
+    (pair,) = seeds.pairs_table(found).to_dict("records")
     assert pair["mcnemar_rejections"] == len(SEEDS)
     assert pair["mcnemar_smallest_p"] < 1e-6
     assert pair["disagreement_percent"] == pytest.approx(100 * 36 / len(LABELS))
@@ -69,7 +69,7 @@ def test_which_model_errs_less_is_tested_over_paired_seeds(tmp_path: Path) -> No
         return 10 + int(cell["seed"]) % 3 - 2 * better - (better and cell["seed"] == 4)
 
     found = read(tmp_path, errors, ("single_layer", "two_layer"))
-    table = outcome.models_table(found)
+    table = seeds.models_table(found)
     assert table["backend"].to_list() == ["jax", "torch", "all"]
     assert set(table["verdict"]) == {"better"}
     assert set(table["model"]) == {"two_layer"}
@@ -79,9 +79,9 @@ def test_which_model_errs_less_is_tested_over_paired_seeds(tmp_path: Path) -> No
 def test_one_seed_is_one_draw(tmp_path: Path) -> None:
     payloads = [accuracy_payload(backend) for backend in ("jax", "torch")]
     found = shards.read([store_run(tmp_path, payloads).folder])
-    assert outcome.pairs_table(found).empty
-    assert outcome.errors_table(found, reference_protocol=True).empty
-    assert outcome.models_table(found).empty
+    assert seeds.pairs_table(found).empty
+    assert seeds.errors_table(found, reference_protocol=True).empty
+    assert seeds.models_table(found).empty
 
 
 def test_differences_that_happen_to_be_alike_prove_no_more_than_an_image_can() -> None:
@@ -108,11 +108,11 @@ def test_the_paired_test_is_the_t_test_where_differences_vary() -> None:
 def test_equivalence_is_proven_at_its_size_and_no_oftener() -> None:
     """At a difference of the margin itself 5 % of cases; at none, with 10 seeds, nearly all."""
     generator = np.random.default_rng(0)
-    proven = {0.0: 0, outcome.MARGIN_POINTS: 0}
+    proven = {0.0: 0, seeds.MARGIN_POINTS: 0}
     for truth in proven:
         for _ in range(1000):
             differences = generator.normal(truth, 0.14, 10)
-            p_value = Paired(differences, one_image=0.01).equivalence_p(outcome.MARGIN_POINTS)
+            p_value = Paired(differences, one_image=0.01).equivalence_p(seeds.MARGIN_POINTS)
             proven[truth] += p_value < 0.05
-    assert 30 <= proven[outcome.MARGIN_POINTS] <= 70
+    assert 30 <= proven[seeds.MARGIN_POINTS] <= 70
     assert proven[0.0] >= 950

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import comparable, notes, outcome, parity, readable_parity
+from reports import notes, parity, readable_parity
 from reports.read import shards
+from reports.tables import comparable, seeds
 from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
 from tests.stored_runs import PROTOCOL, accuracy_payload, store_run
 
@@ -19,7 +20,7 @@ Payload = dict[str, Any]
 def tabled(*folders: Path) -> tuple[pd.DataFrame, shards.Shards]:
     found = shards.read(folders)
     comparable.check(found)
-    return parity.table(found, outcome.pairs_table(found)), found
+    return parity.table(found, seeds.pairs_table(found)), found
 
 
 def odd(table: pd.DataFrame) -> list[tuple[str, str, str]]:

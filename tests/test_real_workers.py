@@ -11,8 +11,8 @@ from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
 from bench.process.worker_process import Worker
 from bench.workload import Lane
-from reports import accuracy
 from reports.read import shards
+from reports.tables import accuracy
 from tests.front_end import run_bench
 
 

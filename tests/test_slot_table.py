@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports import accuracy, cells, samples, speed
 from reports.read import shards
+from reports.tables import accuracy, cells, samples, speed
 from tests.stored_launches import (
     ANCHOR_GFLOPS,
     LATENCY,

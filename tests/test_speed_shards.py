@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.coordinator.run_folder import envelope
-from reports import comparable
 from reports.read import shards
+from reports.tables import comparable
 from tests.stored_launches import (
     LATENCY,
     TRAIN,

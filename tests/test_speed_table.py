@@ -3,8 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import accuracy, cells, samples, speed
 from reports.read import shards
+from reports.tables import accuracy, cells, samples, speed
 from tests.stored_runs import accuracy_payload, failed_payload, store_run
 
 

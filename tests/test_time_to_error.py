@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import curves, time_to_error
+from reports.tables import curves, time_to_error
 
 KEY = {"model": "single_layer", "variant": "tuned", "backend": "jax", "device": "cpu"}
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import precision, samples, speed, variants
+from reports import precision
 from reports.read import shards
 from reports.statistics import intervals
+from reports.tables import samples, speed, variants
 from tests.stored_launches import (
     LATENCY,
     PREDICT,

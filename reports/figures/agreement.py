@@ -6,12 +6,12 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
-from reports import wording
 from reports.captions import LADDER
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
 from reports.ladder.findings import TOLERANCES
+from reports.tables import wording
 
 COLOURS, NORM = mpl.colormaps["cividis_r"], LogNorm(0.5, 1000, clip=True)
 WORDS = {"pass": "ok", "warn": "warn", "fail": "FAIL"}

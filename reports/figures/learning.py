@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from reports import published, wording
 from reports.comparison import Comparison
-from reports.curves import seconds_until
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
+from reports.tables import published, wording
+from reports.tables.curves import seconds_until
 
 
 def curves(comparison: Comparison) -> Picture:

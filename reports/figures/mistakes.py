@@ -7,10 +7,10 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports import predictions, wording
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, MUTED, Panel, Picture
+from reports.tables import predictions, wording
 
 MOST_CLASSES = 20
 """More cannot be read in a heat map of this width."""

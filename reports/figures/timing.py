@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from reports import readable, wording
+from reports import readable
 from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
 from reports.statistics import intervals
-from reports.variants import NATIVE, STOCK, THREE
+from reports.tables import wording
+from reports.tables.variants import NATIVE, STOCK, THREE
 
 COSTS = {
     "process and import": ["start_seconds", "import_seconds"],

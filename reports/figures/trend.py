@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from reports import wording
 from reports.figures import style
 from reports.figures.style import MUTED, Panel, Picture
+from reports.tables import wording
 
 METRICS = {
     "images_per_second": ("Training speed", "examples per second"),

@@ -30,7 +30,7 @@ MOST_SUFFERED = 0.1
 
 @dataclass(frozen=True)
 class _Turns:
-    """Turns of one lane, an entry for each; see `reports.samples` for the names."""
+    """Turns of one lane, an entry for each; see `reports.tables.samples` for the names."""
 
     steps: Array
     slot_seconds: Array
@@ -96,7 +96,7 @@ def launch_values(
     """Logs of a lane's steps per second, or of the ratio of two lanes', one value per launch.
 
     Args:
-        lane: Usable samples of one lane in one workload of one run, as `reports.samples` has them.
+        lane: Usable samples of one lane in one workload of one run, as `samples` has them.
         baseline: The same of another lane; then only rounds that both have count.
 
     Returns:

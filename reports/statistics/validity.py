@@ -71,7 +71,7 @@ def invalid_reasons(
     """Why each sample is none; empty if it is one.
 
     Args:
-        samples: As `reports.samples` makes them; `seconds_per_step` may be NaN.
+        samples: As `reports.tables.samples` makes them; `seconds_per_step` may be NaN.
         launch: Columns that name one lane in one workload of one launch.
         best_gflops: What the machine's arithmetic can reach, for each sample; NaN if unknown.
     """

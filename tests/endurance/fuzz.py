@@ -20,9 +20,10 @@ with atheris.instrument_imports(include=["reports", "bench"]):
     from bench.coordinator.run_folder import envelope
     from bench.errors import DataError
     from bench.inputs import datasets, user_models
-    from reports import comparable, markdown
+    from reports import markdown
     from reports.comparison import compare
     from reports.read import shards
+    from reports.tables import comparable
 
 from tests import hostile
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from reports import curves as epochs
-from reports import wording
-from reports.cells import KEYS
+from reports.tables import curves as epochs
+from reports.tables import wording
+from reports.tables.cells import KEYS
 
 COLUMNS = {
     **dict.fromkeys(KEYS, "str"),
@@ -32,7 +32,7 @@ def table(curves: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
     """One row per model with a published error, variant, backend and device.
 
     Args:
-        curves: `reports.curves.table`.
+        curves: `reports.tables.curves.table`.
         published: Error in percent by model, where it may be compared.
 
     Returns:

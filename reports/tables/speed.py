@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reports.cells import KEYS
 from reports.read.shards import Shards
-from reports.samples import LANE, WORKLOAD, Samples, failure, only
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.statistics import intervals, launch_values, validity
+from reports.tables.cells import KEYS
+from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only
 
 FAILED = "failed"
 """Status of a variant that a lane could not prepare."""
@@ -54,10 +54,10 @@ def table(
     """One row per workload and lane, those without a result included.
 
     Args:
-        shards: What was read, comparable by `reports.comparable.check`.
-        accuracy_table: `reports.accuracy.table` of them, for what became of each cell.
-        samples: `reports.samples.collect` of them.
-        cells: `reports.cells.collect` of them.
+        shards: What was read, comparable by `reports.tables.comparable.check`.
+        accuracy_table: `reports.tables.accuracy.table` of them, for what became of each cell.
+        samples: `reports.tables.samples.collect` of them.
+        cells: `reports.tables.cells.collect` of them.
 
     Returns:
         `COLUMNS`. `images_per_second` is the steady rate, without the price of a call

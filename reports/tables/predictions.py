@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from reports.cells import KEYS
 from reports.read.shards import AccuracyShard, Shards
+from reports.tables.cells import KEYS
 
 CONFUSION_COLUMNS = {
     **dict.fromkeys(KEYS, "str"),

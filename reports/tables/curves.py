@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from reports.cells import KEYS
 from reports.read.shards import AccuracyShard, Shards
+from reports.tables.cells import KEYS
 
 COLUMNS = {
     **dict.fromkeys(KEYS, "str"),

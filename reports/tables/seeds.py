@@ -17,9 +17,9 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from reports import published
 from reports.read.shards import AccuracyShard, Shards
 from reports.statistics.paired import Paired
+from reports.tables import published
 
 MARGIN_POINTS = 0.20
 """Mean errors that are closer than this count as equal."""
@@ -72,7 +72,7 @@ def errors_table(shards: Shards, reference_protocol: bool) -> pd.DataFrame:
     """One row per model and backend of at least `MIN_SEEDS` seeds.
 
     Args:
-        shards: What was read, comparable by `reports.comparable.check`.
+        shards: What was read, comparable by `reports.tables.comparable.check`.
         reference_protocol: Whether published errors may stand beside them.
 
     Returns:

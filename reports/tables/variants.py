@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from reports import speed, wording
 from reports.read.shards import Shards
-from reports.samples import LANE, WORKLOAD, Samples, only
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.statistics import intervals, launch_values
+from reports.tables import speed, wording
+from reports.tables.samples import LANE, WORKLOAD, Samples, only
 
 COLUMNS = {
     "model": "str",
@@ -45,8 +45,8 @@ def table(shards: Shards, samples: Samples) -> pd.DataFrame:
     Every variant stands over `stock`, and what Keras computes over `native`.
 
     Args:
-        shards: What was read, comparable by `reports.comparable.check`.
-        samples: `reports.samples.collect` of them.
+        shards: What was read, comparable by `reports.tables.comparable.check`.
+        samples: `reports.tables.samples.collect` of them.
 
     Returns:
         `COLUMNS`. `ratio` above 1 means that `variant` is faster than `over`, `low` to `high` is

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from reports.read.shards import AccuracyShard, ParityShard, Shards, SpeedShard
-from reports.samples import workload_name
 from reports.schema import Accuracy, Cell, Machine, WorkerInfo
+from reports.tables.samples import workload_name
 
 
 class NotComparableError(ValueError):

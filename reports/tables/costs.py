@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from reports.cells import KEYS
-from reports.samples import WORKLOAD, Samples
+from reports.tables.cells import KEYS
+from reports.tables.samples import WORKLOAD, Samples
 
 PARTS = [
     "start_seconds",
@@ -54,8 +54,8 @@ def table(cells: pd.DataFrame, samples: Samples) -> pd.DataFrame:
     """One row per model and backend: the parts of a cell's wall time, and what slots foretold.
 
     Args:
-        cells: `reports.cells.collect`.
-        samples: `reports.samples.collect` of the same shards.
+        cells: `reports.tables.cells.collect`.
+        samples: `reports.tables.samples.collect` of the same shards.
 
     Returns:
         `COLUMNS`. Each part is the median over cells; `other_seconds` is what `PARTS` leave of the
@@ -117,7 +117,7 @@ def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
     """One row per model and ordered pair of backends on one device.
 
     Args:
-        cells: `reports.cells.collect`.
+        cells: `reports.tables.cells.collect`.
 
     Returns:
         `BREAK_EVEN_COLUMNS`. `start_seconds` go up to the end of the first step; `epoch_seconds`

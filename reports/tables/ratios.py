@@ -10,13 +10,13 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from reports import speed
 from reports.read.shards import Shards
-from reports.samples import LANE, WORKLOAD, Samples, only, workload_name
 from reports.schema import Lane, SpeedPlan, Workload
 from reports.statistics import intervals
 from reports.statistics import launch_values as steady
 from reports.statistics.intervals import LaunchValues
+from reports.tables import speed
+from reports.tables.samples import LANE, WORKLOAD, Samples, only, workload_name
 
 COLUMNS = {
     "model": "str",
@@ -45,8 +45,8 @@ def table(shards: Shards, samples: Samples) -> pd.DataFrame:
     `backend` and `baseline` alike, and is the twin's speed over its original's.
 
     Args:
-        shards: What was read, comparable by `reports.comparable.check`.
-        samples: `reports.samples.collect` of them.
+        shards: What was read, comparable by `reports.tables.comparable.check`.
+        samples: `reports.tables.samples.collect` of them.
 
     Returns:
         `COLUMNS`. `ratio` above 1 means faster than the baseline, `low` to `high` is its 95 %
