@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import context, divergence, notes, parity
+from reports import context, notes
+from reports.parity import divergence
+from reports.parity import table as parity
 from reports.read.shards import Shards
 from reports.statistics.validity import Trust
 from reports.tables import (
@@ -45,9 +47,9 @@ class Comparison:
         errors: `reports.tables.seeds.errors_table`.
         agreement: `reports.tables.seeds.pairs_table`.
         conclusions: `reports.tables.seeds.models_table`.
-        ladder: `reports.parity.summary`.
-        horizons: `reports.divergence.horizons`.
-        saturated: `reports.parity.saturated_losses`.
+        ladder: `reports.parity.table.summary`.
+        horizons: `reports.parity.divergence.horizons`.
+        saturated: `reports.parity.table.saturated_losses`.
         summary: One row per model and backend; see `summarise`.
         main_speed: Rows of `speed` of training at the protocol's batch size, measured in turn.
         main_ratios: The same of `ratios`.
@@ -61,7 +63,7 @@ class Comparison:
         curves: `reports.tables.curves.table`.
         confusion: `reports.tables.predictions.confusion`.
         disagreements: `reports.tables.predictions.disagreements`.
-        divergence: `reports.divergence.table`.
+        divergence: `reports.parity.divergence.table`.
         samples: Every slot; `Samples.samples`, without the latencies of calls.
         published: Published error in percent by model, where it may be compared.
         batch_sizes: Those of the protocols.

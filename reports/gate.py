@@ -17,7 +17,7 @@ from reports.changes import (
     paired_errors,
     seeds_lacking,
 )
-from reports.parity import RUNGS, SUBJECT
+from reports.parity.table import RUNGS, SUBJECT
 from reports.sides import Side, same_machine
 from reports.statistics.intervals import CONFIDENCE
 from reports.tables.cells import KEYS

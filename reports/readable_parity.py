@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from reports import parity, references
-from reports.parity import SUBJECT
+from reports.parity import references
+from reports.parity import table as parity
+from reports.parity.table import SUBJECT
 from reports.tables import wording
 from reports.tables.seeds import MARGIN_POINTS
 from reports.tables.wording import Note
@@ -16,7 +17,7 @@ OUTCOME, FILES = "P7", "P8"
 
 
 def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.parity.summary`, with the worst error of each subject in rounding floors."""
+    """`reports.parity.table.summary`, with the worst error of each subject in rounding floors."""
     known = parity_table["floors"].where(parity_table["value"].notna(), np.inf)
     floors = known.groupby([parity_table[name] for name in SUBJECT]).max()
     keys = pd.MultiIndex.from_frame(comparison_ladder[SUBJECT])
@@ -33,7 +34,7 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
 
 
 def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
-    """`reports.parity.summary` in few columns: which rungs passed, warned and failed."""
+    """`reports.parity.table.summary` in few columns: which rungs passed, warned and failed."""
     rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
     columns = {
         "model": wording.models(comparison_ladder),
@@ -81,7 +82,7 @@ def verdicts(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> lis
     """The answer for each model in a sentence or two, and what is not fine about each backend.
 
     Args:
-        comparison_ladder: `reports.parity.summary`.
+        comparison_ladder: `reports.parity.table.summary`.
         parity_table: `reports.parity.table`.
     """
     lines = []

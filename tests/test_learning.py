@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.coordinator.run_folder import Journal
-from reports import divergence
+from reports.parity import divergence
 from reports.read import shards
 from reports.tables import curves, predictions
 from tests import golden

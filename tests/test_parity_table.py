@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import notes, parity, readable_parity
+from reports import notes, readable_parity
+from reports.parity import table as parity
 from reports.read import shards
 from reports.tables import comparable, seeds
 from tests.stored_answers import MODEL, crash, oracle_answers, store_answers

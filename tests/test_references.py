@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from reports import references
 from reports.ladder import training_rungs
 from reports.ladder.findings import Answers
+from reports.parity import references
 from reports.parity_schema import Facts, Reference
 from reports.read.shards import ReferenceShard
 from tests.stored_answers import SHA

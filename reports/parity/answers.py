@@ -12,7 +12,7 @@ def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]
     """The reference of each model of each run, and the stock subjects that went well.
 
     Where there are several, it is the first: who wants to know which is right asks
-    `reports.references`.
+    `reports.parity.references`.
     """
     seen = set()
     for reference in shards.references:

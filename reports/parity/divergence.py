@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from reports.answered import answers, groups
 from reports.ladder import facts, rungs, trajectory_rungs
 from reports.ladder.findings import Answers
+from reports.parity.answers import answers, groups
 from reports.read.shards import Shards
 
 COLUMNS = {

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from reports.answered import answers
 from reports.ladder import rungs
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
+from reports.parity.answers import answers
 from reports.read.shards import ReferenceShard
 
 ORACLE = "numpy"

@@ -7,13 +7,14 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from reports import answered, references
 from reports.ladder import dropout_rungs, file_rungs
 from reports.ladder.findings import Finding, count_of
+from reports.parity import answers as answered
+from reports.parity import references
+from reports.parity.references import Reference
 from reports.parity_schema import Asked, Parity
 from reports.parity_schema import Reference as ReferencePayload
 from reports.read.shards import ParityShard, ReferenceShard, Shards
-from reports.references import Reference
 from reports.schema import Subject
 from reports.tables import seeds
 
