@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reports.comparison import Comparison
+    from reports.judging.comparison import Comparison
 
 
 def load(*runs: str | Path) -> "Comparison":
@@ -23,7 +23,7 @@ def load(*runs: str | Path) -> "Comparison":
         ValueError: A folder is no run, a shard of it is damaged, or the runs had not the same
             inputs.
     """
-    from reports import comparison
+    from reports.judging import comparison
     from reports.read import shards
 
     found = shards.read([Path(run) for run in runs])

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from reports import files, gate, history, html, sides, terminal
-from reports.comparison import Comparison, compare
+from reports.judging.comparison import Comparison, compare
 from reports.read import shards
 from reports.read.plain_text import plain
 from reports.statistics.intervals import MIN_LAUNCHES

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from reports import html, markdown
-from reports.comparison import TABLES, Comparison
 from reports.figures import PICTURES
+from reports.judging.comparison import TABLES, Comparison
 from reports.read.plain_text import CONTROL
 
 WRITTEN = (

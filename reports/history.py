@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import comparison
+from reports.judging import comparison
 from reports.read import shards
 from reports.schema import Protocol
 from reports.tables import wording

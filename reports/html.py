@@ -8,12 +8,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import figures, readable, readable_parity, verdicts
-from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
-from reports.comparison import Comparison
+from reports import figures
 from reports.figures import style, trend
 from reports.figures.style import Picture
 from reports.history import History, step_lines
+from reports.judging import readable, readable_parity, sentences
+from reports.judging.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
+from reports.judging.comparison import Comparison
 from reports.markdown import DIGITS
 from reports.read.plain_text import plain
 from reports.tables import time_to_error, variants
@@ -72,13 +73,13 @@ def report(comparison: Comparison, pictures: Sequence[Drawn]) -> str:
         "report.html",
         title="Keras Backend Bench",
         headings=_clean(comparison.headings),
-        alerts=_clean(verdicts.alerts(comparison)),
+        alerts=_clean(sentences.alerts(comparison)),
         answers=[
             {"text": plain(verdict.text), "grave": verdict.grave}
-            for verdict in verdicts.answers(comparison)
+            for verdict in sentences.answers(comparison)
         ],
         noise=_clean(comparison.noise),
-        remarks=_clean(verdicts.remarks(comparison)),
+        remarks=_clean(sentences.remarks(comparison)),
         conditions=_clean(comparison.conditions),
         pictures=pictures,
         tables=[table for table in _tables(comparison) if not table.frame.empty],

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from reports import readable, readable_parity, verdicts
-from reports.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
-from reports.comparison import Comparison
+from reports.judging import readable, readable_parity, sentences
+from reports.judging.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
+from reports.judging.comparison import Comparison
 from reports.read.plain_text import plain
 from reports.tables import time_to_error, variants
 
@@ -44,14 +44,14 @@ def _blocks(comparison: Comparison) -> list[str]:
         summary.insert(4, "published_error_percent", published)
     return [
         "# Keras Backend Bench",
-        "\n\n".join(f"**{escape(line)}**" for line in verdicts.alerts(comparison)),
+        "\n\n".join(f"**{escape(line)}**" for line in sentences.alerts(comparison)),
         "\n".join(
             f"- **{escape(verdict.text)}**" if verdict.grave else f"- {escape(verdict.text)}"
-            for verdict in verdicts.answers(comparison)
+            for verdict in sentences.answers(comparison)
         ),
         _list((*comparison.headings, *comparison.noise)),
         "" if summary.empty else _table(summary),
-        _list(verdicts.remarks(comparison)),
+        _list(sentences.remarks(comparison)),
         *_section(
             "The same answers?",
             readable_parity.ladder(comparison.ladder, comparison.parity),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports.comparison import main_rows
+from reports.judging.comparison import main_rows
 from reports.read import shards
 from reports.tables import comparable, ratios, samples, speed, variants
 

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from reports import comparison
-from reports.comparison import Comparison
+from reports.judging import comparison
+from reports.judging.comparison import Comparison
 from reports.read.shards import AccuracyShard, Shards
 from reports.schema import Lane, Workload
 from reports.statistics import launch_values

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports import readable, readable_changes, readable_parity, verdicts
 from reports.changes import error_changes, ratio_changes, speed_changes
-from reports.comparison import Comparison
 from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
+from reports.judging import readable, readable_changes, readable_parity, sentences
+from reports.judging.comparison import Comparison
 from reports.markdown import DIGITS
 from reports.read.plain_text import plain
 from reports.sides import Side, changed_models, same_machine
@@ -53,11 +53,11 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(_table(variants.readable(comparison.main_variants), _VARIANTS))
     show_lines(readable.start_lines(comparison.break_even), console)
     show_lines(comparison.conditions, console)
-    show_lines(verdicts.remarks(comparison), console)
+    show_lines(sentences.remarks(comparison), console)
     # Last what matters most: it is what stands above the prompt.
-    for verdict in verdicts.answers(comparison):
+    for verdict in sentences.answers(comparison):
         show_lines([verdict.text], console, style="bold red" if verdict.grave else "bold")
-    show_lines(verdicts.alerts(comparison), console, style="bold red")
+    show_lines(sentences.alerts(comparison), console, style="bold red")
 
 
 def show_changes(old: Side, new: Side, console: Console) -> None:

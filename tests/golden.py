@@ -15,9 +15,9 @@ import numpy as np
 import reports
 from bench.coordinator.run_folder import Journal
 from reports import figures
-from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import Picture
+from reports.judging.comparison import Comparison
 from tests.stored_answers import write_answers
 from tests.stored_launches import (
     LATENCY,

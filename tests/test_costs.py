@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import notes
+from reports.judging import notes
 from reports.read import shards
 from reports.tables import cells, costs, samples
 from reports.tables.costs import break_even

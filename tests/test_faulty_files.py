@@ -16,7 +16,7 @@ from bench.coordinator.run_folder import Journal
 from bench.errors import BenchError
 from bench.inputs import datasets
 from reports import envelopes, files, html, markdown
-from reports.comparison import Comparison
+from reports.judging.comparison import Comparison
 from reports.read import shards
 from tests import golden
 from tests.faulty_files import failing

@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from reports import comparison, figures
+from reports import figures
 from reports.figures import style
 from reports.figures.style import Picture
+from reports.judging import comparison
 from reports.read import shards
 from tests import golden
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bench.coordinator.run_folder import envelope
 from reports import markdown
-from reports.comparison import compare
+from reports.judging.comparison import compare
 from reports.read import shards
 from reports.tables import comparable
 from tests import hostile

@@ -7,7 +7,7 @@ import pytest
 
 import reports
 from bench.planning.plan import ROOT
-from reports.comparison import TABLES
+from reports.judging.comparison import TABLES
 from tests import golden
 from tests.stored_runs import accuracy_payload, store_run
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import notes, readable_parity
+from reports.judging import notes, readable_parity
 from reports.parity import table as parity
 from reports.read import shards
 from reports.tables import comparable, seeds

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reports import context, readable
+from reports.judging import context, readable
 
 
 def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:

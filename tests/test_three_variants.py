@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from bench.session.progress import Progress
-from reports import comparison, figures, html, markdown, notes, readable_changes, terminal
+from reports import figures, html, markdown, terminal
 from reports.changes import error_changes, ratio_changes
-from reports.comparison import Comparison
 from reports.figures import style
+from reports.judging import comparison, notes, readable_changes
+from reports.judging.comparison import Comparison
+from reports.judging.sentences import alerts, answers, remarks
 from reports.read import shards
 from reports.sides import Side
-from reports.verdicts import alerts, answers, remarks
 from tests.golden import PROBES
 from tests.stored_answers import write_answers
 from tests.stored_launches import TRAIN, launch_payload, speed_plan

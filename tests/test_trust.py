@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import notes
+from reports.judging import notes
 from reports.statistics import validity
 from reports.statistics.validity import Trust
 from tests.stored_launches import (

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from reports.comparison import Comparison
 from reports.figures import agreement, learning, mistakes, timing
 from reports.figures.style import Picture
+from reports.judging.comparison import Comparison
 
 PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
     "throughput": timing.throughput,

@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
-from reports.captions import LADDER
-from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
+from reports.judging.captions import LADDER
+from reports.judging.comparison import Comparison
 from reports.ladder.findings import TOLERANCES
 from reports.tables import wording
 

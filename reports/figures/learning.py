@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
+from reports.judging.comparison import Comparison
 from reports.tables import published, wording
 from reports.tables.curves import seconds_until
 

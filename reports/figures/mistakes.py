@@ -7,9 +7,9 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import INK, MUTED, Panel, Picture
+from reports.judging.comparison import Comparison
 from reports.tables import predictions, wording
 
 MOST_CLASSES = 20

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from reports import readable
-from reports.comparison import Comparison
 from reports.figures import style
 from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
+from reports.judging import readable
+from reports.judging.comparison import Comparison
 from reports.statistics import intervals
 from reports.tables import wording
 from reports.tables.variants import NATIVE, STOCK, THREE

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["reports", "bench"]):
     from bench.errors import DataError
     from bench.inputs import datasets, user_models
     from reports import markdown
-    from reports.comparison import compare
+    from reports.judging.comparison import compare
     from reports.read import shards
     from reports.tables import comparable
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import context, notes
+from reports.judging import context, notes
 from reports.parity import divergence
 from reports.parity import table as parity
 from reports.read.shards import Shards

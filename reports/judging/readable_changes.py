@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from reports.comparison import Comparison
+from reports.judging.comparison import Comparison
 from reports.tables import wording
 
 

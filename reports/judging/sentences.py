@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from reports import readable, readable_parity
-from reports.comparison import Comparison
+from reports.judging import readable, readable_parity
+from reports.judging.comparison import Comparison
 from reports.tables import variants, wording
 from reports.tables.wording import Note
 
