@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import files, gate, history, html, sides, terminal
+from reports import files, html, terminal
+from reports.across_runs import gate, history, two_runs
 from reports.judging.comparison import Comparison, compare
 from reports.read import shards
 from reports.read.plain_text import plain
@@ -115,10 +116,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    old, new = (sides.Side(shards.read([folder])) for folder in (options.old, options.new))
+    old, new = (two_runs.Side(shards.read([folder])) for folder in (options.old, options.new))
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
-    sides.check(old, new)
+    two_runs.check(old, new)
     terminal.show_changes(old, new, _console(width=110))
     return OK
 
@@ -128,11 +129,11 @@ def _gate(options: argparse.Namespace) -> int:
         print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
         return 2
     new, old = (
-        sides.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
+        two_runs.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
     )
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
-    sides.check(old, new)
+    two_runs.check(old, new)
     checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
     terminal.show_checks(checks, _console())
     codes = {gate.MISSING: ENVIRONMENT, gate.FAIL: FAIL, gate.INCONCLUSIVE: INCONCLUSIVE}

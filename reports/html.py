@@ -9,9 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import figures
+from reports.across_runs.history import History, step_lines
 from reports.figures import style, trend
 from reports.figures.style import Picture
-from reports.history import History, step_lines
 from reports.judging import readable, readable_parity, sentences
 from reports.judging.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.judging.comparison import Comparison

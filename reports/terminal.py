@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.changes import error_changes, ratio_changes, speed_changes
-from reports.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
+from reports.across_runs.changes import error_changes, ratio_changes, speed_changes
+from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
+from reports.across_runs.two_runs import Side, changed_models, same_machine
 from reports.judging import readable, readable_changes, readable_parity, sentences
 from reports.judging.comparison import Comparison
 from reports.markdown import DIGITS
 from reports.read.plain_text import plain
-from reports.sides import Side, changed_models, same_machine
 from reports.tables import variants, wording
 
 _HEADERS = {

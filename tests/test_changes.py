@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import changes, sides
-from reports.changes import LogChange
+from reports.across_runs import changes, two_runs
+from reports.across_runs.changes import LogChange
+from reports.across_runs.two_runs import Side
 from reports.read import shards
 from reports.read.shards import Shards
-from reports.sides import Side
 from tests.stored_launches import TRUTH, Machine, Truth, in_memory, launch_payload
 from tests.stored_runs import accuracy_payload, store_run
 
@@ -131,7 +131,7 @@ def test_nothing_in_common_is_no_change() -> None:
     assert changes.speed_changes(empty, side()).empty
     assert changes.ratio_changes(side(), empty).empty
     assert changes.error_changes(empty, empty).empty
-    assert not sides.same_machine(empty, empty)
+    assert not two_runs.same_machine(empty, empty)
 
 
 def test_a_model_that_is_another_one_now_is_named(tmp_path: Path) -> None:
@@ -141,6 +141,6 @@ def test_a_model_that_is_another_one_now_is_named(tmp_path: Path) -> None:
         return Side(shards.read([run.folder]))
 
     old, new = stored("a" * 64), stored("b" * 64)
-    assert sides.changed_models(old, old) == []
-    (line,) = sides.changed_models(old, new)
+    assert two_runs.changed_models(old, old) == []
+    (line,) = two_runs.changed_models(old, new)
     assert line.startswith("mine: its file")

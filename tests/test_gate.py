@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reports import __main__ as command
-from reports import gate
-from reports.changes import LogChange
-from reports.sides import Side
+from reports.across_runs import gate
+from reports.across_runs.changes import LogChange
+from reports.across_runs.two_runs import Side
 from tests.stored_answers import crash, store_answers
 from tests.stored_launches import TRUTH, Machine, in_memory, launch_payload, store_launches
 from tests.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reports import __main__ as command
-from reports import history
+from reports.across_runs import history
 from tests.stored_runs import PROTOCOL, accuracy_payload, store_run
 
 SPEED = history.LEAST_NOISE["images_per_second"]

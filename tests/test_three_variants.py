@@ -10,13 +10,13 @@ from rich.console import Console
 
 from bench.session.progress import Progress
 from reports import figures, html, markdown, terminal
-from reports.changes import error_changes, ratio_changes
+from reports.across_runs.changes import error_changes, ratio_changes
+from reports.across_runs.two_runs import Side
 from reports.figures import style
 from reports.judging import comparison, notes, readable_changes
 from reports.judging.comparison import Comparison
 from reports.judging.sentences import alerts, answers, remarks
 from reports.read import shards
-from reports.sides import Side
 from tests.golden import PROBES
 from tests.stored_answers import write_answers
 from tests.stored_launches import TRAIN, launch_payload, speed_plan

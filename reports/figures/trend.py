@@ -17,7 +17,7 @@ def draw(table: pd.DataFrame) -> dict[str, Picture]:
     """A picture of each metric, by its name; to be called in `style.applied()`.
 
     Args:
-        table: `reports.history.History.table`.
+        table: `reports.across_runs.history.History.table`.
     """
     return {
         metric: Picture(

@@ -9,7 +9,7 @@ from reports.tables import wording
 
 
 def speeds(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.changes.speed_changes` or `ratio_changes`, one string per cell."""
+    """`reports.across_runs.changes.speed_changes` or `ratio_changes`, one string per cell."""
     pair = table["backend"]
     if "baseline" in table:
         pair = pair + " / " + table["baseline"]
@@ -29,7 +29,7 @@ def speeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.changes.error_changes`, one string per cell."""
+    """`reports.across_runs.changes.error_changes`, one string per cell."""
     return pd.DataFrame(
         {
             "model": wording.models(table),

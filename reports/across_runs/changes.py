@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from reports.across_runs.two_runs import Side
 from reports.read.shards import AccuracyShard
-from reports.sides import Side
 from reports.statistics import intervals as statistics
 from reports.statistics.intervals import CONFIDENCE, LaunchValues
 from reports.statistics.paired import Paired

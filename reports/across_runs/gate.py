@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.changes import (
+from reports.across_runs.changes import (
     SPEED_KEYS,
     LogChange,
     error_changes,
     paired_errors,
     seeds_lacking,
 )
+from reports.across_runs.two_runs import Side, same_machine
 from reports.parity.table import RUNGS, SUBJECT
-from reports.sides import Side, same_machine
 from reports.statistics.intervals import CONFIDENCE
 from reports.tables.cells import KEYS
 

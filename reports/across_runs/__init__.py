@@ -1,0 +1,4 @@
+"""Several runs side by side: compare, gate and history.
+
+May import: judging and what is below.
+"""
