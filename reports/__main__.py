@@ -15,9 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import files, html, terminal
 from reports.across_runs import gate, history, two_runs
 from reports.judging.comparison import Comparison, compare
+from reports.pages import files, html, terminal
 from reports.read import shards
 from reports.read.plain_text import plain
 from reports.statistics.intervals import MIN_LAUNCHES

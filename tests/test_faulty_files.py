@@ -15,8 +15,9 @@ import pytest
 from bench.coordinator.run_folder import Journal
 from bench.errors import BenchError
 from bench.inputs import datasets
-from reports import envelopes, files, html, markdown
+from reports import envelopes
 from reports.judging.comparison import Comparison
+from reports.pages import files, html, markdown
 from reports.read import shards
 from tests import golden
 from tests.faulty_files import failing

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.coordinator.run_folder import envelope
-from reports import markdown
 from reports.judging.comparison import compare
+from reports.pages import markdown
 from reports.read import shards
 from reports.tables import comparable
 from tests import hostile

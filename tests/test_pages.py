@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from reports import __main__ as command
-from reports import html, markdown
 from reports.judging import comparison
+from reports.pages import html, markdown
 from reports.read import shards
 from tests import golden
 from tests.stored_answers import store_answers

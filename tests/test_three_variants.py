@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from bench.session.progress import Progress
-from reports import figures, html, markdown, terminal
+from reports import figures
 from reports.across_runs.changes import error_changes, ratio_changes
 from reports.across_runs.two_runs import Side
 from reports.figures import style
 from reports.judging import comparison, notes, readable_changes
 from reports.judging.comparison import Comparison
 from reports.judging.sentences import alerts, answers, remarks
+from reports.pages import html, markdown, terminal
 from reports.read import shards
 from tests.golden import PROBES
 from tests.stored_answers import write_answers

@@ -20,8 +20,8 @@ with atheris.instrument_imports(include=["reports", "bench"]):
     from bench.coordinator.run_folder import envelope
     from bench.errors import DataError
     from bench.inputs import datasets, user_models
-    from reports import markdown
     from reports.judging.comparison import compare
+    from reports.pages import markdown
     from reports.read import shards
     from reports.tables import comparable
 

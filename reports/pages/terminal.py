@@ -13,7 +13,7 @@ from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.across_runs.two_runs import Side, changed_models, same_machine
 from reports.judging import readable, readable_changes, readable_parity, sentences
 from reports.judging.comparison import Comparison
-from reports.markdown import DIGITS
+from reports.pages.markdown import DIGITS
 from reports.read.plain_text import plain
 from reports.tables import variants, wording
 

@@ -15,7 +15,7 @@ from reports.figures.style import Picture
 from reports.judging import readable, readable_parity, sentences
 from reports.judging.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
 from reports.judging.comparison import Comparison
-from reports.markdown import DIGITS
+from reports.pages.markdown import DIGITS
 from reports.read.plain_text import plain
 from reports.tables import time_to_error, variants
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports import html, markdown
 from reports.figures import PICTURES
 from reports.judging.comparison import TABLES, Comparison
+from reports.pages import html, markdown
 from reports.read.plain_text import CONTROL
 
 WRITTEN = (
