@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.contract.errors import BenchError, ExitCode, UsageError
+from bench.contract.units import Cell, Series, Subject
 from bench.coordinator.run_folder import Journal
-from bench.errors import BenchError, ExitCode, UsageError
 from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.resume import again, begun
 from bench.planning.selection import Selection
 from bench.session.run import Run, prepare
-from bench.workload import Cell, Series, Subject
 
 PLAN = pytest.StashKey[Plan]()
 WORK = pytest.StashKey[Selection]()

@@ -16,10 +16,11 @@ from functools import partial
 import pandas as pd
 from rich.console import Console
 
+from bench.contract.errors import BenchError, ExitCode, UsageError
+from bench.contract.units import Lane, Series, Workload
 from bench.coordinator.accuracy import protocol
 from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed.launches import measure
-from bench.errors import BenchError, ExitCode, UsageError
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
@@ -27,7 +28,6 @@ from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from bench.process.machine_lock import wait_until_alone
 from bench.session.run import say
-from bench.workload import Lane, Series, Workload
 
 # Launches and rounds of a short run. A twin that is 10 % slower must be known to 4 % to be called
 # slower by more than the margin of 5 %; it takes less to see no difference where none is.

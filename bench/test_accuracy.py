@@ -4,11 +4,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.benchmark_json import CLOCK, record
+from bench.contract.errors import ExitCode, StorageError
+from bench.contract.units import Cell
 from bench.coordinator.accuracy import finished, run_cell, train_examples
-from bench.errors import ExitCode, StorageError
 from bench.session.progress import outcome_of
 from bench.session.run import Run
-from bench.workload import Cell
 
 
 @pytest.mark.benchmark(timer=CLOCK)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from bench.contract.errors import DataError, ExitCode, StorageError
+from bench.contract.units import Subject
 from bench.coordinator.parity.ladder import climb
-from bench.errors import DataError, ExitCode, StorageError
 from bench.session.run import Run
-from bench.workload import Subject
 
 
 @pytest.fixture(scope="session")

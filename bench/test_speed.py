@@ -6,11 +6,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.benchmark_json import CLOCK, record
+from bench.contract.errors import DataError, ExitCode, StorageError
+from bench.contract.units import Series
+from bench.contract.variants import is_ablation
 from bench.coordinator.speed.launches import measure
-from bench.errors import DataError, ExitCode, StorageError
 from bench.session.run import Run
-from bench.variants import is_ablation
-from bench.workload import Series
 
 
 @pytest.fixture(scope="session")

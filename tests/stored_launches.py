@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench.contract.schema import Plan
+from bench.contract.speed_schema import Speed
 from bench.coordinator.run_folder import Journal
 from reports.read import shards
 from reports.read.shards import Shards, SpeedShard
-from reports.schema import Plan
-from reports.speed_schema import Speed
 from reports.tables import samples
 from reports.tables.samples import Samples
 from tests.stored_runs import PROTOCOL, accuracy_payload, run_plan, store_run

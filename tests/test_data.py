@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.errors import DataError, StorageError
+from bench.contract.errors import DataError, StorageError
 from bench.inputs import datasets
 
 

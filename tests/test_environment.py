@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.backends import BACKENDS
+from bench.contract.backends import BACKENDS
 from bench.process.worker_environment import machine, worker_environment
 
 HOSTILE = {

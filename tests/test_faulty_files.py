@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.contract import envelopes
+from bench.contract.errors import BenchError
 from bench.coordinator.run_folder import Journal
-from bench.errors import BenchError
 from bench.inputs import datasets
-from reports import envelopes
 from reports.judging.comparison import Comparison
 from reports.pages import files, html, markdown
 from reports.read import shards

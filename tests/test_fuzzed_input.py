@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.contract.errors import BenchError
 from bench.inputs import datasets, user_models
 from bench.inputs.datasets import ARRAYS
 from bench.planning import plan

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
+from bench.contract.errors import DataError, StorageError, UsageError
 from bench.coordinator import run_folder as journal_module
 from bench.coordinator.run_folder import Journal
-from bench.errors import DataError, StorageError, UsageError
 
 PAYLOAD = {"status": "ok", "value": 1.5, "list": [1, None, "text"]}
 ARRAYS = {"a": np.arange(5, dtype=np.float32)}

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane
 from bench.coordinator.run_folder import Journal
-from bench.errors import WorkerError
 from bench.process.temp_folders import PREFIX
 from bench.process.worker_process import GRACE_SECONDS, Worker
-from bench.workload import Lane
 from reports.read import shards
 from tests.front_end import assert_all_end, descendants, run_bench, started, wait_for
 
@@ -156,8 +156,8 @@ def test_fault_17_a_second_run_waits_for_the_first(fake_python: FakePython, tmp_
 def train_request(tmp_path: Path) -> dict[str, object]:
     from dataclasses import asdict
 
+    from bench.contract.units import TrainingRequest
     from bench.inputs import datasets
-    from bench.workload import TrainingRequest
 
     dataset = datasets.prepare("digits", None, tmp_path / "data")
     return asdict(

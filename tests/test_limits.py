@@ -7,22 +7,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.backends import BACKENDS, DEVICES
+from bench.contract import envelopes
+from bench.contract.backends import BACKENDS, DEVICES
+from bench.contract.errors import UsageError
+from bench.contract.parity_schema import WholeModel
+from bench.contract.schema import OwnModel, Plan
+from bench.contract.units import Cell, Subject
+from bench.contract.variants import SETTINGS, is_variant
 from bench.coordinator.parity.respondent import Climber, answer
 from bench.coordinator.run_folder import Journal
-from bench.errors import UsageError
 from bench.inputs.datasets import MAX_ANSWERS
 from bench.planning import plan as planning
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
 from bench.planning.resume import plan_payload
 from bench.process import wire
-from bench.variants import SETTINGS, is_variant
-from bench.workload import Cell, Subject
 from models.files import MAX_NAME, ModelFile
-from reports import envelopes
-from reports.parity_schema import WholeModel
-from reports.schema import OwnModel, Plan
 from tests.stored_runs import PROTOCOL
 
 LONGEST = "m" * MAX_NAME

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.contract.errors import UsageError
+from bench.contract.units import Series, Workload
 from bench.coordinator.accuracy import protocol
 from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed import evidence, launches, turn_order
 from bench.coordinator.speed import launch as measure
-from bench.errors import UsageError
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan, resolve
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
-from bench.workload import Series, Workload
 from reports.read import shards
 from reports.statistics import intervals
 from reports.tables import ratios, samples

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract import migrations
+from bench.contract.envelopes import read_envelope
 from bench.coordinator.run_folder import envelope
-from reports import migrations
-from reports.envelopes import read_envelope
 from reports.read import shards
 
 STORED = Path(__file__).parent / "data"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import DataError, UsageError
+from bench.contract.errors import DataError, UsageError
 from bench.inputs import user_models
 from bench.inputs.datasets import read_npz
 from bench.inputs.examples import Examples

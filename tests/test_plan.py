@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.errors import UsageError
+from bench.contract.errors import UsageError
 from bench.planning import estimate, plan, resume
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import ROOT, Plan

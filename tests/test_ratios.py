@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.contract.schema import Lane, Workload
 from reports import precision
 from reports.read import shards
-from reports.schema import Lane, Workload
 from reports.statistics import intervals
 from reports.tables import ratios, samples
 from tests.stored_launches import (

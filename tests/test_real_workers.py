@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.errors import WorkerError
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
 from bench.process.worker_process import Worker
-from bench.workload import Lane
 from reports.read import shards
 from reports.tables import accuracy
 from tests.front_end import run_bench

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.contract.parity_schema import Facts, Reference
 from reports.ladder import training_rungs
 from reports.ladder.findings import Answers
 from reports.parity import references
-from reports.parity_schema import Facts, Reference
 from reports.read.shards import ReferenceShard
 from tests.stored_answers import SHA
 from tests.stored_answers import answers_in_float64 as answers

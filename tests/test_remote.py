@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.contract.errors import ExitCode, WorkerError
+from bench.contract.units import Lane
 from bench.coordinator.preflight import PreflightError, greet_backends
-from bench.errors import ExitCode, WorkerError
 from bench.process import worker_process
 from bench.process.worker_process import Worker
-from bench.workload import Lane
 from tests.test_plan import resolve
 
 FakePython = Callable[[str], str]

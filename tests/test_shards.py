@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.contract import envelopes
+from bench.contract.errors import DataError
+from bench.contract.migrations import SCHEMA
 from bench.coordinator.run_folder import Journal, envelope
-from bench.errors import DataError
 from bench.inputs.datasets import read_npz
-from reports import envelopes
-from reports.migrations import SCHEMA
 from reports.read import shards
 from tests.stored_runs import (
     BACKENDS,

@@ -3,13 +3,13 @@
 import pytest
 
 import models
-from bench import variants
-from bench.backends import BACKENDS, DEVICES
-from bench.errors import UsageError
+from bench.contract import variants
+from bench.contract.backends import BACKENDS, DEVICES
+from bench.contract.errors import UsageError
+from bench.contract.variants import LOWERINGS, SETTINGS, STOCK, THREE, TUNED
 from bench.planning import plan
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan
-from bench.variants import LOWERINGS, SETTINGS, STOCK, THREE, TUNED
 
 
 def resolve(**options: str) -> Plan:

@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.errors import WorkerError
-from bench.workload import Lane
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane
 
 
 @dataclass

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.errors import DataError, WorkerError
+from bench.contract.units import Cell, Lane, TrainingRequest
 from bench.coordinator.run_folder import Journal
-from bench.errors import DataError, WorkerError
 from bench.inputs.datasets import Dataset, read_npz
 from bench.inputs.examples import Examples, classes_of
 from bench.planning.plan import Plan
 from bench.process.worker_environment import machine
 from bench.process.worker_process import Worker, failure
-from bench.workload import Cell, Lane, TrainingRequest
 
 
 def finished(journal: Journal, cell: Cell) -> dict[str, Any] | None:

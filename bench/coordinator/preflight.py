@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
+from bench.contract.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
+from bench.contract.units import Lane, ModelRequest
 from bench.planning.plan import Plan
 from bench.process.worker_process import Worker
-from bench.workload import Lane, ModelRequest
 
 GREETING_SECONDS = 300  # importing a framework from a slow disk
 

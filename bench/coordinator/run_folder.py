@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, StorageError, UsageError
+from bench.contract.errors import DataError, StorageError, UsageError
 from bench.process.atomic_files import storage_errors, write_atomically
 
 SCHEMA = 6

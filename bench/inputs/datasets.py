@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
+from bench.contract.errors import DataError
+from bench.contract.units import ModelRequest
 from bench.inputs.draws import arrays_sha256
 from bench.inputs.examples import SPLITS
 from bench.process.atomic_files import storage_errors, write_atomically
-from bench.workload import ModelRequest
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 SHIPPED, DRAWN = ("mnist", "digits"), "drawn"

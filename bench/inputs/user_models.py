@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
+from bench.contract.errors import DataError
+from bench.contract.units import ModelRequest
 from bench.inputs.datasets import ARRAYS, DRAWN, SHIPPED, Dataset, read_npz, store
 from bench.inputs.examples import SPLITS, Examples
 from bench.planning.plan import Plan
-from bench.workload import ModelRequest
 
 Description = Mapping[str, Any]
 """What `bench.worker.model.description.describe` says of one model."""

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.backends import BACKENDS
-from bench.errors import BenchError, DataError, UsageError
+from bench.contract.backends import BACKENDS
+from bench.contract.errors import BenchError, DataError, UsageError
+from bench.contract.units import Cell
+from bench.contract.variants import NATIVE, STOCK, TUNED
 from bench.planning.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
 from bench.planning.plan import Plan, resolve
 from bench.planning.resume import refuse_decided
 from bench.planning.selection import Selection
-from bench.variants import NATIVE, STOCK, TUNED
-from bench.workload import Cell
 
 MNIST_EXAMPLES = 60_000
 DIGITS_EXAMPLES = 1_500

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 import models
-from bench.backends import BACKENDS
-from bench.errors import UsageError
+from bench.contract.backends import BACKENDS
+from bench.contract.errors import UsageError
+from bench.contract.variants import JOIN, SETTINGS, THREE, is_variant
 from bench.planning.suites import SUITES
-from bench.variants import JOIN, SETTINGS, THREE, is_variant
 
 MOST_SECONDS = 1e9
 """As a shard may hold them."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import models
-from bench.backends import BACKENDS, DEVICES
-from bench.errors import UsageError
+from bench.contract.backends import BACKENDS, DEVICES
+from bench.contract.errors import UsageError
+from bench.contract.units import PHASES, Cell, Lane, Series, Subject, Workload
+from bench.contract.variants import NATIVE, STOCK, is_ablation
 from bench.planning.options import (
     DATASETS,
     choice,
@@ -22,15 +24,13 @@ from bench.planning.options import (
 )
 from bench.planning.selection import Selection
 from bench.planning.suites import MOST_LAUNCHES, SUITES
-from bench.variants import NATIVE, STOCK, is_ablation
-from bench.workload import PHASES, Cell, Lane, Series, Subject, Workload
 from models.files import ModelFile, ModelFileError
 
 # Where only one of the two is given.
 PRECISION_PERCENT = 3.0
 BUDGET_SECONDS = 3600.0
 
-# What one run can hold, and the report reads (`reports.schema`, `reports.read.shards`).
+# What one run can hold, and the report reads (`bench.contract.schema`, `reports.read.shards`).
 MOST_CELLS, MOST_WORKLOADS, MOST_SUBJECTS, MOST_EPOCHS = 9_000, 1_000, 500, 10_000
 
 ROOT = Path(__file__).resolve().parents[2]

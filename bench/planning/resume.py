@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.errors import UsageError
+from bench.contract.errors import UsageError
+from bench.contract.units import Cell, Lane, Series, Subject, Workload
 from bench.planning.options import DATASETS
 from bench.planning.plan import Plan, own_models
 from bench.planning.selection import Selection
-from bench.workload import Cell, Lane, Series, Subject, Workload
 
 # What `--resume` takes from the run itself.
 STORED_OPTIONS = (

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.workload import Cell, Lane, Series, Subject, Workload
+from bench.contract.units import Cell, Lane, Series, Subject, Workload
 
 
 @dataclass(frozen=True)

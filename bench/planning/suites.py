@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.variants import SETTINGS, STOCK, THREE
+from bench.contract.variants import SETTINGS, STOCK, THREE
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Suite:
         launches: How many launches the speed half has; with a budget, the most it may have.
         rounds: Rounds of a launch.
         probes: What the parity half asks every backend; see `bench.worker.probes`.
-        variants: Of each model; see `bench.variants`.
+        variants: Of each model; see `bench.contract.variants`.
         twins: How many backends get an A/A twin.
         sweep: More batch sizes to time training at.
         precision_percent: Stop when every interval of training is this narrow to each side.

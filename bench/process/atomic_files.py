@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import StorageError
+from bench.contract.errors import StorageError
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.errors import StorageError
+from bench.contract.errors import StorageError
 
 NAME = "keras-backend-bench.lock"
 

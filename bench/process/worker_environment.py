@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.backends import BACKENDS
+from bench.contract.backends import BACKENDS
 
 # Everything else is left behind: OMP_*, XLA_FLAGS, TF_*, JAX_*, MALLOC_* change speed, and
 # KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH silently shorten training.

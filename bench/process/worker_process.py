@@ -17,11 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.errors import WorkerError
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane
 from bench.process import wire
 from bench.process.temp_folders import scratch_folder
 from bench.process.worker_environment import worker_environment
-from bench.workload import Lane
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_BYTES = 1 << 16

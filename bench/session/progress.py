@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from bench.variants import STOCK
-from bench.workload import Cell
+from bench.contract.units import Cell
+from bench.contract.variants import STOCK
 
 
 class Progress:

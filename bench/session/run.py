@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.contract.errors import DataError, ExitCode, UsageError
 from bench.coordinator.accuracy import finished, protocol
 from bench.coordinator.parity.ladder import finished as asked
 from bench.coordinator.preflight import Greeting, greet_backends, share_weights
 from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed.launches import stored as launched
-from bench.errors import DataError, ExitCode, UsageError
 from bench.inputs import datasets, user_models
 from bench.planning.estimate import describe, estimated_seconds
 from bench.planning.plan import Plan

@@ -61,24 +61,24 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
 
 def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Train one cell; see `bench.worker.training`."""
+    from bench.contract.units import TrainingRequest
     from bench.worker import training
-    from bench.workload import TrainingRequest
 
     return training.train(TrainingRequest(**_with_model(arguments)), emit)
 
 
 def describe(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Say what a model is; see its description."""
+    from bench.contract.units import ModelRequest
     from bench.worker.model import description
-    from bench.workload import ModelRequest
 
     return description.describe(ModelRequest(**arguments))
 
 
 def share(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Write the weights that this backend shares with the others; see its description."""
+    from bench.contract.units import ModelRequest
     from bench.worker.model import description
-    from bench.workload import ModelRequest
 
     description.share(ModelRequest(**arguments.pop("model")), **arguments)
     return {}
@@ -94,8 +94,8 @@ def widen(_: dict[str, Any], __: Emit) -> dict[str, Any]:
 
 def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Make everything ready for slots; see `bench.worker.slots`."""
+    from bench.contract.units import ModelRequest, SlotsRequest
     from bench.worker.slots import Slots
-    from bench.workload import ModelRequest, SlotsRequest
 
     global _slots
     models = [ModelRequest(**model) for model in arguments.pop("models")]
@@ -105,21 +105,21 @@ def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
 
 def warm_up(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Bring a workload to its steady state."""
-    from bench.workload import Workload
+    from bench.contract.units import Workload
 
     return _slots.warm_up(Workload(**arguments["workload"]), arguments["steps"])
 
 
 def calibrate(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Choose how many steps make a slot."""
-    from bench.workload import Workload
+    from bench.contract.units import Workload
 
     return _slots.calibrate(Workload(**arguments["workload"]), arguments["seconds"])
 
 
 def turn(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Do a workload once, timed."""
-    from bench.workload import Workload
+    from bench.contract.units import Workload
 
     workload = Workload(**arguments["workload"])
     return _slots.turn(workload, arguments["steps"], arguments["slot_first"])
@@ -132,8 +132,8 @@ def usage(_: dict[str, Any], __: Emit) -> dict[str, Any]:
 
 def open_probes(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Build a model for the parity ladder; see `bench.worker.probes`."""
+    from bench.contract.units import ProbesRequest
     from bench.worker.probes import Probes
-    from bench.workload import ProbesRequest
 
     global _probes
     _probes = Probes(ProbesRequest(**_with_model(arguments)))
@@ -185,7 +185,7 @@ CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
 
 
 def _with_model(arguments: dict[str, Any]) -> dict[str, Any]:
-    from bench.workload import ModelRequest
+    from bench.contract.units import ModelRequest
 
     return {**arguments, "model": ModelRequest(**arguments["model"])}
 

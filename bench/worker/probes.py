@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
+from bench.contract.units import ProbesRequest
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
 from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
@@ -28,7 +29,6 @@ from bench.worker.model.candidate import Candidate
 from bench.worker.model.initial_weights import initial
 from bench.worker.model.layer_outputs import EveryLayer
 from bench.worker.training import finite
-from bench.workload import ProbesRequest
 
 
 class Probes:

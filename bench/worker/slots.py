@@ -19,9 +19,10 @@ from typing import Any
 
 import keras
 
+from bench.contract.units import ModelRequest, SlotsRequest, Workload
+from bench.contract.variants import STOCK
 from bench.inputs import draws
 from bench.process import steal
-from bench.variants import STOCK
 from bench.worker.loops.input_pipeline import leaves, sliced
 from bench.worker.loops.step_clock import StepClock
 from bench.worker.model import building, flops
@@ -29,7 +30,6 @@ from bench.worker.model.building import Built
 from bench.worker.model.candidate import Candidate, build
 from bench.worker.model.initial_weights import initial
 from bench.worker.training import first_steps, peak_rss_mib
-from bench.workload import ModelRequest, SlotsRequest, Workload
 
 MIN_STEPS, MAX_STEPS, MAX_EXAMPLES, MAX_BYTES = 4, 1024, 65_536, 1 << 28
 LEAST_GROWTH = 2.5
@@ -66,8 +66,8 @@ class Slots:
         """Build every model in its variants and take its first steps, which are timed and undone.
 
         Returns:
-            For each what `reports.speed_schema.Preparation` says; of a variant that cannot be
-            prepared, as one that cannot be compiled, `error` and nothing else. What Keras ships
+            For each what the schema's `Preparation` says; of a variant that cannot be prepared, as
+            one that cannot be compiled, `error` and nothing else. What Keras ships
             has to be there.
         """
         return [self._prepared(model) for model in self._request.models]

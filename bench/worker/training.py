@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.units import TrainingRequest
 from bench.inputs import draws
 from bench.inputs.examples import Examples, classes_of
 from bench.process import steal
@@ -19,7 +20,6 @@ from bench.worker.loops.input_pipeline import leaves, sliced
 from bench.worker.model import building
 from bench.worker.model.candidate import Candidate, build
 from bench.worker.model.initial_weights import initial
-from bench.workload import TrainingRequest
 
 
 def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

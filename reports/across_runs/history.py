@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.contract.schema import Protocol
 from reports.judging import comparison
 from reports.read import shards
-from reports.schema import Protocol
 from reports.tables import wording
 from reports.tables.cells import KEYS
 from reports.tables.comparable import NotComparableError

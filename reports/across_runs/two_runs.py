@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from bench.contract.schema import Lane, Workload
 from reports.judging import comparison
 from reports.judging.comparison import Comparison
 from reports.read.shards import AccuracyShard, Shards
-from reports.schema import Lane, Workload
 from reports.statistics import launch_values
 from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
 from reports.tables import ratios, samples, speed

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from bench.contract.schema import Machine, WorkerInfo
 from reports.read.shards import Shards
-from reports.schema import Machine, WorkerInfo
 from reports.statistics.intervals import MIN_LAUNCHES
 
 _OWN_WORDS = {"devices"}

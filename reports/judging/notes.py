@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from bench.contract.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
+from bench.contract.speed_schema import LaneRecord, Speed
 from reports.read.shards import Shards, SpeedShard
-from reports.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
-from reports.speed_schema import LaneRecord, Speed
 from reports.statistics import intervals, validity
 from reports.statistics.validity import Trust
 from reports.tables import published, ratios, speed, wording

@@ -14,7 +14,7 @@ def of_dropout(told: Mapping[str, Any]) -> Iterator[Finding]:
     `rate` squared of the units is dropped in both.
 
     Args:
-        told: `reports.parity_schema.Dropout`.
+        told: `bench.contract.parity_schema.Dropout`.
     """
     name, rate = f"dropout of {told['rate']:g}", told["rate"]
     share = _standard_errors(told["dropped"], told["drawn"], rate)

@@ -7,15 +7,15 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from bench.contract.parity_schema import Asked, Parity
+from bench.contract.parity_schema import Reference as ReferencePayload
+from bench.contract.schema import Subject
 from reports.ladder import dropout_rungs, file_rungs
 from reports.ladder.findings import Finding, count_of
 from reports.parity import answers as answered
 from reports.parity import references
 from reports.parity.references import Reference
-from reports.parity_schema import Asked, Parity
-from reports.parity_schema import Reference as ReferencePayload
 from reports.read.shards import ParityShard, ReferenceShard, Shards
-from reports.schema import Subject
 from reports.tables import seeds
 
 COLUMNS = {

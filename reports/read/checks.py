@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.envelopes import ShardError
-from reports.schema import Accuracy, Images, Plan, Record, WorkerInfo, Workload
-from reports.speed_schema import LaneRecord, Round, Sample, Speed
+from bench.contract.envelopes import ShardError
+from bench.contract.schema import Accuracy, Images, Plan, Record, WorkerInfo, Workload
+from bench.contract.speed_schema import LaneRecord, Round, Sample, Speed
 
 CLOCKS = 1.01
 """How much longer a worker may say it took than the coordinator waited: two clocks, rounding."""

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.envelopes import ShardError
+from bench.contract.envelopes import ShardError
+from bench.contract.parity_schema import Asked, Facts, Identity, Parity, Reference
+from bench.contract.schema import Plan
 from reports.ladder.findings import Answers
 from reports.ladder.trajectory_rungs import checkpoints, restarts
-from reports.parity_schema import Asked, Facts, Identity, Parity, Reference
 from reports.read import checks
-from reports.schema import Plan
 
 Arrays = Mapping[str, NDArray[Any]]
 

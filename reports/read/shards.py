@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.envelopes import (
+from bench.contract.envelopes import (
     Room,
     ShardError,
     payload,
@@ -17,11 +17,11 @@ from reports.envelopes import (
     read_arrays,
     read_envelope,
 )
-from reports.parity_schema import Parity, Reference
+from bench.contract.parity_schema import Parity, Reference
+from bench.contract.schema import Accuracy, Envelope, Images, Plan
+from bench.contract.speed_schema import Speed
 from reports.read import checks, parity_checks
 from reports.read.plain_text import plain
-from reports.schema import Accuracy, Envelope, Images, Plan
-from reports.speed_schema import Speed
 
 MAX_SHARDS = 10_000
 """Of a run; one of ten seeds and forty launches has a few hundred."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.speed_schema import Evidence
+from bench.contract.speed_schema import Evidence
 
 VOID: dict[str, Callable[[Evidence], bool]] = {
     "suspended": lambda seen: seen.suspended_seconds > 0.1,

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.contract.schema import Cell, Plan
 from reports.read.shards import AccuracyShard, Shards
-from reports.schema import Cell, Plan
 
 COLUMNS = {
     "model": "str",

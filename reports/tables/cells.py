@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from bench.contract.schema import Accuracy
 from reports.read.shards import Shards
-from reports.schema import Accuracy
 
 KEYS = ["model", "variant", "backend", "device"]
 

@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 
+from bench.contract.schema import Accuracy, Cell, Machine, WorkerInfo
 from reports.read.shards import AccuracyShard, ParityShard, Shards, SpeedShard
-from reports.schema import Accuracy, Cell, Machine, WorkerInfo
 from reports.tables.samples import workload_name
 
 

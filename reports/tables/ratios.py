@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from bench.contract.schema import Lane, SpeedPlan, Workload
 from reports.read.shards import Shards
-from reports.schema import Lane, SpeedPlan, Workload
 from reports.statistics import intervals
 from reports.statistics import launch_values as steady
 from reports.statistics.intervals import LaunchValues

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.contract.schema import Lane, Workload
+from bench.contract.speed_schema import LaneRecord, Round, Sample
 from reports.read.checks import is_latency
 from reports.read.shards import Shards, SpeedShard
-from reports.schema import Lane, Workload
-from reports.speed_schema import LaneRecord, Round, Sample
 from reports.statistics import launch_values, validity
 
 WORKLOAD = ["model", "variant", "phase", "batch_size"]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from bench.contract.schema import Lane, SpeedPlan, Workload
 from reports.read.shards import Shards
-from reports.schema import Lane, SpeedPlan, Workload
 from reports.statistics import intervals, launch_values, validity
 from reports.tables.cells import KEYS
 from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only

@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from bench.contract.schema import Lane, SpeedPlan, Workload
 from reports.read.shards import Shards
-from reports.schema import Lane, SpeedPlan, Workload
 from reports.statistics import intervals, launch_values
 from reports.tables import speed, wording
 from reports.tables.samples import LANE, WORKLOAD, Samples, only

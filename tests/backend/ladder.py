@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.contract.units import ModelRequest, ProbesRequest
 from bench.coordinator.parity.oracle_answers import Reference
 from bench.inputs import parity_questions
 from bench.inputs.datasets import PIXEL_SCALE, content_sha256
 from bench.inputs.examples import Examples
 from bench.worker.probes import Probes
-from bench.workload import ModelRequest, ProbesRequest
 from reports.ladder import rungs
 from reports.ladder.findings import Answers, Finding
 

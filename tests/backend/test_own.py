@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import models
-from bench.errors import DataError
+from bench.contract.errors import DataError
+from bench.contract.units import ModelRequest, ProbesRequest, TrainingRequest
 from bench.inputs import parity_questions, user_models
 from bench.inputs.examples import Examples
 from bench.worker import training
@@ -19,7 +20,6 @@ from bench.worker.model.building import ModelError
 from bench.worker.model.deterministic import still
 from bench.worker.model.layer_outputs import EveryLayer
 from bench.worker.probes import Probes
-from bench.workload import ModelRequest, ProbesRequest, TrainingRequest
 from reports.ladder import dropout_rungs, rungs
 from reports.ladder.findings import Answers
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import models
-from bench.errors import DataError
+from bench.contract.errors import DataError
+from bench.contract.units import PHASES, SlotsRequest, Workload
+from bench.contract.variants import NATIVE, STOCK, TUNED
 from bench.inputs.datasets import content_sha256
 from bench.process import steal
-from bench.variants import NATIVE, STOCK, TUNED
 from bench.worker.loops.step_clock import StepClock
 from bench.worker.model import flops
 from bench.worker.slots import Slots
-from bench.workload import PHASES, SlotsRequest, Workload
 from tests.backend import ladder
 
 BATCH, EXAMPLES = 32, 100

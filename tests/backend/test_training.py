@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import models
-from bench.errors import DataError
+from bench.contract.errors import DataError
+from bench.contract.units import TrainingRequest
 from bench.inputs import draws
 from bench.inputs.datasets import ARRAYS, content_sha256
 from bench.inputs.initializers import Initializer
@@ -17,7 +18,6 @@ from bench.process import steal
 from bench.worker import training
 from bench.worker.model import candidate
 from bench.worker.model.initial_weights import initial
-from bench.workload import TrainingRequest
 from tests.backend import ladder
 
 BATCH = 32

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import models
+from bench.contract.units import ModelRequest
+from bench.contract.variants import LOOP, NATIVE, TUNED
 from bench.inputs import parity_questions
-from bench.variants import LOOP, NATIVE, TUNED
 from bench.worker.model import building, candidate
 from bench.worker.model.keras_fit import Fitted, Looped
-from bench.workload import ModelRequest
 from tests.backend import ladder
 
 SIZE = 16

@@ -17,8 +17,8 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["reports", "bench"]):
+    from bench.contract.errors import DataError
     from bench.coordinator.run_folder import envelope
-    from bench.errors import DataError
     from bench.inputs import datasets, user_models
     from reports.judging.comparison import compare
     from reports.pages import markdown

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane, ProbesRequest
 from bench.coordinator.parity.respondent import Climber, answer, reference_payload, rungs
 from bench.coordinator.run_folder import Journal
-from bench.errors import WorkerError
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
 from bench.process.worker_process import Worker, failure
-from bench.workload import Lane, ProbesRequest
 
 
 def ask_in_float64(

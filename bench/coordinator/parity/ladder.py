@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane, ProbesRequest, Subject
+from bench.contract.variants import STOCK
 from bench.coordinator.parity.float64_references import ask_in_float64
 from bench.coordinator.parity.oracle_answers import Reference
 from bench.coordinator.parity.respondent import (
@@ -26,15 +29,12 @@ from bench.coordinator.parity.respondent import (
     rungs,
 )
 from bench.coordinator.run_folder import Journal
-from bench.errors import WorkerError
 from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
 from bench.process.temp_folders import scratch_folder
 from bench.process.worker_environment import machine
 from bench.process.worker_process import Worker, failure
-from bench.variants import STOCK
-from bench.workload import Lane, ProbesRequest, Subject
 from models.oracle import NETWORKS
 
 TRAINED_FILE, RESTARTS_FILE = "trained.npz", "restarts.npz"

@@ -6,12 +6,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bench.errors import DataError, WorkerError
+from bench.contract.errors import DataError, WorkerError
+from bench.contract.units import Subject
 from bench.inputs.datasets import MAX_ANSWERS, Dataset, read_npz
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
 from bench.process.worker_process import Worker, failure
-from bench.workload import Subject
 
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.
 SEED = 0

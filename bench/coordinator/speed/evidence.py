@@ -49,7 +49,7 @@ def read(processes: Sequence[psutil.Process]) -> Counters:
 
 
 def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict[str, Any]:
-    """What `reports.speed_schema.Evidence` says of the time between two readings.
+    """What `bench.contract.speed_schema.Evidence` says of the time between two readings.
 
     Args:
         before: The first reading.
@@ -73,7 +73,7 @@ def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict
 
 
 def state(cores: Sequence[int]) -> dict[str, Any]:
-    """What `reports.speed_schema.MachineState` says of this moment."""
+    """What `bench.contract.speed_schema.MachineState` says of this moment."""
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return {
         "load": psutil.getloadavg()[0],

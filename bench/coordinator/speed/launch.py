@@ -10,14 +10,14 @@ from typing import Any
 
 import psutil
 
+from bench.contract.errors import WorkerError
+from bench.contract.units import Lane, SlotsRequest, Workload
 from bench.coordinator.speed import evidence, turn_order
 from bench.coordinator.speed.matmul_anchor import Anchor
-from bench.errors import WorkerError
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
 from bench.process.worker_environment import machine
 from bench.process.worker_process import Worker, failure
-from bench.workload import Lane, SlotsRequest, Workload
 
 # A slot should last at least so long beyond one step: long enough that its one host read does not
 # matter, short enough that the machine is the same for all lanes of a round.
@@ -93,7 +93,7 @@ def run_launch(
         tell: Takes a few words on how far it is.
 
     Returns:
-        The payload of a shard; see `reports.speed_schema.Speed`.
+        The payload of a shard; see `bench.contract.speed_schema.Speed`.
     """
     begun = time.monotonic()
     payload: dict[str, Any] = {

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bench.contract.errors import DataError
 from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed.launch import failed_lanes, known_steps, lane_names, run_launch
-from bench.errors import DataError
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import ROOT, Plan
 from bench.planning.selection import Selection

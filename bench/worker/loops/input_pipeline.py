@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
+from bench.contract.errors import DataError
 from bench.inputs.examples import Examples
 
 Array = NDArray[Any]

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench.errors import BenchError, ExitCode
+from bench.contract.errors import BenchError, ExitCode
+from bench.contract.units import ModelRequest
 from bench.inputs.datasets import read_verified
 from bench.inputs.examples import Examples
 from bench.worker.loops.input_pipeline import Feed
-from bench.workload import ModelRequest
 from models.files import ModelFile
 from models.lowering import lower
 

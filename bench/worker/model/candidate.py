@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import keras
 
 import models
-from bench import variants
+from bench.contract import variants
+from bench.contract.units import ModelRequest
 from bench.inputs.examples import Examples
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.step_clock import StepClock
@@ -17,7 +18,6 @@ from bench.worker.model.building import Built, ModelError
 from bench.worker.model.initial_weights import Weights
 from bench.worker.model.keras_fit import Fitted, Looped
 from bench.worker.model.native import Native
-from bench.workload import ModelRequest
 from models.lowering import has_steps_of_its_own
 
 

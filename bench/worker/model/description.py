@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.contract.units import ModelRequest
 from bench.inputs import draws
 from bench.worker.model import building, initial_weights
 from bench.worker.model.building import Built
-from bench.workload import ModelRequest
 
 BUILDS = (0, 1)
 """Seeds of two builds: what they have in common is not random."""

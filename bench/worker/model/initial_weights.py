@@ -15,9 +15,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.units import ModelRequest
 from bench.inputs import draws
 from bench.inputs.initializers import Initializer
-from bench.workload import ModelRequest
 
 Weights = list[NDArray[Any]]
 Axes = tuple[list[int], list[int]] | None

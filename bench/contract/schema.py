@@ -1,6 +1,6 @@
 """What stands in a shard, field by field; see docs/architecture.md.
 
-Speed and parity shards have `reports/speed_schema.py` and `reports/parity_schema.py`.
+Speed and parity shards have `bench/contract/speed_schema.py` and `bench/contract/parity_schema.py`.
 """
 
 from typing import Annotated, Any

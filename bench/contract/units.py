@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.variants import STOCK
+from bench.contract.variants import STOCK
 
 PHASES = ("train", "evaluate", "predict")
 
@@ -38,7 +38,7 @@ class ModelRequest:
         kept: Numbers of the weights that stay as they were built: NumPy does not draw them.
         shared: Path of an npz with weights that would differ between backends, `<seed>.<number>`;
             empty where there are none.
-        variant: See `bench.variants`.
+        variant: See `bench.contract.variants`.
     """
 
     name: str

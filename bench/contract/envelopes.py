@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.migrations import OLDEST, SCHEMA, migrated
-from reports.schema import Accuracy, Envelope
+from bench.contract.migrations import OLDEST, SCHEMA, migrated
+from bench.contract.schema import Accuracy, Envelope
 
 MAX_JSON_BYTES = 16 << 20
 MAX_ARRAYS = 20_000

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from reports.schema import (
+from bench.contract.schema import (
     Amount,
     Count,
     Id,
