@@ -38,12 +38,12 @@ def temporary_files(
 
 @pytest.fixture
 def fake_python(tmp_path: Path) -> Callable[[str], str]:
-    """Make an "interpreter" that runs `tests/fake_worker.py` with one behaviour."""
+    """Make an "interpreter" that runs `tests/support/fake_worker.py` with one behaviour."""
 
     def make(behaviour: str) -> str:
         script = tmp_path / f"python-{behaviour}"
         script.write_text(
-            f'#!/bin/sh\nexec {sys.executable} -m tests.fake_worker {behaviour} "$@"\n',
+            f'#!/bin/sh\nexec {sys.executable} -m tests.support.fake_worker {behaviour} "$@"\n',
             encoding="utf-8",
         )
         script.chmod(0o755)

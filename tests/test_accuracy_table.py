@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from reports.read import shards
 from reports.tables import accuracy, comparable
-from tests.stored_runs import (
+from tests.support.stored_runs import (
     BACKENDS,
     LABELS,
     accuracy_payload,

@@ -12,8 +12,8 @@ from reports.across_runs.changes import LogChange
 from reports.across_runs.two_runs import Side
 from reports.read import shards
 from reports.read.shards import Shards
-from tests.stored_launches import TRUTH, Machine, Truth, in_memory, launch_payload
-from tests.stored_runs import accuracy_payload, store_run
+from tests.support.stored_launches import TRUTH, Machine, Truth, in_memory, launch_payload
+from tests.support.stored_runs import accuracy_payload, store_run
 
 NOISY = Machine(round_sd=0.05, launch_sd=0.03, turn_sd=0.03)
 SLOWER = TRUTH | {"torch": replace(TRUTH["torch"], step_seconds=0.0125)}

@@ -11,8 +11,8 @@ from reports.judging import notes
 from reports.read import shards
 from reports.tables import cells, costs, samples
 from reports.tables.costs import break_even
-from tests.stored_launches import launch_payload, store_launches
-from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
+from tests.support.stored_launches import launch_payload, store_launches
+from tests.support.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from bench.inputs import datasets
 from reports.judging.comparison import Comparison
 from reports.pages import files, html, markdown
 from reports.read import shards
-from tests import golden
-from tests.faulty_files import failing
-from tests.stored_runs import accuracy_payload, predictions, run_plan, store_run
+from tests.support import golden
+from tests.support.faulty_files import failing
+from tests.support.stored_runs import accuracy_payload, predictions, run_plan, store_run
 
 CODES = [errno.ENOSPC, errno.EIO, errno.EACCES]
 ARRAYS = {"probabilities": predictions(0)}

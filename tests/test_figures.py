@@ -13,7 +13,7 @@ from reports.figures import style
 from reports.figures.style import Picture
 from reports.judging import comparison
 from reports.read import shards
-from tests import golden
+from tests.support import golden
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_a_full_run_has_every_picture(pictures: dict[str, Picture]) -> None:
 
 @pytest.mark.parametrize("name", list(json.loads(golden.FIGURES.read_text())))
 def test_the_golden_run_gives_the_same_figures(name: str, pictures: dict[str, Picture]) -> None:
-    """`python -m tests.golden` writes them anew, where a change is wanted."""
+    """`python -m tests.support.golden` writes them anew, where a change is wanted."""
     same(golden.data(pictures[name]), json.loads(golden.FIGURES.read_text())[name], name)
 
 

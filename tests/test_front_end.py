@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from tests.fake_worker import EPOCH
-from tests.front_end import run_bench
+from tests.support.fake_worker import EPOCH
+from tests.support.front_end import run_bench
 
 FakePython = Callable[[str], str]
 

@@ -12,9 +12,9 @@ from reports import __main__ as command
 from reports.across_runs import gate
 from reports.across_runs.changes import LogChange
 from reports.across_runs.two_runs import Side
-from tests.stored_answers import crash, store_answers
-from tests.stored_launches import TRUTH, Machine, in_memory, launch_payload, store_launches
-from tests.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run
+from tests.support.stored_answers import crash, store_answers
+from tests.support.stored_launches import TRUTH, Machine, in_memory, launch_payload, store_launches
+from tests.support.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run
 
 CALM = Machine(round_sd=0.02, launch_sd=0.01, turn_sd=0.005)
 NOISY = Machine(round_sd=0.05, launch_sd=0.05, turn_sd=0.05)

@@ -8,7 +8,7 @@ import pytest
 
 from reports import __main__ as command
 from reports.across_runs import history
-from tests.stored_runs import PROTOCOL, accuracy_payload, store_run
+from tests.support.stored_runs import PROTOCOL, accuracy_payload, store_run
 
 SPEED = history.LEAST_NOISE["images_per_second"]
 ERROR = history.LEAST_NOISE["error_percent"]

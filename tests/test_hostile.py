@@ -22,7 +22,7 @@ from reports.judging.comparison import compare
 from reports.pages import markdown
 from reports.read import shards
 from reports.tables import comparable
-from tests import hostile
+from tests.support import hostile
 
 Change = Callable[[Any, Any], Any]
 """Alters a payload and its arrays."""

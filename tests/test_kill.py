@@ -17,7 +17,7 @@ from bench.coordinator.run_folder import Journal
 from bench.process.temp_folders import PREFIX
 from bench.process.worker_process import GRACE_SECONDS, Worker
 from reports.read import shards
-from tests.front_end import assert_all_end, descendants, run_bench, started, wait_for
+from tests.support.front_end import assert_all_end, descendants, run_bench, started, wait_for
 
 FakePython = Callable[[str], str]
 

@@ -11,8 +11,8 @@ from bench.coordinator.run_folder import Journal
 from reports.parity import divergence
 from reports.read import shards
 from reports.tables import curves, predictions
-from tests import golden
-from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, failed_payload, store_run
+from tests.support import golden
+from tests.support.stored_runs import LABELS, PROTOCOL, accuracy_payload, failed_payload, store_run
 
 ORIGIN = {"dataset": PROTOCOL["dataset"], "dataset_sha256": PROTOCOL["dataset_sha256"]}
 

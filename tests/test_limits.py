@@ -23,7 +23,7 @@ from bench.planning.plan import resolve
 from bench.planning.resume import plan_payload
 from bench.process import wire
 from models.files import MAX_NAME, ModelFile
-from tests.stored_runs import PROTOCOL
+from tests.support.stored_runs import PROTOCOL
 
 LONGEST = "m" * MAX_NAME
 

@@ -8,8 +8,8 @@ import pytest
 import reports
 from bench.planning.plan import ROOT
 from reports.judging.comparison import TABLES
-from tests import golden
-from tests.stored_runs import accuracy_payload, store_run
+from tests.support import golden
+from tests.support.stored_runs import accuracy_payload, store_run
 
 
 def test_every_column_is_documented_with_its_dtype() -> None:

@@ -26,7 +26,7 @@ from bench.planning.selection import Selection
 from reports.read import shards
 from reports.statistics import intervals
 from reports.tables import ratios, samples
-from tests.virtual import Machine, VirtualWorker
+from tests.support.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)
 STEPS = {"tensorflow": 0.02, "jax": 0.05, "torch": 0.03, "torch-twin": 0.03}

@@ -10,7 +10,7 @@ from scipy import stats
 from reports.read import shards
 from reports.statistics.paired import Paired
 from reports.tables import seeds
-from tests.stored_runs import LABELS, accuracy_payload, store_run
+from tests.support.stored_runs import LABELS, accuracy_payload, store_run
 
 SEEDS = range(10)
 

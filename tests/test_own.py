@@ -16,7 +16,7 @@ from bench.inputs.examples import Examples
 from bench.planning import plan, resume
 from bench.planning.options import NOT_GIVEN
 from models.files import ModelFile
-from tests.front_end import run_bench
+from tests.support.front_end import run_bench
 
 FakePython = Callable[[str], str]
 

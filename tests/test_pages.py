@@ -15,9 +15,9 @@ from reports import __main__ as command
 from reports.judging import comparison
 from reports.pages import html, markdown
 from reports.read import shards
-from tests import golden
-from tests.stored_answers import store_answers
-from tests.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
+from tests.support import golden
+from tests.support.stored_answers import store_answers
+from tests.support.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
 
 HOSTILE = "<script>alert(1)</script> =cmd|' /C calc'!A0 \x1b[31mred ../../etc/passwd \u202e |**x**"
 

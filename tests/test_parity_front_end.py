@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.front_end import run_bench
+from tests.support.front_end import run_bench
 
 FakePython = Callable[[str], str]
 LADDER = ("-k", "test_parity and two_layer", "--batch-size", "20")

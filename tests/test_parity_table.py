@@ -12,8 +12,8 @@ from reports.judging import notes, readable_parity
 from reports.parity import table as parity
 from reports.read import shards
 from reports.tables import comparable, seeds
-from tests.stored_answers import MODEL, crash, oracle_answers, store_answers
-from tests.stored_runs import PROTOCOL, accuracy_payload, store_run
+from tests.support.stored_answers import MODEL, crash, oracle_answers, store_answers
+from tests.support.stored_runs import PROTOCOL, accuracy_payload, store_run
 
 Payload = dict[str, Any]
 

@@ -13,7 +13,7 @@ from bench.planning.plan import resolve
 from bench.process.worker_process import Worker
 from reports.read import shards
 from reports.tables import accuracy
-from tests.front_end import run_bench
+from tests.support.front_end import run_bench
 
 
 @pytest.fixture

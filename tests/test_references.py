@@ -10,8 +10,8 @@ from reports.ladder import training_rungs
 from reports.ladder.findings import Answers
 from reports.parity import references
 from reports.read.shards import ReferenceShard
-from tests.stored_answers import SHA
-from tests.stored_answers import answers_in_float64 as answers
+from tests.support.stored_answers import SHA
+from tests.support.stored_answers import answers_in_float64 as answers
 
 
 def shard(backend: str, given: Answers, status: str = "ok") -> ReferenceShard:

@@ -11,8 +11,14 @@ import pytest
 from reports import __main__ as command
 from reports.pages.markdown import escape
 from reports.tables import accuracy, costs, ratios, speed
-from tests.stored_launches import TRUTH, Machine, launch_payload, mutate, store_launches
-from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, failed_payload, store_run
+from tests.support.stored_launches import TRUTH, Machine, launch_payload, mutate, store_launches
+from tests.support.stored_runs import (
+    BACKENDS,
+    PROTOCOL,
+    accuracy_payload,
+    failed_payload,
+    store_run,
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from reports.ladder import dropout_rungs, file_rungs, rungs, trajectory_rungs
 from reports.ladder.findings import Answers, Finding
-from tests.stored_answers import SHA, oracle_answers, rounded, whole_model
+from tests.support.stored_answers import SHA, oracle_answers, rounded, whole_model
 
 
 def failed(answers: Answers, true: Answers) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from bench.contract.migrations import SCHEMA
 from bench.coordinator.run_folder import Journal, envelope
 from bench.inputs.datasets import read_npz
 from reports.read import shards
-from tests.stored_runs import (
+from tests.support.stored_runs import (
     BACKENDS,
     PROTOCOL,
     accuracy_payload,

@@ -9,7 +9,7 @@ from scipy import stats
 
 from reports.read import shards
 from reports.tables import accuracy, cells, samples, speed
-from tests.stored_launches import (
+from tests.support.stored_launches import (
     ANCHOR_GFLOPS,
     LATENCY,
     PREDICT,
@@ -20,7 +20,7 @@ from tests.stored_launches import (
     store_launches,
     turns_of,
 )
-from tests.stored_runs import BACKENDS, accuracy_payload, store_run
+from tests.support.stored_runs import BACKENDS, accuracy_payload, store_run
 
 
 def table_of(*folders: Path) -> pd.DataFrame:

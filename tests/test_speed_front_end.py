@@ -16,7 +16,7 @@ import pytest
 from bench import selfcheck
 from bench.planning.plan import ROOT
 from bench.process import machine_lock
-from tests.front_end import (
+from tests.support.front_end import (
     assert_all_end,
     descendants,
     environment,

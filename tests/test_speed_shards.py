@@ -10,7 +10,7 @@ import pytest
 from bench.coordinator.run_folder import envelope
 from reports.read import shards
 from reports.tables import comparable
-from tests.stored_launches import (
+from tests.support.stored_launches import (
     LATENCY,
     TRAIN,
     Payload,
@@ -18,7 +18,7 @@ from tests.stored_launches import (
     launch_payload,
     store_launches,
 )
-from tests.stored_runs import accuracy_payload, store_run
+from tests.support.stored_runs import accuracy_payload, store_run
 
 
 def launches(count: int = 2) -> list[Payload]:

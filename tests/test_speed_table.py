@@ -5,7 +5,7 @@ import pytest
 
 from reports.read import shards
 from reports.tables import accuracy, cells, samples, speed
-from tests.stored_runs import accuracy_payload, failed_payload, store_run
+from tests.support.stored_runs import accuracy_payload, failed_payload, store_run
 
 
 def table_of(folder: Path) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from reports.statistics import intervals
 from reports.statistics.intervals import compare, differs_from_one, interval, pseudo_median
-from tests.simulated import MACHINES, SimulatedMachine
+from tests.support.simulated import MACHINES, SimulatedMachine
 
 SIMULATIONS = 1000
 SEEN = SimulatedMachine()

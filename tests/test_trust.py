@@ -9,7 +9,7 @@ import pytest
 from reports.judging import notes
 from reports.statistics import validity
 from reports.statistics.validity import Trust
-from tests.stored_launches import (
+from tests.support.stored_launches import (
     LATENCY,
     PREDICT,
     STEPS,

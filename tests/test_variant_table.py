@@ -9,7 +9,7 @@ from reports import precision
 from reports.read import shards
 from reports.statistics import intervals
 from reports.tables import samples, speed, variants
-from tests.stored_launches import (
+from tests.support.stored_launches import (
     LATENCY,
     PREDICT,
     TRAIN,

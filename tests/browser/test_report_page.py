@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import __main__ as command
-from tests import golden
-from tests.stored_runs import accuracy_payload, failed_payload, store_run
+from tests.support import golden
+from tests.support.stored_runs import accuracy_payload, failed_payload, store_run
 from tests.test_pages import HOSTILE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["reports", "bench"]):
     from reports.read import shards
     from reports.tables import comparable
 
-from tests import hostile
+from tests.support import hostile
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="fuzz-"))
 GOOD = hostile.store(SCRATCH / "good").folder

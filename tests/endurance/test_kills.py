@@ -12,7 +12,7 @@ import pytest
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
 from reports.read import shards
-from tests.front_end import assert_all_end, descendants, run_bench, started
+from tests.support.front_end import assert_all_end, descendants, run_bench, started
 
 KILLS, REAL_KILLS = 200, 10
 SECONDS, REAL_SECONDS = 6.0, 40.0

@@ -1,4 +1,4 @@
-"""`python -m tests.scale`: what it takes to read a folder of 1,000 to 10,000 shards, on one core.
+"""`python -m tests.support.scale`: what reading 1,000 to 10,000 shards takes, on one core.
 
 Half of them are trainings with predictions of 200 images, a tenth launches, the rest trainings that
 failed. Each size is read in a process of its own, so that the peak of its memory is its own.
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bench.coordinator.run_folder import Journal
 from reports.read import shards
-from tests.stored_launches import launch_payload, speed_plan
-from tests.stored_runs import accuracy_payload, answers, failed_payload, run_plan
+from tests.support.stored_launches import launch_payload, speed_plan
+from tests.support.stored_runs import accuracy_payload, answers, failed_payload, run_plan
 
 SIZES = (1000, 2000, 5000, 10_000)
 
@@ -61,7 +61,7 @@ def main() -> None:
         for size in SIZES:
             folder = Path(scratch) / f"run{size}"
             store(folder, size)
-            subprocess.run([sys.executable, "-m", "tests.scale", str(folder)], check=True)
+            subprocess.run([sys.executable, "-m", "tests.support.scale", str(folder)], check=True)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from bench.coordinator.run_folder import Journal
 from reports.ladder.findings import Answers
-from tests.stored_answers import (
+from tests.support.stored_answers import (
     answers_in_float64,
     oracle_answers,
     rounded,
     subject_payload,
     write_answers,
 )
-from tests.stored_launches import LATENCY, TRAIN, TRUTH, launch_payload, speed_plan
-from tests.stored_runs import LABELS, PROTOCOL, accuracy_payload, answers, run_plan
+from tests.support.stored_launches import LATENCY, TRAIN, TRUTH, launch_payload, speed_plan
+from tests.support.stored_runs import LABELS, PROTOCOL, accuracy_payload, answers, run_plan
 
 MODEL, OWN_MODEL = "single_layer", "mine"
 BACKENDS = ("jax", "torch")

@@ -16,7 +16,7 @@ from reports.read import shards
 from reports.read.shards import Shards, SpeedShard
 from reports.tables import samples
 from reports.tables.samples import Samples
-from tests.stored_runs import PROTOCOL, accuracy_payload, run_plan, store_run
+from tests.support.stored_runs import PROTOCOL, accuracy_payload, run_plan, store_run
 
 STEPS = 40
 FLOPS = 1_000_000

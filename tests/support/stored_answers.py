@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.coordinator.run_folder import Journal
 from reports.ladder.findings import Answers
-from tests.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, run_plan
+from tests.support.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, run_plan
 
 SHA = "a" * 64
 PROBES = ["identity", "forward", "gradients", "update", "predictions", "portability"]

@@ -1,4 +1,4 @@
-"""`python -m tests.golden`: write anew the run in tests/data and what its figures are made of.
+"""`python -m tests.support.golden`: write anew the run in tests/data, and its figures' data.
 
 A small run with everything that a report can show: three backends, two models, three seeds, three
 launches with a twin, and the parity ladder with P5. What it says is made up, and always the same.
@@ -18,8 +18,8 @@ from reports import figures
 from reports.figures import style
 from reports.figures.style import Picture
 from reports.judging.comparison import Comparison
-from tests.stored_answers import write_answers
-from tests.stored_launches import (
+from tests.support.stored_answers import write_answers
+from tests.support.stored_launches import (
     LATENCY,
     PREDICT,
     TRAIN,
@@ -27,10 +27,17 @@ from tests.stored_launches import (
     launch_payload,
     speed_plan,
 )
-from tests.stored_runs import BACKENDS, LABELS, PROTOCOL, accuracy_payload, answers, run_plan
+from tests.support.stored_runs import (
+    BACKENDS,
+    LABELS,
+    PROTOCOL,
+    accuracy_payload,
+    answers,
+    run_plan,
+)
 
-RUN = Path(__file__).parent / "data" / "golden"
-FIGURES = Path(__file__).parent / "data" / "golden-figures.json"
+RUN = Path(__file__).parents[1] / "data" / "golden"
+FIGURES = Path(__file__).parents[1] / "data" / "golden-figures.json"
 MODELS = ("single_layer", "two_layer")
 EPOCHS, SEEDS = 10, 3
 PROBES = ["identity", "forward", "gradients", "update", "trajectory", "predictions"]

@@ -1,7 +1,7 @@
 """A worker that imports no framework and misbehaves as it is told.
 
-`python -m tests.fake_worker BEHAVIOUR -m bench.worker REQUESTS REPLIES`. A behaviour strikes
-when training or a turn is asked for; `good` answers like a real worker.
+`python -m tests.support.fake_worker BEHAVIOUR -m bench.worker REQUESTS REPLIES`. A behaviour
+strikes when training or a turn is asked for; `good` answers like a real worker.
 """
 
 import faulthandler
