@@ -32,7 +32,7 @@ FEWEST = 3
 
 PENALTY = 8.0
 """Of a step, in variances times the log of the number of figures in all series; see
-tests/test_history.py for how rarely noise alone is called a step then."""
+tests/reports/across_runs/test_history.py for how rarely noise alone is called a step then."""
 
 LEAST_NOISE = {"images_per_second": 0.005, "error_percent": 0.05}
 """Standard deviations (of logs, and in points) below which no series is believed to be quiet:

@@ -2,7 +2,7 @@
 
 Processes differ from launch to launch (memory layout, allocator), so rounds within a launch are
 no independent witnesses: pooled, they call identical things different more than half of the time
-(tests/test_statistics.py shows it). One number per launch and a t-interval over launches keeps the
+(as `test_statistics.py` shows). One number per launch and a t-interval over launches keeps the
 promised error rate (Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013).
 """
 

@@ -10,9 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import __main__ as command
+from tests.reports.pages.test_pages import HOSTILE
 from tests.support import golden
 from tests.support.stored_runs import accuracy_payload, failed_payload, store_run
-from tests.test_pages import HOSTILE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESK = (390, 844), (1280, 900)

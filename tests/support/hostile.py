@@ -1,6 +1,6 @@
 """A run with a shard of every kind, and changes that somebody hostile, or nobody, could make to it.
 
-Who changes a shard can compute its hash anew: what a hash protects from is `tests/test_shards.py`.
+Who changes a shard can compute its hash anew: what it protects from is in `test_shards.py`.
 """
 
 import copy

@@ -12,7 +12,7 @@ from bench.contract.envelopes import read_envelope
 from bench.coordinator.run_folder import envelope
 from reports.read import shards
 
-STORED = Path(__file__).parent / "data"
+STORED = Path(__file__).parents[2] / "data"
 
 
 def test_fault_13_a_run_of_schema_5_is_read_as_one_of_keras_as_shipped() -> None:

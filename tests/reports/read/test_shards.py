@@ -128,7 +128,7 @@ def test_fault_12_what_is_no_shard_is_told_with_its_reason(
 
 def test_fault_11_every_truncation_and_every_bit_of_a_small_shard(tmp_path: Path) -> None:
     """Of the file and of its arrays: each is an error with a reason, or changes nothing."""
-    stored = Path(__file__).parent / "data" / "golden" / "shards"
+    stored = Path(__file__).parents[2] / "data" / "golden" / "shards"
     path = tmp_path / "images.json"
     whole = (stored / "images.json").read_bytes()
     content = json.loads(whole)

@@ -12,7 +12,7 @@ from bench.contract.units import Lane
 from bench.coordinator.preflight import PreflightError, greet_backends
 from bench.process import worker_process
 from bench.process.worker_process import Worker
-from tests.test_plan import resolve
+from tests.bench.planning.test_plan import resolve
 
 FakePython = Callable[[str], str]
 

@@ -18,11 +18,11 @@ from reports.judging.comparison import Comparison
 from reports.judging.sentences import alerts, answers, remarks
 from reports.pages import html, markdown, terminal
 from reports.read import shards
+from tests.bench.planning.test_plan import resolve
 from tests.support.golden import PROBES
 from tests.support.stored_answers import write_answers
 from tests.support.stored_launches import TRAIN, launch_payload, speed_plan
 from tests.support.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run
-from tests.test_plan import resolve
 
 VARIANTS = ("stock", "tuned", "native")
 BACKENDS = ("jax", "torch")

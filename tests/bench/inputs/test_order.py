@@ -35,7 +35,7 @@ def test_batch_order_is_a_permutation_of_its_own_for_each_seed_and_epoch() -> No
 
 def test_draws_are_the_same_in_another_process() -> None:
     code = (
-        "from bench import order;from tests.test_order import drawn;"
+        "from bench import order;from tests.bench.inputs.test_order import drawn;"
         "print(order.arrays_sha256([drawn(3, 2), order.batch_order(3, 1, 500)]))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from bench.session.progress import Progress, outcome_of
-from tests.test_plan import resolve
+from tests.bench.planning.test_plan import resolve
 
 EPOCH: dict[str, Any] = {
     "epoch": 2,
