@@ -1,1 +1,4 @@
-"""How models are run and timed. Results are read by `reports`, through the shard files alone."""
+"""The surface that pytest sees: options in, a test for each cell, subject and series.
+
+May import: all but the worker, which is a process of its own.
+"""

@@ -1,4 +1,7 @@
-"""The figures of the report: frames in, matplotlib out. Which are drawn depends on what was run."""
+"""The figures of the report: frames in, matplotlib out; which, depends on what was run.
+
+May import: across_runs, judging and what is below.
+"""
 
 from collections.abc import Callable, Mapping
 
