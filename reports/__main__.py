@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.contract.errors import ExitCode
 from reports.across_runs import gate, history, two_runs
 from reports.judging.comparison import Comparison, compare
 from reports.pages import files, html, terminal
@@ -24,9 +25,6 @@ from reports.statistics.intervals import MIN_LAUNCHES
 from reports.tables import speed
 from reports.tables.comparable import NotComparableError
 from reports.tables.variants import THREE
-
-# As in the table of CONTRIBUTING.md; bench has the same, and neither imports the other.
-OK, FAIL, INCONCLUSIVE, ENVIRONMENT, DATA, INTERNAL = 0, 1, 3, 4, 5, 6
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         return int(options.run(options))
     except NotComparableError as error:
         print(plain(f"error: not comparable: {error}"), file=sys.stderr)
-        return DATA
+        return ExitCode.DATA
 
 
 def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -121,13 +119,13 @@ def _compare(options: argparse.Namespace) -> int:
         return _tell_problems(problems)
     two_runs.check(old, new)
     terminal.show_changes(old, new, _console(width=110))
-    return OK
+    return ExitCode.OK
 
 
 def _gate(options: argparse.Namespace) -> int:
     if options.max_slowdown is None and options.max_error_increase is None:
         print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE
     new, old = (
         two_runs.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
     )
@@ -136,9 +134,13 @@ def _gate(options: argparse.Namespace) -> int:
     two_runs.check(old, new)
     checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
     terminal.show_checks(checks, _console())
-    codes = {gate.MISSING: ENVIRONMENT, gate.FAIL: FAIL, gate.INCONCLUSIVE: INCONCLUSIVE}
+    codes = {
+        gate.MISSING: ExitCode.ENVIRONMENT,
+        gate.FAIL: ExitCode.FAIL,
+        gate.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    }
     found = {check.verdict for check in checks}
-    return next((code for verdict, code in codes.items() if verdict in found), OK)
+    return next((code for verdict, code in codes.items() if verdict in found), ExitCode.OK)
 
 
 def _history(options: argparse.Namespace) -> int:
@@ -154,7 +156,7 @@ def _history(options: argparse.Namespace) -> int:
     console = _console()
     terminal.show_lines((*found.problems, *history.step_lines(found.table)), console)
     console.print(f"\nhistory: {_shown(page)}", soft_wrap=True)
-    return OK
+    return ExitCode.OK
 
 
 def _percent(text: str) -> float:
@@ -192,13 +194,13 @@ def _shown(path: Path) -> Path:
 
 def _tell_problems(problems: Sequence[str]) -> int:
     print("\n".join(plain(f"error: {problem}") for problem in problems), file=sys.stderr)
-    return DATA
+    return ExitCode.DATA
 
 
 def _cannot_write(output: Path, error: OSError) -> int:
     path = error.filename or output
     print(plain(f"error: {path}: cannot be written ({error.strerror})"), file=sys.stderr)
-    return ENVIRONMENT
+    return ExitCode.ENVIRONMENT
 
 
 def exit_code(comparison: Comparison, found: shards.Shards) -> int:
@@ -209,15 +211,15 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
     tried = (comparison.speed["status"] == speed.FAILED) & ~comparison.speed["variant"].isin(THREE)
     timed = set(comparison.speed.loc[~tried, "status"]) - {"invalid"}
     if found.problems:
-        return DATA
+        return ExitCode.DATA
     if (trained | timed) - {"ok", "diverged"} or comparison.incomplete:
-        return ENVIRONMENT
+        return ExitCode.ENVIRONMENT
     if "diverged" in trained or "fail" in set(comparison.parity["status"]):
-        return FAIL
+        return ExitCode.FAIL
     inconclusive = comparison.untrusted or "invalid" in set(comparison.speed["status"])
     # A run of so few launches that it claims nothing (`smoke`) has nothing to take back.
     claims = any(plan.launches >= MIN_LAUNCHES for _, plan in speed.planned(found))
-    return INCONCLUSIVE if inconclusive and claims else OK
+    return ExitCode.INCONCLUSIVE if inconclusive and claims else ExitCode.OK
 
 
 if __name__ == "__main__":
@@ -225,4 +227,4 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except Exception:  # noqa: BLE001 - Python's own exit code, 1, would mean "diverged"
         traceback.print_exc()
-        sys.exit(INTERNAL)
+        sys.exit(ExitCode.INTERNAL)

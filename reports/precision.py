@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.contract.errors import ExitCode
 from reports.judging.comparison import main_rows
 from reports.read import shards
 from reports.tables import comparable, ratios, samples, speed, variants
-
-DATA = 5
 
 
 def widest_percent(found: shards.Shards) -> float:
@@ -47,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         found.problems.append(f"not comparable: {error}")
     if found.problems or not found.plans:
         print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
-        return DATA
+        return ExitCode.DATA
     print(widest_percent(found))
-    return 0
+    return ExitCode.OK
 
 
 if __name__ == "__main__":

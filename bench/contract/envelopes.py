@@ -71,6 +71,29 @@ class ShardError(ValueError):
     """A file that is no good shard; the message says which and why."""
 
 
+def sealed(kind: str, run_id: str, shard_id: str, payload: Mapping[str, Any]) -> bytes:
+    """The bytes of a shard, with the hash of all that stands beside it.
+
+    Raises:
+        ValueError: The payload holds NaN or infinity.
+    """
+    content = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "run_id": run_id,
+        "shard_id": shard_id,
+        "payload": payload,
+    }
+    content["sha256"] = content_sha256(content)
+    return json.dumps(content, allow_nan=False, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def content_sha256(content: Mapping[str, Any]) -> str:
+    """Of a shard without its hash, as canonical JSON."""
+    canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def read_envelope(path: Path) -> Envelope:
     """One shard file, checked down to its hash; the payload is not looked into.
 
@@ -96,11 +119,11 @@ def read_envelope(path: Path) -> Envelope:
         raise ShardError(f"{path}: {error}") from error
     stored = content.pop("sha256")
     try:
-        canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        sha256 = content_sha256(content)
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate is no text
     except (ValueError, RecursionError) as error:
         raise ShardError(f"{path}: {error}") from error
-    if hashlib.sha256(canonical.encode()).hexdigest() != stored:
+    if sha256 != stored:
         raise ShardError(f"{path}: its content does not have the hash that it states")
     if envelope.shard_id != path.stem:
         raise ShardError(f"{path}: this is shard {envelope.shard_id}, under another name")

@@ -22,10 +22,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError, StorageError, UsageError
+from bench.contract.migrations import SCHEMA
 from bench.process.atomic_files import storage_errors, write_atomically
 
-SCHEMA = 6
 # Room for the longest names of a model and of its variant, for backend, device, seed and attempt.
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 FREE_BYTES_WANTED = 200 << 20
@@ -105,7 +106,7 @@ class Journal:
             data = buffer.getvalue()
             payload = {**payload, "arrays_sha256": hashlib.sha256(data).hexdigest()}
             write_atomically(path.with_suffix(".npz"), data)
-        write_atomically(path, envelope(kind, self.run_id, shard_id, payload))
+        write_atomically(path, sealed(kind, self.run_id, shard_id, payload))
 
     def read(self, kind: str, shard_id: str) -> dict[str, Any] | None:
         """Payload of an intact shard of this run, or None: then it has to be made again."""
@@ -113,7 +114,7 @@ class Journal:
         try:
             shard = json.loads(path.read_bytes())
             payload = shard["payload"]
-            whole = envelope(kind, self.run_id, shard_id, payload) == path.read_bytes()
+            whole = sealed(kind, self.run_id, shard_id, payload) == path.read_bytes()
             arrays = payload.get("arrays_sha256")
             if arrays is not None:
                 data = path.with_suffix(".npz").read_bytes()
@@ -207,17 +208,3 @@ def _new_folder(results: Path) -> Path:
     raise StorageError(
         f"{results}: {NAMES_TRIED} names of runs are taken; choose another --results"
     )
-
-
-def envelope(kind: str, run_id: str, shard_id: str, payload: Mapping[str, Any]) -> bytes:
-    """The bytes of a shard. The hash covers all that stands beside it, in canonical JSON."""
-    content = {
-        "schema": SCHEMA,
-        "kind": kind,
-        "run_id": run_id,
-        "shard_id": shard_id,
-        "payload": payload,
-    }
-    canonical = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    content["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
-    return json.dumps(content, allow_nan=False, sort_keys=True, indent=1).encode() + b"\n"

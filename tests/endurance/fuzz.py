@@ -17,8 +17,8 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["reports", "bench"]):
+    from bench.contract.envelopes import sealed
     from bench.contract.errors import DataError
-    from bench.coordinator.run_folder import envelope
     from bench.inputs import datasets, user_models
     from reports.judging.comparison import compare
     from reports.pages import markdown
@@ -40,7 +40,7 @@ def read_shard(content: bytes) -> None:
         told = json.loads(content)
         if (GOOD / "shards" / f"{told['shard_id']}.json").is_file():
             name = told["shard_id"]
-        shard = envelope(told["kind"], GOOD.name, name, told["payload"])
+        shard = sealed(told["kind"], GOOD.name, name, told["payload"])
     _read(name, shard, None)
 
 
@@ -48,7 +48,7 @@ def read_arrays(content: bytes) -> None:
     """As the arrays of a good shard, which states their hash."""
     told = json.loads((GOOD / "shards" / f"{OF_ARRAYS}.json").read_bytes())
     told["payload"]["arrays_sha256"] = hashlib.sha256(content).hexdigest()
-    _read(OF_ARRAYS, envelope("reference", GOOD.name, OF_ARRAYS, told["payload"]), content)
+    _read(OF_ARRAYS, sealed("reference", GOOD.name, OF_ARRAYS, told["payload"]), content)
 
 
 def _read(name: str, shard: bytes, arrays: bytes | None) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract import migrations
-from bench.contract.envelopes import read_envelope
-from bench.coordinator.run_folder import envelope
+from bench.contract.envelopes import read_envelope, sealed
 from reports.read import shards
 
 STORED = Path(__file__).parents[2] / "data"
@@ -41,7 +40,7 @@ def test_a_shard_that_only_claims_an_older_schema_is_told(tmp_path: Path, lanes:
     path = run / "shards" / "speed-launch01.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     payload = content["payload"] | {"lanes": lanes}
-    told = json.loads(envelope("speed", "golden", "speed-launch01", payload)) | {"schema": 5}
+    told = json.loads(sealed("speed", "golden", "speed-launch01", payload)) | {"schema": 5}
     told.pop("sha256")
     canonical = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     told["sha256"] = hashlib.sha256(canonical).hexdigest()

@@ -67,7 +67,7 @@ def test_attempts_are_in_order_and_of_one_cell_alone(journal: Journal) -> None:
     assert journal.attempts("cell") == ["cell.try2", "cell.try10"]
 
 
-@pytest.mark.parametrize("shard_id", ["../escape", "a/b", "", "x" * 65, "nul\0"])
+@pytest.mark.parametrize("shard_id", ["../escape", "a/b", "", "x" * 129, "nul\0"])
 def test_fault_28_an_id_cannot_leave_the_folder(journal: Journal, shard_id: str) -> None:
     with pytest.raises(ValueError, match="bad shard id"):
         journal.write("accuracy", shard_id, PAYLOAD)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.coordinator.run_folder import envelope
+from bench.contract.envelopes import sealed
 from reports.judging.comparison import compare
 from reports.pages import markdown
 from reports.read import shards
@@ -74,7 +74,7 @@ def retold(good: Path, name: str, alter: Change) -> tuple[bytes, bytes]:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     payload = content["payload"] | {"arrays_sha256": sha256(buffer.getvalue()).hexdigest()}
-    return envelope(content["kind"], good.name, name, payload), buffer.getvalue()
+    return sealed(content["kind"], good.name, name, payload), buffer.getvalue()
 
 
 def identity(payload: Any) -> Any:
@@ -148,7 +148,7 @@ def test_layers_and_inputs_beyond_number_are_refused_at_the_first_that_is_missin
 def test_a_ladder_without_answers_is_none(good: Path) -> None:
     content = json.loads((good / "shards" / "plan.json").read_bytes())
     content["payload"]["parity"]["probes"] = ["identity"]
-    shard = envelope("plan", good.name, "plan", content["payload"])
+    shard = sealed("plan", good.name, "plan", content["payload"])
     (problem,) = read_with(good, "plan.json", shard, None).problems
     assert "a parity ladder that asks for no answers" in problem
 
@@ -190,7 +190,7 @@ def test_whatever_a_field_claims_nothing_is_raised(good: Path, kind: str) -> Non
         path, content = copy.deepcopy(random.choice(stored))
         for _ in range(changes):
             hostile.change(content["payload"], random)
-        shard = envelope(kind, good.name, path.stem, content["payload"])
+        shard = sealed(kind, good.name, path.stem, content["payload"])
         is_read_or_refused(good, path.name, shard, None)
 
     check()
@@ -222,6 +222,6 @@ def test_a_plan_of_more_than_anybody_runs_is_refused(good: Path) -> None:
     subjects = [subject | {"model": f"m{n}"} for n in range(501)]
     for part, change in (("speed", {"lanes": lanes}), ("parity", {"subjects": subjects})):
         plan = content["payload"] | {part: content["payload"][part] | change}
-        found = read_with(good, "plan.json", envelope("plan", good.name, "plan", plan), None)
+        found = read_with(good, "plan.json", sealed("plan", good.name, "plan", plan), None)
         assert found.plans == {}
         assert "of length <=" in found.problems[0]

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.contract import envelopes
+from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError
 from bench.contract.migrations import SCHEMA
-from bench.coordinator.run_folder import Journal, envelope
+from bench.coordinator.run_folder import Journal
 from bench.inputs.datasets import read_npz
 from reports.read import shards
 from tests.support.stored_runs import (
@@ -47,7 +48,7 @@ def rewrite(path: Path, journal: Journal, change: dict[str, Any]) -> None:
     """Store a changed payload with a hash that fits it, as a hostile author would."""
     content = json.loads(path.read_text())
     payload = content["payload"] | change
-    path.write_bytes(envelope(content["kind"], journal.run_id, content["shard_id"], payload))
+    path.write_bytes(sealed(content["kind"], journal.run_id, content["shard_id"], payload))
 
 
 def test_what_bench_writes_reports_reads(journal: Journal) -> None:

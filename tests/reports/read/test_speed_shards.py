@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.coordinator.run_folder import envelope
+from bench.contract.envelopes import sealed
 from reports.read import shards
 from reports.tables import comparable
 from tests.support.stored_launches import (
@@ -85,7 +85,7 @@ def test_a_launch_that_does_not_hold_together_is_one_problem(
     change(bad)
     run = json.loads((folder / "shards" / "plan.json").read_text())["run_id"]
     path = folder / "shards" / "speed-launch02.json"
-    path.write_bytes(envelope("speed", run, path.stem, bad))
+    path.write_bytes(sealed("speed", run, path.stem, bad))
     found = shards.read([folder])
     assert [shard.payload.launch for shard in found.speed] == [1]
     (problem,) = found.problems
