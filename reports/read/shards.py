@@ -157,7 +157,7 @@ def _read_plan(folder: Path) -> tuple[str, Plan]:
 def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     attempts: list[AccuracyShard] = []
     launches: list[SpeedShard] = []
-    known = checks.Launches()
+    known: set[int] = set()
     answers: list[ParityShard] = []
     references: list[ReferenceShard] = []
     try:
@@ -229,7 +229,6 @@ def _read_attempt(path: Path, envelope: Envelope, plan: Plan, room: Room) -> Acc
     if accuracy.status == "ok" and accuracy.arrays_sha256 is not None:
         arrays = read_arrays(path.with_suffix(".npz"), accuracy.arrays_sha256, room)
         probabilities, labels = predictions(path.with_suffix(".npz"), arrays, accuracy)
-        checks.answers(path, accuracy, probabilities, labels)
     return AccuracyShard(envelope.run_id, envelope.shard_id, accuracy, probabilities, labels)
 
 

@@ -369,7 +369,6 @@ def test_fault_16_a_shard_under_another_name_is_refused(journal: Journal) -> Non
         ({"protocol": PROTOCOL | {"dataset": "digits"}}, "by another protocol than the plan's"),
         ({"protocol": PROTOCOL | {"test_examples": 1}}, "by another protocol than the plan's"),
         ({"cell": accuracy_payload("jax", seed=77)["cell"]}, "a training that was not planned"),
-        ({"wall_seconds": 40.0}, "42.5 s of epochs in 40 s"),
         ({"error": "half a surrogate: \ud800"}, "surrogates not allowed"),
         ({"cell": {**accuracy_payload("jax")["cell"], "model": "x\n"}}, "$.cell.model"),
         ({"protocol": PROTOCOL | {"batch_size": 100}}, "600 steps, where 1200 were planned"),
@@ -382,14 +381,6 @@ def test_a_payload_that_does_not_fit_is_refused(
 ) -> None:
     rewrite(shard_path(journal), journal, change)
     assert words in one_problem(journal)
-
-
-def test_a_curve_that_ends_elsewhere_than_its_predictions_is_refused(journal: Journal) -> None:
-    """One answer of 200 is enough."""
-    training = accuracy_payload("jax")["training"]
-    training["epochs"][-1]["test_accuracy"] = 0.995
-    rewrite(shard_path(journal), journal, {"training": training})
-    assert "198 of 200 answers are right" in one_problem(journal)
 
 
 def test_arrays_that_were_exchanged_are_refused(journal: Journal) -> None:

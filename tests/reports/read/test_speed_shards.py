@@ -51,7 +51,6 @@ def test_what_bench_writes_reports_reads(tmp_path: Path) -> None:
         (lambda p: p["workloads"].append(TRAIN), "a workload stands twice"),
         (lambda p: p["lanes"].append(p["lanes"][0]), "a lane stands twice"),
         (lambda p: p["lanes"][3]["lane"].update(backend="x"), "a lane that was not planned"),
-        (lambda p: p["rounds"][0]["evidence"].update(seconds=1e-9), "s of turns in 1e-09 s"),
         (lambda p: p["lanes"].pop(), "a sample of lane 3, which there is not"),
         (lambda p: p["lanes"][0]["worker"].update(backend="jax"), "was run by jax"),
         (lambda p: p["lanes"][0].update(worker=None), "status ok, but no worker"),
@@ -65,8 +64,6 @@ def test_what_bench_writes_reports_reads(tmp_path: Path) -> None:
         (lambda p: sample(p).update(lane=4), "a sample of lane 4"),
         (lambda p: sample(p).update(lane=-1), "Expected `int` >= 0"),
         (lambda p: p["rounds"][0]["samples"].append(sample(p)), "one round stands twice"),
-        (lambda p: sample(p).update(steps=41), "slots of 40 and of 41 steps by"),
-        (lambda p: sample(p).update(seconds=9.0), "s of work in a call of"),
         (lambda p: sample(p).update(seconds=0.0), "$.rounds[0].samples[0].seconds"),
         (lambda p: sample(p).update(seconds=1e300), "$.rounds[0].samples[0].seconds"),
         (lambda p: sample(p).update(minor_faults=10**30), "minor_faults"),
@@ -74,7 +71,6 @@ def test_what_bench_writes_reports_reads(tmp_path: Path) -> None:
         (lambda p: sample(p, 1).update(one_step_seconds=0.001), "one_step_seconds must be there"),
         (lambda p: sample(p).update(latencies=[0.001]), "1 latencies of 40 steps"),
         (lambda p: sample(p, 1)["latencies"].pop(), "39 latencies of 40 steps"),
-        (lambda p: sample(p, 1).update(latencies=[1.0] * 40), "latencies longer than the slot"),
     ],
 )
 def test_a_launch_that_does_not_hold_together_is_one_problem(
