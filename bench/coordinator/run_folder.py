@@ -197,13 +197,11 @@ class Journal:
 
 def _new_folder(results: Path) -> Path:
     """Make a folder of a name that no run has: runs that begin in one second may draw alike."""
-    with storage_errors(results):
-        results.mkdir(parents=True, exist_ok=True)
     for _ in range(NAMES_TRIED):
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         folder = results / f"{stamp}-{secrets.token_hex(2)}"
         with storage_errors(folder), contextlib.suppress(FileExistsError):
-            folder.mkdir()
+            folder.mkdir(parents=True)
             return folder
     raise StorageError(
         f"{results}: {NAMES_TRIED} names of runs are taken; choose another --results"
