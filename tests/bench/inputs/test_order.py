@@ -35,8 +35,8 @@ def test_batch_order_is_a_permutation_of_its_own_for_each_seed_and_epoch() -> No
 
 def test_draws_are_the_same_in_another_process() -> None:
     code = (
-        "from bench import order;from tests.bench.inputs.test_order import drawn;"
-        "print(order.arrays_sha256([drawn(3, 2), order.batch_order(3, 1, 500)]))"
+        "from bench.inputs import draws;from tests.bench.inputs.test_order import drawn;"
+        "print(draws.arrays_sha256([drawn(3, 2), draws.batch_order(3, 1, 500)]))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     here: list[NDArray[Any]] = [drawn(3, 2), draws.batch_order(3, 1, 500)]

@@ -161,7 +161,7 @@ def test_a_budget_is_spent_only_where_something_is_timed() -> None:
         (["-k", "speed", "--budget", "10m"], 0, "at most 10 min"),
         (["--budget", "soon"], 2, "error: --budget: a time like 90s, 10m or 1h is wanted"),
         (["--resume", "none", "--budget", "5m"], 2, "error: --resume: no run 'none' in results"),
-        (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 to 1,000,000 is wanted"),
+        (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 to 10,000 is wanted"),
     ],
 )
 def test_the_plan_is_told_before_anything_is_built(
