@@ -167,7 +167,7 @@ def read_arrays(path: Path, sha256: str | None, room: Room) -> dict[str, NDArray
             members = archive.infolist()
             room.enter(path, len(members))
             if len({member.filename for member in members}) != len(members):
-                raise ShardError(f"{path}: an array stands twice")
+                raise ShardError(f"{path}: duplicate array")
             room.take(path, sum(_claimed(path, archive, member) for member in members))
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -208,7 +208,7 @@ def predictions(
 def _claimed(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """What an array takes. NumPy allocates what its header claims, before it reads a number."""
     if member.compress_type not in ZIP_METHODS:
-        raise ShardError(f"{path}: {member.filename} is packed in an unusual way")
+        raise ShardError(f"{path}: {member.filename} has an unsupported compression method")
     with archive.open(member) as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ShardError(f"{path}: {member.filename} has no header of version 1.0")
@@ -254,5 +254,5 @@ def _reject_constant(name: str) -> NoReturn:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return content

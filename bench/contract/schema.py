@@ -152,7 +152,7 @@ class WorkerInfo(Record, frozen=True):
 
 
 class Epoch(Record, frozen=True):
-    """One epoch. A loss that was no finite number is None, and accuracy of what is no classifier.
+    """One epoch. A loss that was no finite number is None, and accuracy of no classifier.
 
     `feed_seconds` is for putting the epoch's batches in their order; `steal_seconds` is CPU time
     that the hypervisor took from all our cores during `train_seconds`.

@@ -254,7 +254,7 @@ def read_npz(path: Path, most_arrays: int = MAX_ARRAYS) -> dict[str, Array]:
 def _check_claim(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """NumPy allocates what an array's header claims, before it reads the first number."""
     if member.compress_type not in ZIP_METHODS:
-        raise DataError(f"{path}: {member.filename} is packed in an unusual way")
+        raise DataError(f"{path}: {member.filename} has an unsupported compression method")
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0

@@ -77,7 +77,7 @@ def count(option: str, value: str | None, default: int, most: int = MOST) -> int
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= most):
-        raise UsageError(f"{option}: a whole number from 1 to {most:,} is wanted, not {value!r}")
+        raise UsageError(f"{option} must be an integer from 1 to {most:,} (got {value!r})")
     return int(value)
 
 
@@ -87,7 +87,7 @@ def duration(option: str, value: str | None, default: float | None) -> float | N
         return default
     match = re.fullmatch(r"(\d{1,9})(s|m|h|)", value)
     if not match or not int(match[1]):
-        raise UsageError(f"{option}: a time like 90s, 10m or 1h is wanted, not {value!r}")
+        raise UsageError(f"{option} must be a time like 90s, 10m or 1h (got {value!r})")
     seconds = int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}[match[2]]
     if seconds > MOST_SECONDS:
         raise UsageError(f"{option}: at most {MOST_SECONDS / 3600:,.0f}h")
@@ -100,7 +100,7 @@ def percent(option: str, value: str | None, default: float | None) -> float | No
         return default
     match = re.fullmatch(r"(\d{1,2}(?:\.\d{1,3})?)%?", value)
     if not match or not float(match[1]):
-        raise UsageError(f"{option}: a percentage like 3% is wanted, not {value!r}")
+        raise UsageError(f"{option} must be a percentage like 3% (got {value!r})")
     return float(match[1])
 
 
@@ -110,7 +110,7 @@ def interpreters(workers: Sequence[str]) -> dict[str, str]:
     for text in workers:
         backend, separator, python = text.partition("=")
         if not separator or not python:
-            raise UsageError(f"--worker: BACKEND=PYTHON is wanted, not {text!r}")
+            raise UsageError(f"--worker must be BACKEND=PYTHON (got {text!r})")
         found[choice("--worker", backend, BACKENDS)] = python
     return found
 

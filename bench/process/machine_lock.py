@@ -29,7 +29,7 @@ def wait_until_alone(say: Callable[[str], None]) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another run works on this machine; waiting until it ends (Ctrl-C leaves).")
+            say("Another run is in progress on this machine; waiting for it (Ctrl-C to quit).")
             fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}; remove it, or set TMPDIR") from error

@@ -40,7 +40,7 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
         `train_seconds` (training alone), `steal_seconds` (what a hypervisor took meanwhile from
         all our cores), `test_seconds`, `train_loss` and `train_accuracy`
         (running means over the epoch, as Keras shows them; None where it keeps no accuracy),
-        `test_loss`, `test_accuracy` (None of what is no classifier).
+        `test_loss`, `test_accuracy` (None of what is not a classifier).
         A loss that is no finite number is None.
 
     Raises:

@@ -98,7 +98,7 @@ def divergence(comparison: Comparison) -> Picture:
         axes.legend(ncols=2)
         panels.append(Panel(figure, f"{model}, distance from the oracle: {', '.join(told)}"))
     return Picture(
-        "How trainings part",
+        "Training divergence",
         "Euclidean distance of all weights from the reference's training. Dotted: how far "
         "trainings part whose weights are moved by one unit in the last place, at the start and "
         "at every point that is shown. A backend fails where it is farther than "

@@ -55,7 +55,7 @@ def confusion(comparison: Comparison) -> Picture:
         axes.tick_params(length=0)
         panels.append(Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}"))
     return Picture(
-        "What is taken for what",
+        "Confusion matrix",
         "How many test images of each label (rows) got which answer (columns), summed over seeds; "
         "right answers on the diagonal, without colour.",
         tuple(panels),
@@ -78,7 +78,7 @@ def disagreements(comparison: Comparison) -> Picture:
             panels.append(Panel(figure, f"{lines[-1]} {_answers_in_words(found, images[:SHOWN])}"))
     return Picture(
         "Where they disagree",
-        f"Up to {SHOWN} test images of which the backends are surest and yet not of one mind: the "
+        f"Up to {SHOWN} test images on which backends are sure and yet disagree: the "
         "label, and what each answers with its probability.",
         tuple(panels),
         tuple(lines) if panels else (),

@@ -94,7 +94,7 @@ def variants(comparison: Comparison) -> Picture:
         colours = [style.look(backend)[0] for backend in rows["backend"]]
         panels.append(_ratios(str(model), rows, labels, colours))
     return Picture(
-        "Could it be faster, and is it Keras",
+        "Tuning gains and Keras overhead",
         "The same model in training under one backend: Keras as shipped (stock), with the best "
         "settings for that backend (tuned) or with one alone, and written in the framework itself "
         "(native). Ratios as above.",
@@ -257,7 +257,7 @@ def wander(comparison: Comparison) -> Picture:
             )
         )
     return Picture(
-        "How the machine wandered",
+        "Machine speed over time",
         "Every slot of training, in the order of measuring, over the median of its backend. Dotted "
         "lines part launches. Where all go up together the machine was slow, which a ratio does "
         "not notice. Hollow: not counted.",

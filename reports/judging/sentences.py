@@ -61,10 +61,10 @@ def _errors(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
             else ""
         )
         after = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
-        lines.append(f"{model} errs after {after}: {', '.join(told)}{beside}.")
+        lines.append(f"{model}, error rate after {after}: {', '.join(told)}{beside}.")
     good = comparison.accuracy[comparison.accuracy["status"] == "ok"]
     for model, rows in wording.by_model(good[good["error_percent"].isna()]):
         losses = rows.groupby("backend", sort=False)["test_loss"].mean()
         told = [f"{backend} {loss:.4g}" for backend, loss in losses.items()]
-        lines.append(f"{model} is no classifier; its loss on the test set: {', '.join(told)}.")
+        lines.append(f"{model} is not a classifier; its loss on the test set: {', '.join(told)}.")
     return lines

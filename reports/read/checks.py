@@ -160,4 +160,4 @@ def _sample(name: str, sample: Sample, latency: bool) -> None:
 def _unique(path: Path, what: str, items: Iterable[Record | Hashable]) -> None:
     seen = list(items)
     if len(set(seen)) != len(seen):
-        raise ShardError(f"{path}: a {what} stands twice")
+        raise ShardError(f"{path}: duplicate {what}")

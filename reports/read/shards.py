@@ -40,7 +40,7 @@ class AccuracyShard:
         shard_id: Its name in that run.
         payload: What was recorded.
         probabilities: Predicted class probabilities, float32, shape (test examples, classes);
-            None if the attempt failed, or the model is no classifier.
+            None if the attempt failed, or the model is not a classifier.
         labels: True classes, unsigned, shape (test examples,); None with them.
     """
 

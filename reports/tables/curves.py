@@ -26,7 +26,7 @@ def table(shards: Shards) -> pd.DataFrame:
 
     Returns:
         `COLUMNS`. Losses are in nats, or in what the model's own loss is in; accuracies are shares
-        of 1, and NaN of what is no classifier. Those of training are Keras's running
+        of 1, and NaN of what is not a classifier. Those of training are Keras's running
         means over the epoch, in which the model still learns; those of the test set are of the
         model after it. `error_percent` is of the test set. `trained_seconds` are of all epochs so
         far, training alone: without start, feeding and evaluation.

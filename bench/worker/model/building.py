@@ -55,7 +55,7 @@ class Built:
 
     @property
     def classes(self) -> int | None:
-        """How many classes it tells apart; None if it is no classifier of one output."""
+        """How many classes it tells apart; None if it is not a classifier of one output."""
         if len(self.feed.outputs) != 1 or "crossentropy" not in self.losses[0]:
             return None
         shape = self.feed.outputs[0].shape

@@ -81,8 +81,8 @@ def test_a_plan_that_options_give_is_written_and_read(options: dict[str, str | N
     ("options", "words"),
     [
         ({"seeds": "1000"}, "18,000 trainings, and a run has at most 9,000"),
-        ({"seeds": "9001"}, "--seeds: a whole number from 1 to 9,000 is wanted"),
-        ({"epochs": "10001"}, "--epochs: a whole number from 1 to 10,000 is wanted"),
+        ({"seeds": "9001"}, "--seeds must be an integer from 1 to 9,000"),
+        ({"epochs": "10001"}, "--epochs must be an integer from 1 to 10,000"),
         ({"budget": "999999999h"}, "--budget: at most 277,778h"),
     ],
 )

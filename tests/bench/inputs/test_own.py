@@ -288,7 +288,7 @@ def test_data_of_ones_own_is_trained_on_and_reported(
     options = [f"--model={tmp_path / 'mine.py'}", f"--data={tmp_path / 'd.npz'}"]
     told = run_bench(tmp_path / "r", workers, *options)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "mine errs after 10 epochs: jax 6.25 %, tensorflow 6.25 %." in " ".join(
+    assert "mine, error rate after 10 epochs: jax 6.25 %, tensorflow 6.25 %." in " ".join(
         told.stdout.split()
     )
     assert "dataset d (64 training and 32 test examples)" in " ".join(told.stdout.split())

@@ -72,8 +72,8 @@ def test_counts_must_be_whole_and_positive(option: str, value: str) -> None:
         ({}, {"BENCH_BACKENDS": "jax,numpy"}, (), "choose from tensorflow, jax, torch"),
         ({}, {"BENCH_DEVICE": "tpu"}, (), "choose from cpu, gpu"),
         ({}, {}, ("mxnet=/py",), "choose from tensorflow, jax, torch"),
-        ({}, {}, ("jax",), "BACKEND=PYTHON is wanted"),
-        ({}, {}, ("jax=",), "BACKEND=PYTHON is wanted"),
+        ({}, {}, ("jax",), "--worker must be BACKEND=PYTHON"),
+        ({}, {}, ("jax=",), "--worker must be BACKEND=PYTHON"),
         ({"mnist": "m.npz", "dataset": "digits"}, {}, (), "contradict"),
     ],
 )
@@ -159,9 +159,9 @@ def test_a_budget_is_spent_only_where_something_is_timed() -> None:
         (["--epoch", "3"], 2, "error: unknown option --epoch; did you mean --epochs?"),
         (["--mnist", "/nothing"], 5, "error: /nothing: no such file"),
         (["-k", "speed", "--budget", "10m"], 0, "at most 10 min"),
-        (["--budget", "soon"], 2, "error: --budget: a time like 90s, 10m or 1h is wanted"),
+        (["--budget", "soon"], 2, "error: --budget must be a time like 90s, 10m or 1h"),
         (["--resume", "none", "--budget", "5m"], 2, "error: --resume: no run 'none' in results"),
-        (["--epochs", "0"], 2, "error: --epochs: a whole number from 1 to 10,000 is wanted"),
+        (["--epochs", "0"], 2, "error: --epochs must be an integer from 1 to 10,000"),
     ],
 )
 def test_the_plan_is_told_before_anything_is_built(

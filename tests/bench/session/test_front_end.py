@@ -120,7 +120,7 @@ def test_other_batches_are_refused(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--epochs", "0"], "--epochs: a whole number from 1 to 10,000 is wanted, not '0'"),
+        (["--epochs", "0"], "--epochs must be an integer from 1 to 10,000 (got '0')"),
         (["--batch-size", "-2"], "--batch-size"),
         (["--models", "x"], "--models: unknown 'x'"),
         (["--suite", "x"], "--suite: unknown 'x'"),

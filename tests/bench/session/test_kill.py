@@ -145,7 +145,7 @@ def test_fault_17_a_second_run_waits_for_the_first(fake_python: FakePython, tmp_
     with started(first, {"jax": fake_python("hang")}, "--models", "two_layer") as process:
         wait_for(process, "two_layer jax  starting")
         with started(second, {"jax": fake_python("good")}, "--models", "two_layer") as waiting:
-            wait_for(waiting, "Another run works on this machine; waiting until it ends")
+            wait_for(waiting, "Another run is in progress on this machine; waiting for it")
             assert not second.exists()
             process.kill()
             told = waiting.stdout.read()

@@ -225,7 +225,7 @@ def test_a_campaign_waits_for_a_run_of_this_machine(
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            wait_for(process, "Another run works on this machine")
+            wait_for(process, "Another run is in progress on this machine")
             process.kill()
     assert list(tmp_path.glob("2*")) == []
 

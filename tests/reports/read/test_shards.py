@@ -110,7 +110,7 @@ def test_every_flipped_byte_is_one_problem_or_changes_nothing(journal: Journal) 
         ('{"a": 1}'.encode("utf-16"), "not JSON"),
         (b"[]", "Expected `object`"),
         (b'{"a": NaN}', "NaN is not JSON"),
-        (b'{"a": 1, "a": 2}', "a key stands twice"),
+        (b'{"a": 1, "a": 2}', "duplicate key"),
         (b"[" * 100_000, "not JSON"),
         (b'{"schema": 7}', "schema 7 is newer than this program's 6"),
         (b'{"schema": 1}', "schema 1 is older than 5, the oldest that this program reads"),
@@ -272,9 +272,9 @@ def test_fault_27_members_that_unpack_without_end(tmp_path: Path, method: int) -
     np.save(member, np.zeros(4, np.float32))
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("labels.npy", member.getvalue())
-    with pytest.raises(envelopes.ShardError, match="packed in an unusual way"):
+    with pytest.raises(envelopes.ShardError, match="unsupported compression method"):
         envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
-    with pytest.raises(DataError, match="packed in an unusual way"):
+    with pytest.raises(DataError, match="unsupported compression method"):
         read_npz(path)
 
 
@@ -297,7 +297,7 @@ def test_fault_27_an_array_that_stands_twice(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for _ in range(2):
             archive.writestr("labels.npy", member.getvalue())
-    with pytest.raises(envelopes.ShardError, match="an array stands twice"):
+    with pytest.raises(envelopes.ShardError, match="duplicate array"):
         envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
 
 
