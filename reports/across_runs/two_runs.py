@@ -16,6 +16,7 @@ from reports.tables import ratios, samples, speed
 from reports.tables.cells import KEYS
 from reports.tables.comparable import NotComparableError
 from reports.tables.samples import LANE, WORKLOAD, Samples, only
+from reports.tables.wording import named
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def check(old: Side, new: Side) -> None:
             before, after = (_inputs(side[key][seed]) for side in known)
             if differing := [name for name in before if before[name] != after[name]]:
                 raise NotComparableError(
-                    f"{key[0]} with {key[2]}, seed {seed}: other {', '.join(differing)}"
+                    f"{named(*key[:2])} with {named(*key[2:])}, seed {seed}: "
+                    f"other {', '.join(differing)}"
                 )
 
 

@@ -36,8 +36,9 @@ def curves(comparison: Comparison) -> Picture:
                     test.index, test, marker=dot, color=colour, linestyle="-", linewidth=width
                 )
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        known = published.EPOCH_ACCURACY_PERCENT.get(model)
-        if model in comparison.published and known:
+        shipped = epochs["model"].iloc[0]
+        known = published.EPOCH_ACCURACY_PERCENT.get(shipped)
+        if shipped in comparison.published and known:
             published_epochs = range(1, len(known) + 1)
             accuracy.plot(
                 published_epochs, known, color=INK, linestyle=":", linewidth=2, label="published"
@@ -97,8 +98,8 @@ def time_to_error(comparison: Comparison) -> Picture:
         style.both_logarithmic(axes, "seconds of training", "error %")
         _legend(axes, epochs)
         told = ""
-        if model in comparison.published:
-            error = comparison.published[model]
+        error = comparison.published.get(epochs["model"].iloc[0])
+        if error is not None:
             axes.axhline(error, color=INK, linestyle=":", linewidth=1)
             told = _time_to(epochs, error)
             lines.append(f"{model}, seconds of training until the error is {error:.2f} %: {told}.")
@@ -128,8 +129,8 @@ def seeds(comparison: Comparison) -> Picture:
         axes.set(ylabel="error %", xticks=range(len(names)), xticklabels=names)
         axes.set_xlim(-0.6, len(names) - 0.4)
         axes.margins(y=0.25)
-        if model in comparison.published:
-            error = comparison.published[model]
+        error = comparison.published.get(cells["model"].iloc[0])
+        if error is not None:
             axes.axhline(error, color=INK, linestyle=":", linewidth=1.5)
             axes.annotate(
                 f"published {error:.2f}",

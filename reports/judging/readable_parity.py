@@ -106,8 +106,10 @@ def _answers(
     model: str, group: pd.DataFrame, own: pd.DataFrame, rungs: Sequence[str]
 ) -> list[Note]:
     """What the reference says of all subjects of one model."""
-    if (group["first_quantity"] == references.NOT_FINITE).all():
-        return [Note(f"{model}: its {references.NOT_FINITE}: nothing can be compared.")]
+    infinite = own[own["quantity"] == references.NOT_FINITE].drop_duplicates(SUBJECT)
+    if len(infinite) == len(group):
+        told = f"{model}: its {references.NOT_FINITE}: nothing can be compared."
+        return [Note(told, grave=True)]
     silent = group["silent"]
     wrong = (group[list(rungs)] == "fail").any(axis=1) & ~silent
     warned = (group[list(rungs)] == "warn").any(axis=1)
@@ -120,7 +122,8 @@ def _answers(
     if not good.empty:
         others = ", ".join(sorted(set(parity.CERTIFYING) - set(rungs)))
         asked = f"not asked: {others}" if others else "all were asked"
-        errors = own[own["backend"].isin(good["backend"]) & own["rung"].isin(rungs)]
+        those = wording.backends(own).isin(wording.backends(good))
+        errors = own[those & own["rung"].isin(rungs)]
         floors = f"{errors['floors'].max():.0f}"
         same = (
             f"{model}: {', '.join(wording.backends(good))} {'gives' if len(good) == 1 else 'give'} "
@@ -206,11 +209,16 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
 
 def conclusion_lines(table: pd.DataFrame) -> list[str]:
     """`reports.tables.seeds.models_table`, a line each."""
+    named = table.assign(
+        model=wording.models(table),
+        baseline=wording.models(table.assign(model=table["baseline"])),
+        backend=wording.backends(table),
+    )
     return [
         f"{row['model']} against {row['baseline']}, {row['backend']}: {row['difference']:+.3f} "
         f"points of error [{row['low']:+.3f}, {row['high']:+.3f}] over {row['seeds']} paired "
         f"seeds: {row['verdict']}."
-        for row in table.to_dict("records")
+        for row in named.to_dict("records")
     ]
 
 

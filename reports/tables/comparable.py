@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.contract.schema import Accuracy, Cell, Machine, WorkerInfo
 from reports.read.shards import AccuracyShard, ParityShard, Shards, SpeedShard
 from reports.tables.samples import workload_name
+from reports.tables.wording import named
 
 
 class NotComparableError(ValueError):
@@ -79,8 +80,8 @@ def _check_cells(shards: Shards) -> None:
         known = runs.setdefault(cell, shard.run_id)
         if known != shard.run_id:
             raise NotComparableError(
-                f"{cell.model} with {cell.backend} on {cell.device}, seed {cell.seed}, stands in "
-                f"two runs: {known} and {shard.run_id}"
+                f"{named(cell.model, cell.variant)} with {cell.backend} on {cell.device}, seed "
+                f"{cell.seed}, stands in two runs: {known} and {shard.run_id}"
             )
     # What the seed does not change must be equal over all seeds; the rest for each seed.
     by_model: dict[str, list[AccuracyShard]] = {}
@@ -100,7 +101,9 @@ def _check_subjects(shards: Shards) -> None:
     for shard in shards.parity:
         asked, subject = shard.payload, shard.payload.subject
         facts = {
-            f"answers of {subject.backend} on {subject.device}": shard.run_id,
+            f"answers of {named(subject.backend, subject.variant)} on {subject.device}": (
+                shard.run_id
+            ),
             "datasets": f"{asked.dataset} {asked.dataset_sha256}",
             "batch sizes": str(asked.batch_size),
             "seeds": str(asked.seed),

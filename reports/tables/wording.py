@@ -15,6 +15,11 @@ class Note:
     grave: bool = False
 
 
+def named(first: str, *others: str) -> str:
+    """A key for people: `stock` and `cpu`, which are as usual, are left out."""
+    return " ".join([first, *(word for word in others if word not in {"stock", "cpu"})])
+
+
 def models(table: pd.DataFrame) -> "pd.Series[str]":
     """Names of models, with the variant where that is not `stock`."""
     stock = table["variant"] == "stock"
@@ -34,11 +39,13 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_model(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of each model, under the names that people read."""
+    """Rows of each variant of each model, under the name that people read.
+
+    `backend` is what people read, too; `model` is still the model's, whatever the variant.
+    """
     table = in_order(table)
-    named = table.assign(model=models(table), backend=backends(table))
-    for model, rows in named.groupby("model", sort=False):
-        yield str(model), rows
+    for name, rows in table.assign(backend=backends(table)).groupby(models(table), sort=False):
+        yield str(name), rows
 
 
 def numbers(column: "pd.Series[float]", digits: int) -> "pd.Series[str]":

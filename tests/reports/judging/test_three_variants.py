@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -13,11 +14,12 @@ from reports import figures
 from reports.across_runs.changes import error_changes, ratio_changes
 from reports.across_runs.two_runs import Side
 from reports.figures import style
-from reports.judging import comparison, notes, readable_changes
+from reports.judging import comparison, notes, readable_changes, readable_parity
 from reports.judging.comparison import Comparison
 from reports.judging.sentences import alerts, answers, remarks
 from reports.pages import html, markdown, terminal
 from reports.read import shards
+from reports.tables import comparable
 from tests.bench.planning.test_plan import resolve
 from tests.support.golden import PROBES
 from tests.support.stored_answers import write_answers
@@ -145,3 +147,26 @@ def test_a_model_in_capitals_is_no_alarm(tmp_path: Path) -> None:
     assert set(told) <= set(remarks(found))
     grave = [note.text for note in answers(found) if note.grave]
     assert grave == []
+
+
+def test_each_variant_stands_beside_what_was_published(compared: Comparison) -> None:
+    errors = [note.text for note in answers(replace(compared, published={"single_layer": 1.4}))]
+    told = [line for line in errors if ", error rate after" in line]
+    assert [line.partition(",")[0] for line in told] == NAMES
+    assert all(line.endswith("the reference published 1.40 %.") for line in told)
+
+
+def test_conclusions_name_their_variant() -> None:
+    row = {"model": "two_layer", "baseline": "single_layer", "device": "cpu", "backend": "jax"}
+    figures = {"difference": 0.1, "low": 0.0, "high": 0.2, "seeds": 3, "verdict": "unresolved"}
+    table = pd.DataFrame([row | {"variant": variant} | figures for variant in VARIANTS])
+    assert [line.partition(":")[0] for line in readable_parity.conclusion_lines(table)] == [
+        "two_layer against single_layer, jax",
+        "two_layer tuned against single_layer tuned, jax",
+        "two_layer native against single_layer native, jax",
+    ]
+
+
+def test_answers_of_two_variants_in_two_runs_may_be_merged(run: Side) -> None:
+    parity = [replace(shard, run_id=shard.payload.subject.variant) for shard in run.found.parity]
+    comparable.check(replace(run.found, parity=parity, speed=[], accuracy=[]))

@@ -79,7 +79,7 @@ def test_the_first_screen_is_the_answer(page: str) -> None:
     text = " ".join(Parsed(page).text.split())
     start = text.index("The answer")
     assert text.index("tensorflow is fastest") - start < 200
-    assert text.index("How fast") > text.index("errs after 10 epochs")
+    assert text.index("How fast") > text.index("error rate after 10 epochs")
 
 
 def test_what_is_wrong_comes_before_everything_else(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_is_wrong_comes_before_everything_else(tmp_path: Path) -> None:
     text = Parsed(html.report(compared, html.draw(compared))).text
     assert text.index("FAILED single_layer") < text.index("The answer")
     lines = markdown.render(compared)
-    assert lines.index("**FAILED") < lines.index("single\\_layer errs")
+    assert lines.index("**FAILED") < lines.index("single\\_layer, error rate")
 
 
 def test_fault_28_hostile_words_are_shown_and_do_nothing(
