@@ -70,17 +70,3 @@ def test_all_backends_train_alike(real_workers: dict[str, str], tmp_path: Path) 
         assert rows["correct"].max() - rows["correct"].min() <= 1
         assert rows["test_loss"].max() - rows["test_loss"].min() < 1e-3
         assert rows["error_percent"].max() < 80
-
-
-def test_the_whole_ladder_goes_through_the_coordinator(
-    real_lane: tuple[str, str], tmp_path: Path
-) -> None:
-    """All that `full` asks: more arrays than a dataset may have, in more than one variant."""
-    backend, python = real_lane
-    ladder = ("-k", "test_parity and two_layer", "--suite", "full", "--variants", "stock,tuned")
-    told = run_bench(tmp_path, {backend: python}, *ladder, "--batch-size", "20")
-    assert told.returncode == 0, told.stdout + told.stderr
-    table = pd.read_csv(tmp_path / "latest" / "tables" / "parity.csv")
-    assert set(table["rung"]) == {"P0", "P1", "P2", "P3", "P4", "P5", "P6", "P8"}
-    assert set(table["variant"]) == {"stock", "tuned"}
-    assert not (table["status"] == "fail").any()
