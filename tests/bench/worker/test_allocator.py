@@ -9,7 +9,7 @@ from bench.worker import allocator
 
 PROGRAM = """
 import resource, sys
-from bench import allocator
+from bench.worker import allocator
 if sys.argv[1] == "settled":
     print(allocator.settle())
 def faults():
