@@ -60,6 +60,10 @@ class ModelFile:
         if file.suffix != ".py":
             raise ModelFileError(f"{path}: a Python file is wanted, whose name ends in .py")
         try:
+            path.encode()  # it is kept with the results, as text
+        except UnicodeEncodeError:
+            raise ModelFileError(f"{path!r}: rename it, its path is not UTF-8") from None
+        try:
             content = file.read_bytes()
             tree = ast.parse(content)
         except OSError as error:

@@ -16,18 +16,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.limits import BYTES_A_NUMBER, MAX_ARRAYS, MAX_JSON_BYTES, MAX_RUN_ARRAYS
 from bench.contract.migrations import OLDEST, SCHEMA, migrated
 from bench.contract.schema import Accuracy, Envelope
 
-MAX_JSON_BYTES = 16 << 20
-MAX_ARRAYS = 20_000
-"""Beside one shard; the list of a zip file's members is in memory before it can be counted."""
-MAX_RUN_ARRAYS = 200_000
-"""Of a run: each takes 0.2 ms, however empty it is."""
 ZIP_MEMBER = b"PK\1\2"
 # Others are unpacked without end, whatever size a member claims.
 ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-LARGEST_ITEM = 8
 
 T = TypeVar("T")
 
@@ -215,11 +210,11 @@ def _claimed(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> i
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a header of Python 2, which takes long to read
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if dtype.kind not in "fu" or dtype.itemsize > LARGEST_ITEM:
+        if dtype.kind not in "fiub" or dtype.itemsize > BYTES_A_NUMBER:
             raise ShardError(f"{path}: {member.filename} is {dtype}")
         if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
             raise ShardError(f"{path}: {member.filename} is not as large as it claims")
-    return math.prod(shape) * LARGEST_ITEM
+    return math.prod(shape) * BYTES_A_NUMBER
 
 
 def _read_bytes(path: Path, most: int) -> bytes:

@@ -5,7 +5,6 @@ payload}`; arrays lie beside it in `<shard id>.npz`, whose own hash stands in th
 Nothing in a shard is judged: `reports` does that, and reads these files alone.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import io
@@ -200,9 +199,14 @@ def _new_folder(results: Path) -> Path:
     for _ in range(NAMES_TRIED):
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         folder = results / f"{stamp}-{secrets.token_hex(2)}"
-        with storage_errors(folder), contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            return folder
+        with storage_errors(folder):
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                if not folder.exists():  # what exists is its parent, and no folder
+                    raise
+            else:
+                return folder
     raise StorageError(
         f"{results}: {NAMES_TRIED} names of runs are taken; choose another --results"
     )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.errors import DataError
+from bench.contract.limits import MAX_ARRAYS
 from bench.contract.units import ModelRequest
 from bench.inputs.draws import arrays_sha256
 from bench.inputs.examples import SPLITS
@@ -54,10 +55,6 @@ IDX_FILES = {
 MAX_BYTES = 4 << 30
 # Others are unpacked without end, whatever size a member claims.
 ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-MAX_ARRAYS = 100
-# A model's answers have an array for each of its weights, at each step that is looked at; as many
-# as `reports` reads.
-MAX_ANSWERS = 20_000
 # Of an idx file, all of which are of MNIST: the largest has 47 million bytes.
 MAX_IDX_BYTES = 64 << 20
 
@@ -218,12 +215,8 @@ def read_verified(path: Path, sha256: str) -> dict[str, Array]:
     return arrays
 
 
-def read_npz(path: Path, most_arrays: int = MAX_ARRAYS) -> dict[str, Array]:
-    """All arrays of an npz; never unpickles.
-
-    Args:
-        path: A dataset, or what a worker has answered.
-        most_arrays: As many as are read from such a source.
+def read_npz(path: Path) -> dict[str, Array]:
+    """All arrays of an npz, a dataset or what a worker has answered; never unpickles.
 
     Raises:
         DataError: Not an npz, truncated, holding objects, or unreasonably large.
@@ -233,8 +226,8 @@ def read_npz(path: Path, most_arrays: int = MAX_ARRAYS) -> dict[str, Array]:
             raise DataError(f"{path}: not a plain file")
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
-            if len(archive.infolist()) > most_arrays:
-                raise DataError(f"{path}: more than {most_arrays:,} arrays")
+            if len(archive.infolist()) > MAX_ARRAYS:
+                raise DataError(f"{path}: more than {MAX_ARRAYS:,} arrays")
             if claimed > MAX_BYTES:
                 raise DataError(f"{path}: claims {claimed:,} bytes; at most {MAX_BYTES:,} are read")
             for member in archive.infolist():

@@ -10,6 +10,15 @@ from pathlib import Path
 import models
 from bench.contract.backends import BACKENDS, DEVICES
 from bench.contract.errors import UsageError
+from bench.contract.limits import (
+    BYTES_A_NUMBER,
+    MAX_PREDICTIONS_BYTES,
+    MOST_CELLS,
+    MOST_EPOCHS,
+    MOST_EPOCHS_IN_ALL,
+    MOST_SUBJECTS,
+    MOST_WORKLOADS,
+)
 from bench.contract.units import PHASES, Cell, Lane, Series, Subject, Workload
 from bench.contract.variants import NATIVE, STOCK, is_ablation
 from bench.planning.options import (
@@ -29,9 +38,6 @@ from models.files import ModelFile, ModelFileError
 # Where only one of the two is given.
 PRECISION_PERCENT = 3.0
 BUDGET_SECONDS = 3600.0
-
-# What one run can hold, and the report reads (`bench.contract.schema`, `reports.read.shards`).
-MOST_CELLS, MOST_WORKLOADS, MOST_SUBJECTS, MOST_EPOCHS = 9_000, 1_000, 500, 10_000
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -252,16 +258,39 @@ def resolve(
 
 def _check_size(plan: Plan) -> None:
     """What is more than a report can read is refused before anything is measured."""
-    for parts, most, what in (
-        (plan.cells, MOST_CELLS, "trainings"),
-        (plan.workloads, MOST_WORKLOADS, "workloads"),
-        (plan.subjects, MOST_SUBJECTS, "subjects of the parity ladder"),
+    for number, most, what in (
+        (len(plan.cells), MOST_CELLS, "trainings"),
+        (len(plan.cells) * plan.epochs, MOST_EPOCHS_IN_ALL, "epochs of training"),
+        (len(plan.workloads), MOST_WORKLOADS, "workloads"),
+        (len(plan.subjects), MOST_SUBJECTS, "subjects of the parity ladder"),
     ):
-        if len(parts) > most:
+        if number > most:
             raise UsageError(
-                f"{len(parts):,} {what}, and a run has at most {most:,}; take fewer seeds, "
+                f"{number:,} {what}, and a run has at most {most:,}; take fewer seeds, epochs, "
                 "models or variants"
             )
+
+
+def check_predictions(
+    cells: Sequence[Cell], test_examples: int, classes: Mapping[str, int]
+) -> None:
+    """Refuse trainings whose predictions no report could hold, before anything is trained.
+
+    Args:
+        cells: What is trained.
+        test_examples: Whose classes each of them predicts.
+        classes: Of each model; 0 of one that is not a classifier.
+
+    Raises:
+        UsageError: They are too many.
+    """
+    numbers = test_examples * sum(1 + classes[cell.model] for cell in cells)
+    if numbers * BYTES_A_NUMBER > MAX_PREDICTIONS_BYTES:
+        raise UsageError(
+            f"the predictions of {len(cells):,} trainings on {test_examples:,} test examples take "
+            f"more than {MAX_PREDICTIONS_BYTES >> 30} GiB, and no report reads that; take fewer "
+            "seeds, models or variants"
+        )
 
 
 def own_models(files: Sequence[str]) -> tuple[ModelFile, ...]:

@@ -15,7 +15,7 @@ from bench.coordinator.run_folder import Journal
 from bench.coordinator.speed.launches import stored as launched
 from bench.inputs import datasets, user_models
 from bench.planning.estimate import describe, estimated_seconds
-from bench.planning.plan import Plan
+from bench.planning.plan import Plan, check_predictions
 from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from bench.process.machine_lock import wait_until_alone
@@ -88,6 +88,8 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     for note in notes:
         say(console, note)
     dataset = _fed(plan, given, chosen, greetings)
+    classes = {n: m["classes"] or 0 for each in greetings.values() for n, m in each.models.items()}
+    check_predictions(selection.cells, dataset.test_examples, classes)
     if resumed is not None:
         _check_same_place(resumed, selection, hellos)
         if dataset.sha256 != resumed.plan()["protocol"]["dataset_sha256"]:

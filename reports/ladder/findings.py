@@ -44,10 +44,10 @@ class Answers:
     arrays: Mapping[str, NDArray[Any]]
 
     def numbered(self, name: str) -> list[Array]:
-        """Arrays `<name>0`, `<name>1` ... in float64."""
+        """Arrays `<name>0`, `<name>1` ... in float64; a single number is one of shape (1,)."""
         found: list[Array] = []
         while (key := f"{name}{len(found)}") in self.arrays:
-            found.append(self.arrays[key].astype(np.float64))
+            found.append(np.atleast_1d(self.arrays[key]).astype(np.float64))
         return found
 
 

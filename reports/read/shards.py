@@ -17,18 +17,12 @@ from bench.contract.envelopes import (
     read_arrays,
     read_envelope,
 )
+from bench.contract.limits import MAX_ARRAYS_BYTES, MAX_SHARDS, MAX_SHARDS_BYTES
 from bench.contract.parity_schema import Parity, Reference
 from bench.contract.schema import Accuracy, Envelope, Images, Plan
 from bench.contract.speed_schema import Speed
 from reports.read import checks, parity_checks
 from reports.read.plain_text import plain
-
-MAX_SHARDS = 10_000
-"""Of a run; one of ten seeds and forty launches has a few hundred."""
-MAX_SHARDS_BYTES = 256 << 20
-"""JSON of a run; those few hundred take 10 MiB."""
-MAX_ARRAYS_BYTES = 2 << 30
-"""Arrays of a run, eight bytes a number: a file of 2 MiB can hold as many zeros."""
 
 
 @dataclass(frozen=True)

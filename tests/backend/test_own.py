@@ -75,7 +75,7 @@ def test_numpy_draws_what_layers_draw_at_random_and_nothing_else(source: str) ->
             assert weight["drawn"] == weight["random"], weight["path"]
 
 
-MOVING = {"moving_mean", "moving_variance"}
+MOVING = {"moving_mean", "moving_variance", "mean", "variance", "count"}
 
 
 @pytest.mark.parametrize("source", ["colour.py:build", "tokens.py:transformer"])

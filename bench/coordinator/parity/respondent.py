@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bench.contract.errors import DataError, WorkerError
 from bench.contract.units import Subject
-from bench.inputs.datasets import MAX_ANSWERS, Dataset, read_npz
+from bench.inputs.datasets import Dataset, read_npz
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
 from bench.process.worker_process import Worker, failure
@@ -89,7 +89,7 @@ def answer(climber: Climber, probes: Sequence[str]) -> None:
         if facts is None:
             return
         try:
-            arrays = read_npz(path, MAX_ANSWERS)
+            arrays = read_npz(path)
         except DataError as error:
             climber.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
             return

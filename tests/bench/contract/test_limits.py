@@ -10,13 +10,13 @@ import pytest
 from bench.contract import envelopes
 from bench.contract.backends import BACKENDS, DEVICES
 from bench.contract.errors import UsageError
+from bench.contract.limits import MAX_ARRAYS
 from bench.contract.parity_schema import WholeModel
 from bench.contract.schema import OwnModel, Plan
 from bench.contract.units import Cell, Subject
 from bench.contract.variants import SETTINGS, is_variant
 from bench.coordinator.parity.respondent import Climber, answer
 from bench.coordinator.run_folder import Journal
-from bench.inputs.datasets import MAX_ANSWERS
 from bench.planning import plan as planning
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
@@ -66,7 +66,7 @@ def test_a_function_of_any_name_is_written_and_read(tmp_path: Path, function: st
     "options",
     [
         {"seeds": "3000", "models": "two_layer", "variants": "stock"},
-        {"seeds": "500", "epochs": "10000", "batch_size": "1000000"},
+        {"seeds": "2", "epochs": "10000", "batch_size": "1000000"},
         {"budget": "277777h", "precision": "0.001%"},
         {"budget": "1s", "precision": "99.999%"},
         {"suite": "full", "variants": "all"},
@@ -82,6 +82,7 @@ def test_a_plan_that_options_give_is_written_and_read(options: dict[str, str | N
     [
         ({"seeds": "1000"}, "18,000 trainings, and a run has at most 9,000"),
         ({"seeds": "9001"}, "--seeds must be an integer from 1 to 9,000"),
+        ({"seeds": "3", "epochs": "10000"}, "540,000 epochs of training, and a run has at most"),
         ({"epochs": "10001"}, "--epochs must be an integer from 1 to 10,000"),
         ({"budget": "999999999h"}, "--budget: at most 277,778h"),
     ],
@@ -91,6 +92,14 @@ def test_more_than_a_report_can_read_is_refused_at_once(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         resolve(NOT_GIVEN | options, (), {})
+
+
+def test_predictions_that_no_report_could_hold_are_refused_before_training() -> None:
+    """Of MNIST, 10,000 examples, a training takes 11 numbers an example: 880,000 bytes."""
+    cells = [Cell("two_layer", "stock", "jax", "cpu", seed) for seed in range(1_221)]
+    planning.check_predictions(cells[:1_220], 10_000, {"two_layer": 10})
+    with pytest.raises(UsageError, match="predictions of 1,221 trainings on 10,000 test examples"):
+        planning.check_predictions(cells, 10_000, {"two_layer": 10})
 
 
 def test_the_longest_text_of_a_shard_fits_a_line_of_the_pipe() -> None:
@@ -116,12 +125,11 @@ class Answering:
 
 
 @pytest.mark.parametrize(
-    ("arrays", "status"), [(105, "ok"), (1_000, "ok"), (MAX_ANSWERS + 1, "invalid")]
+    ("arrays", "status"), [(105, "ok"), (1_000, "ok"), (MAX_ARRAYS + 1, "invalid")]
 )
 def test_an_answer_may_have_as_many_arrays_as_a_report_reads(
     tmp_path: Path, arrays: int, status: str
 ) -> None:
-    assert MAX_ANSWERS == envelopes.MAX_ARRAYS
     climber = Climber("jax", Answering(tmp_path, arrays), {"status": "ok", "facts": {}})  # type: ignore[arg-type]
     answer(climber, ["trajectory"])
     assert climber.payload["status"] == status

@@ -54,6 +54,12 @@ def test_a_damaged_shard_is_not_read(journal: Journal) -> None:
         assert journal.read("accuracy", "cell.try1") is not None
 
 
+def test_results_that_are_a_link_to_nowhere_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    with pytest.raises(StorageError, match="File exists"):
+        Journal.create(tmp_path / "results")
+
+
 def test_shards_never_change(journal: Journal) -> None:
     journal.write("accuracy", "cell.try1", PAYLOAD)
     with pytest.raises(ValueError, match="never change"):

@@ -60,6 +60,7 @@ def test_functions_of_one_file_are_models_of_their_own(file: Path) -> None:
         ("mine.py", "def make(): ...", "no function build()"),
         ("mine.py", "\0", "not Python"),
         ("two_layer.py", "def build(): ...", "another model 'two_layer'"),
+        ("fran\udce7ois.py", "def build(): ...", "rename it, its path is not UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_a_model_is_one_line(
@@ -230,6 +231,13 @@ def test_drawn_data_is_what_the_model_declares_and_always_the_same(tmp_path: Pat
     assert set(np.unique(train.targets["kind"])) <= set(range(4))
     assert set(np.unique(train.targets["flag"])) <= {0, 1}
     assert train.targets["size"].dtype == np.float32
+
+
+def test_data_is_drawn_for_as_many_models_as_are_given(tmp_path: Path) -> None:
+    models = {f"m{number}": described() for number in range(40)}
+    found = user_models.draw(models, 2, tmp_path)
+    train = Examples.of(read_npz(found.path), "train", user_models.prefix("m39"))
+    assert train.inputs["a"].shape == (4, user_models.ANY_SIZE, 2)
 
 
 def test_who_draws_a_weight() -> None:

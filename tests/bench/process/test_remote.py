@@ -167,21 +167,40 @@ def test_fault_21_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
 def test_a_worker_may_be_killed_while_another_thread_waits_for_it(
     fake_python: FakePython, behaviour: str
 ) -> None:
-    """The call ends as that of a worker that died; nothing is closed under it."""
-    waiting = threading.Event()
+    """The call ends as that of a worker that died; nothing is closed under it.
+
+    The call goes on only when the other thread wants the pipes, or has done without asking.
+    """
+    waiting, wanted = threading.Event(), threading.Event()
+
+    class Watched:
+        def __init__(self, lock: threading.Lock) -> None:
+            self._lock = lock
+
+        def __enter__(self) -> None:
+            if threading.current_thread() is threading.main_thread():
+                wanted.set()
+            self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+
     with Worker(Lane("jax", "cpu", fake_python(behaviour)), 60) as worker:
         worker.greet()
         select = worker._selector.select
+        worker._pipes = Watched(worker._pipes)  # type: ignore[assignment]
 
         def selected(timeout: float) -> object:
             waiting.set()
-            return select(timeout)
+            found = select(timeout)
+            return found if not found or wanted.wait(20) else []
 
         worker._selector.select = selected  # type: ignore[method-assign, assignment]
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(worker.call, "train", {})
             assert waiting.wait(20)
             worker.kill()
+            wanted.set()
             with pytest.raises(WorkerError, match="killed by SIG") as caught:
                 call.result()
         assert caught.value.status == "crashed"

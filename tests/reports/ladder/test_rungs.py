@@ -51,6 +51,22 @@ def test_an_error_of_large_logits_is_none_of_the_softmax() -> None:
     assert told == pytest.approx(1e-4 / (5 * size * probabilities.max()), rel=0.01)
 
 
+def test_a_weight_that_is_a_single_number_is_compared_as_others_are() -> None:
+    """As the count of a normalisation that was adapted: an integer of shape ()."""
+    true = oracle_answers()
+    for name in ("identity.weight", "update.sgd", "update.adam"):
+        count = len(true.numbered(name))
+        true.arrays[f"{name}{count}"] = np.array(3)
+    true.facts["identity"] |= {  # type: ignore[operator]
+        "weights": [*true.facts["identity"]["weights"], "count"],
+        "trainable": list(range(count)),
+    }
+    assert failed(rounded(true), true) == []
+    other = rounded(true)
+    other.arrays[f"update.adam{count}"] = np.array(4)  # type: ignore[index]
+    assert failed(other, true) == [("P4", "Adam on count")]
+
+
 def test_no_number_is_a_failure() -> None:
     true = oracle_answers()
     logits = true.arrays["forward.odd33.logits"].copy()

@@ -301,7 +301,7 @@ def test_fault_27_an_array_that_stands_twice(tmp_path: Path) -> None:
         envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
 
 
-@pytest.mark.parametrize("dtype", ["?", "c8", "S3", "U3", "f16", "i8"])
+@pytest.mark.parametrize("dtype", ["c8", "S3", "U3", "f16", "M8[s]"])
 def test_fault_27_arrays_of_other_types_are_not_even_read(tmp_path: Path, dtype: str) -> None:
     path = tmp_path / "arrays.npz"
     np.savez(path, one=np.zeros(3, dtype))
