@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.contract.errors import ExitCode
+from bench.contract.variants import THREE
 from reports.across_runs import gate, history, two_runs
 from reports.judging.comparison import Comparison, compare
 from reports.pages import files, html, terminal
@@ -24,7 +25,6 @@ from reports.read.plain_text import plain
 from reports.statistics.intervals import MIN_LAUNCHES
 from reports.tables import speed
 from reports.tables.comparable import NotComparableError
-from reports.tables.variants import THREE
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ import pandas as pd
 from bench.contract.errors import ExitCode
 from reports.judging.comparison import main_rows
 from reports.read import shards
-from reports.tables import comparable, ratios, samples, speed, variants
+from reports.tables import comparable, pairs, samples, speed
 
 
 def widest_percent(found: shards.Shards) -> float:
@@ -27,9 +27,8 @@ def widest_percent(found: shards.Shards) -> float:
     """
     measured = samples.collect(found)
     columns = ["phase", "batch_size", "low", "high", "verdict"]
-    table = pd.concat(
-        [one.table(found, measured)[columns] for one in (ratios, variants)], ignore_index=True
-    )
+    tables = (pairs.ratios_table(found, measured), pairs.variants_table(found, measured))
+    table = pd.concat([table[columns] for table in tables], ignore_index=True)
     main = main_rows(table, found)
     table = table if main.empty else main
     table = table[~table["verdict"].isin({"missing", speed.FAILED})]

@@ -18,28 +18,10 @@ from reports.read.shards import AccuracyShard
 from reports.statistics import intervals as statistics
 from reports.statistics.intervals import CONFIDENCE, LaunchValues
 from reports.statistics.paired import Paired
-from reports.tables import seeds
+from reports.tables import columns, seeds
 from reports.tables.cells import KEYS
 from reports.tables.samples import WORKLOAD
 
-SPEED_COLUMNS = {
-    **dict.fromkeys([*WORKLOAD[:3], "backend", "device"], "str"),
-    "batch_size": "Int64",
-    **dict.fromkeys(["old", "new", "change", "low", "high"], "float64"),
-    "verdict": "str",
-}
-RATIO_COLUMNS = {
-    **dict.fromkeys([*WORKLOAD[:3], "device", "backend", "baseline"], "str"),
-    "batch_size": "Int64",
-    **dict.fromkeys(["old", "new", "change", "low", "high"], "float64"),
-    "verdict": "str",
-}
-ERROR_COLUMNS = {
-    **dict.fromkeys([*KEYS], "str"),
-    "seeds": "Int64",
-    **dict.fromkeys(["old", "new", "difference", "low", "high"], "float64"),
-    "verdict": "str",
-}
 SPEED_KEYS = [*WORKLOAD, "backend", "device"]
 RATIO_KEYS = [*WORKLOAD, "device", "backend", "baseline"]
 
@@ -83,9 +65,9 @@ def speed_changes(old: Side, new: Side) -> pd.DataFrame:
     """One row per workload and backend that both have measured, on one machine.
 
     Returns:
-        `SPEED_COLUMNS`. `old` and `new` in examples per second, `change` is new over old with its
-        95 % interval `low` to `high`; `verdict` is `indicative`, without an interval, where one of
-        the two has too few launches.
+        The columns of `speed_changes`. `old` and `new` in examples per second, `change` is new over
+        old with its 95 % interval `low` to `high`; `verdict` is `indicative`, without an interval,
+        where one of the two has too few launches.
     """
     tables = [_slots(side.comparison.speed, SPEED_KEYS, "images_per_second") for side in (old, new)]
     both = tables[0].merge(tables[1], on=SPEED_KEYS, suffixes=("_old", "_new"))
@@ -93,14 +75,15 @@ def speed_changes(old: Side, new: Side) -> pd.DataFrame:
     for key in both[SPEED_KEYS].itertuples(index=False, name=None):
         values = old.values(key), new.values(key)
         changes.append(LogChange(tuple(zip(*values, strict=True))) if all(values) else None)  # type: ignore[arg-type]
-    return _changed(both, "images_per_second", changes, SPEED_COLUMNS)
+    return _changed(both, "images_per_second", changes, "speed_changes")
 
 
 def ratio_changes(old: Side, new: Side) -> pd.DataFrame:
     """One row per workload and pair of backends that both have measured, on whatever machines.
 
     Returns:
-        `RATIO_COLUMNS`. `old` and `new` are ratios of speeds, `change` is the ratio of the two.
+        The columns of `ratio_changes`. `old` and `new` are ratios of speeds, `change` is the ratio
+        of the two.
     """
     tables = [_slots(side.comparison.ratios, RATIO_KEYS, "ratio") for side in (old, new)]
     both = tables[0].merge(tables[1], on=RATIO_KEYS, suffixes=("_old", "_new"))
@@ -110,23 +93,23 @@ def ratio_changes(old: Side, new: Side) -> pd.DataFrame:
         before, after = old.ratio_values(key), new.ratio_values(key)
         known = before is not None and after is not None
         changes.append(LogChange(((before, after),)) if known else None)  # type: ignore[arg-type]
-    return _changed(both, "ratio", changes, RATIO_COLUMNS)
+    return _changed(both, "ratio", changes, "ratio_changes")
 
 
 def error_changes(old: Side, new: Side) -> pd.DataFrame:
     """One row per model and backend that both have trained, over the seeds that both have.
 
     Returns:
-        `ERROR_COLUMNS`. `old` and `new` in percent, `difference` is new less old in points with its
-        95 % interval over paired seeds. `verdict` is `identical` (every answer is the same),
-        `better`, `worse`, `unresolved`, or `indicative` (too few seeds for an interval).
+        The columns of `error_changes`. `old` and `new` in percent, `difference` is new less old in
+        points with its 95 % interval over paired seeds. `verdict` is `identical` (every answer is
+        the same), `better`, `worse`, `unresolved`, or `indicative` (too few seeds for an interval).
     """
     rows = [
         dict(zip(KEYS, key, strict=True)) | _error_change(pairs)
         for key in old.trainings
         if (pairs := _pairs(old, new, key))
     ]
-    return pd.DataFrame(rows, columns=list(ERROR_COLUMNS)).astype(ERROR_COLUMNS)
+    return columns.frame("error_changes", rows)
 
 
 def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
@@ -156,7 +139,7 @@ def _changed(
     both: pd.DataFrame,
     value: str,
     changes: Sequence[LogChange | None],
-    columns: dict[str, str],
+    table: str,
 ) -> pd.DataFrame:
     old, new = both[f"{value}_old"], both[f"{value}_new"]
     family = max(1, sum(change is not None for change in changes))
@@ -169,7 +152,8 @@ def _changed(
         high=[high for _, high in intervals],
         verdict=[change.verdict(family) if change else "indicative" for change in changes],
     )
-    return frame[list(columns)].astype(columns).reset_index(drop=True)
+    known = columns.dtypes(table)
+    return frame[list(known)].astype(known).reset_index(drop=True)
 
 
 def _error_change(pairs: Sequence[Pair]) -> dict[str, object]:

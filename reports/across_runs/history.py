@@ -11,19 +11,10 @@ from numpy.typing import NDArray
 from bench.contract.schema import Protocol
 from reports.judging import comparison
 from reports.read import shards
-from reports.tables import wording
+from reports.tables import columns, wording
 from reports.tables.cells import KEYS
 from reports.tables.comparable import NotComparableError
 
-COLUMNS = {
-    "run": "str",
-    "machine": "str",
-    "protocol": "str",
-    **dict.fromkeys(KEYS, "str"),
-    "metric": "str",
-    **dict.fromkeys(["value", "low", "high"], "float64"),
-    "segment": "Int64",
-}
 SERIES = ["machine", "protocol", *KEYS, "metric"]
 """What makes two figures comparable over runs."""
 
@@ -46,10 +37,10 @@ class History:
     """Runs in the order of their making.
 
     Attributes:
-        table: `COLUMNS`: training speed (examples per second) and error (percent) of each run.
-            `segment` counts from 0, and grows where the figure stepped. Figures of other machines,
-            data or protocols are series of their own.
-        problems: What was left out, with the reason.
+        table: the columns of `history`: training speed (examples per second) and error (percent) of
+            each run. `segment` counts from 0, and grows where the figure stepped. Figures of other
+            machines, data or protocols are series of their own. problems: What was left out, with
+            the reason.
     """
 
     table: pd.DataFrame
@@ -85,13 +76,12 @@ def read(results: Path) -> History:
         if compared.untrusted:
             problems.append(f"{folder}: its speeds are UNTRUSTED and left out")
         rows += _rows(found, compared)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)[:-1])
-    frame["segment"] = 0
+    frame = columns.frame("history", [(*row, 0) for row in rows])
     for _, series in frame.groupby(SERIES):
         metric, values = series["metric"].iloc[0], series["value"].to_numpy(np.float64)
         scaled = np.log(values) if metric == "images_per_second" else values
         frame.loc[series.index, "segment"] = segments(scaled, LEAST_NOISE[metric], len(frame))
-    return History(frame.astype(COLUMNS), tuple(problems))
+    return History(frame, tuple(problems))
 
 
 def segments(values: NDArray[np.float64], least_noise: float, family: int = 0) -> NDArray[np.int64]:

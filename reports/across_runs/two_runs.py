@@ -1,5 +1,6 @@
 """Two runs that are compared, each with its report, and whether they may be."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +13,11 @@ from reports.judging.comparison import Comparison
 from reports.read.shards import AccuracyShard, Shards
 from reports.statistics import launch_values
 from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
-from reports.tables import ratios, samples, speed
+from reports.tables import pairs, samples, speed
 from reports.tables.cells import KEYS
 from reports.tables.comparable import NotComparableError
-from reports.tables.samples import LANE, WORKLOAD, Samples, only
-from reports.tables.wording import named
+from reports.tables.samples import Samples, only, series
+from reports.tables.wording import models, named
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,7 @@ class Side:
                 continue
             if speed.lane_status(self.found, self.samples, run, workload, lane) != "ok":
                 return None
-            own = only(
-                self.samples.usable,
-                ["run", *WORKLOAD, *LANE],
-                [run, *key, False],
-            )
+            own = series(self.samples.usable, run, workload, lane)
             values, _ = launch_values.launch_values(own)
             if len(values) < MIN_LAUNCHES:
                 return None
@@ -81,7 +78,8 @@ class Side:
             )
             if set(ends) != {"ok"}:
                 return None
-            values, _ = ratios.launch_values(self.samples, run, workload, (pair[0], pair[1]))
+            sides = (workload, pair[0]), (workload, pair[1])
+            values, _ = pairs.values_of(self.samples, run, sides)
             return values if len(values) >= MIN_LAUNCHES else None
         return None
 
@@ -152,3 +150,41 @@ def changed_models(old: Side, new: Side) -> list[str]:
 def same_machine(old: Side, new: Side) -> bool:
     """Whether speeds may stand side by side as they are."""
     return len(old.machines | new.machines) == 1
+
+
+def headings(old: Comparison, new: Comparison) -> list[str]:
+    """What was run, what only one of the two has, and which rungs and versions differ."""
+    lines = [f"old: {line}" for line in old.headings] + [f"new: {line}" for line in new.headings]
+    for what, keys, tables in (
+        (
+            "speed of",
+            ["model", "variant", "phase", "batch_size", "backend", "device"],
+            (old.main_speed, new.main_speed),
+        ),
+        ("training of", ["model", "variant", "backend", "device"], (old.summary, new.summary)),
+    ):
+        both = [set(table[keys].itertuples(index=False, name=None)) for table in tables]
+        for side, alone in (("the old", both[0] - both[1]), ("the new", both[1] - both[0])):
+            lines += [
+                f"only in {side} run: {what} {' '.join(map(str, key))}" for key in sorted(alone)
+            ]
+    keys = ["model", "variant", "backend", "device"]
+    both_asked = [name for name in old.ladder.columns if name in new.ladder]
+    rungs = [name for name in both_asked if re.fullmatch(r"P\d", name)]
+    ladders = old.ladder.merge(new.ladder, on=keys, suffixes=("_old", "_new"))
+    lines += [
+        f"parity of {model} with {row['backend']}, {rung}: "
+        f"{row[f'{rung}_old'] or 'not asked'} before, {row[f'{rung}_new'] or 'not asked'} now"
+        for model, row in zip(models(ladders), ladders.to_dict("records"), strict=True)
+        for rung in rungs
+        if row[f"{rung}_old"] != row[f"{rung}_new"]
+    ]
+    names = ["version", "keras", "numpy", "python"]
+    was, now = (each.ledger.drop_duplicates("backend").set_index("backend") for each in (old, new))
+    for backend in was.index.intersection(now.index):
+        lines += [
+            f"{backend}: {name} {was.loc[backend, name]} before, {now.loc[backend, name]} now"
+            for name in names
+            if was.loc[backend, name] != now.loc[backend, name]
+        ]
+    return lines

@@ -8,10 +8,10 @@ from matplotlib.patches import Rectangle
 
 from reports.figures import style
 from reports.figures.style import INK, Panel, Picture
-from reports.judging.captions import LADDER
 from reports.judging.comparison import Comparison
 from reports.ladder.findings import TOLERANCES
 from reports.tables import wording
+from reports.tables.columns import DECLARED
 
 COLOURS, NORM = mpl.colormaps["cividis_r"], LogNorm(0.5, 1000, clip=True)
 WORDS = {"pass": "ok", "warn": "warn", "fail": "FAIL"}
@@ -67,8 +67,8 @@ def ladder(comparison: Comparison) -> Picture:
         panels.append(Panel(figure, f"{model}, worst error in rounding floors: {'; '.join(told)}"))
     return Picture(
         "Do they give the same answers",
-        f"{LADDER} Numbers are the worst error of a rung in floors; a frame marks a warning or a "
-        "failure.",
+        f"{DECLARED['ladder']['caption']} Numbers are the worst error of a rung in floors; a frame "
+        "marks a warning or a failure.",
         tuple(panels),
     )
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from bench.contract.variants import NATIVE, STOCK, THREE
 from reports.figures import style
 from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
-from reports.judging import readable
+from reports.judging import sections, speed_lines
 from reports.judging.comparison import Comparison
 from reports.statistics import intervals
 from reports.tables import wording
-from reports.tables.variants import NATIVE, STOCK, THREE
 
 COSTS = {
     "process and import": ["start_seconds", "import_seconds"],
@@ -67,7 +67,7 @@ def forest(comparison: Comparison) -> Picture:
     shown = table["batch_size"].isin(comparison.batch_sizes) | _latency(table)
     for model, rows in wording.by_model(table[shown]):
         rows = rows.sort_values(["phase", "batch_size"], ascending=False, kind="stable")
-        pair = readable.ratios(rows)["pair"].reset_index(drop=True)
+        pair = sections.pair_names(rows).reset_index(drop=True)
         labels = [
             f"{row['phase']} {row['batch_size']}: {pair[place]}"
             for place, row in enumerate(rows.to_dict("records"))
@@ -146,7 +146,7 @@ def costs(comparison: Comparison) -> Picture:
         "A whole training, from the start of the process to its last prediction: the median over "
         "seeds.",
         tuple(panels),
-        tuple(readable.start_lines(comparison.break_even)) if panels else (),
+        tuple(speed_lines.start_lines(comparison.break_even)) if panels else (),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.judging import context, notes
+from reports.judging import context, notes, speed_lines
 from reports.parity import divergence
 from reports.parity import table as parity
 from reports.read.shards import Shards
@@ -18,14 +18,13 @@ from reports.tables import (
     comparable,
     costs,
     curves,
+    pairs,
     predictions,
     published,
-    ratios,
     samples,
     seeds,
     speed,
     time_to_error,
-    variants,
 )
 from reports.tables.cells import KEYS
 from reports.tables.wording import Note
@@ -38,8 +37,8 @@ class Comparison:
     Attributes:
         accuracy: `reports.tables.accuracy.table`.
         speed: `reports.tables.speed.table`.
-        ratios: `reports.tables.ratios.table`.
-        variants: `reports.tables.variants.table`, with `certified`.
+        ratios: `reports.tables.pairs.ratios_table`, with `certified`.
+        variants: `reports.tables.pairs.variants_table`, with `certified`.
         time_to_error: `reports.tables.time_to_error.table`.
         costs: `reports.tables.costs.table`.
         break_even: `reports.tables.costs.break_even_table`.
@@ -141,12 +140,12 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
     measured, trained = samples.collect(shards), cells.collect(shards)
     accuracy_table = accuracy.table(shards, required_backends)
     speed_table = speed.table(shards, accuracy_table, measured, trained)
-    pairs = seeds.pairs_table(shards)
-    parity_table = parity.table(shards, pairs)
-    ratio_table = ratios.table(shards, measured)
-    _certify(ratio_table, parity_table, "backend", "baseline")
-    variant_table = variants.table(shards, measured)
-    _certify(variant_table, parity_table, "variant", "over")
+    agreement = seeds.pairs_table(shards)
+    parity_table = parity.table(shards, agreement)
+    ratio_table = pairs.ratios_table(shards, measured)
+    ratio_table = _certified(ratio_table, parity_table, "backend", "baseline")
+    variant_table = pairs.variants_table(shards, measured)
+    variant_table = _certified(variant_table, parity_table, "variant", "over")
     curve_table, known = curves.table(shards), _published(shards, accuracy_table)
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
@@ -161,7 +160,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         break_even=costs.break_even_table(trained),
         parity=parity_table,
         errors=seeds.errors_table(shards, _is_reference(shards)),
-        agreement=pairs,
+        agreement=agreement,
         conclusions=seeds.models_table(shards),
         ladder=parity.summary(parity_table),
         horizons=divergence.horizons(shards),
@@ -185,7 +184,7 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         notes=(
             *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
-            *map(Note, variants.failures(variant_table)),
+            *map(Note, speed_lines.failure_lines(variant_table)),
         ),
         incomplete=owed,
         ledger=context.ledger(shards),
@@ -235,8 +234,10 @@ def main_rows(table: pd.DataFrame, shards: Shards) -> pd.DataFrame:
     return table[(table["phase"] == "train") & table["batch_size"].isin(sizes)]
 
 
-def _certify(table: pd.DataFrame, parity_table: pd.DataFrame, which: str, other: str) -> None:
-    """Add `certified` to ratios of two subjects, that differ in what these two columns name."""
+def _certified(
+    table: pd.DataFrame, parity_table: pd.DataFrame, which: str, other: str
+) -> pd.DataFrame:
+    """Ratios of two subjects, that differ in what these two columns name, with `certified`."""
     found = [
         parity.certified(
             parity_table,
@@ -247,7 +248,7 @@ def _certify(table: pd.DataFrame, parity_table: pd.DataFrame, which: str, other:
         )
         for row in table.to_dict("records")
     ]
-    table["certified"] = pd.Series(found, table.index, "str")
+    return table.assign(certified=pd.Series(found, table.index, "str"))
 
 
 def _published(shards: Shards, accuracy_table: pd.DataFrame) -> dict[str, float]:

@@ -10,7 +10,7 @@ from bench.contract.speed_schema import LaneRecord, Speed
 from reports.read.shards import Shards, SpeedShard
 from reports.statistics import intervals, validity
 from reports.statistics.validity import Trust
-from reports.tables import published, ratios, speed, wording
+from reports.tables import pairs, published, speed, wording
 from reports.tables.samples import Samples, lane_name, workload_name
 from reports.tables.wording import Note
 
@@ -28,7 +28,7 @@ def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
         size = shards.plans[run].protocol.batch_size
         differing = [
             f"{name} ({_told(values)})"
-            for name, values in ratios.differing_twins(samples, run, plan, size).items()
+            for name, values in pairs.differing_twins(samples, run, plan, size).items()
         ]
         unsteady = dict.fromkeys(
             f"{lane_name(record.lane)} in "

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from reports.judging import readable, readable_parity
+from bench.contract.variants import THREE
+from reports.judging import parity_lines, speed_lines
 from reports.judging.comparison import Comparison
-from reports.tables import variants, wording
+from reports.tables import wording
 from reports.tables.wording import Note
 
 
@@ -37,12 +38,12 @@ def _of_model(comparison: Comparison, model: str) -> list[Note]:
             comparison.summary,
         )
     )
-    usual = ratios[ratios["variant"].isin(variants.THREE)]
-    fastest = [] if comparison.untrusted else readable.fastest_lines(usual, speeds)
-    tuning = [] if comparison.untrusted else variants.lines(within)
+    usual = ratios[ratios["variant"].isin(THREE)]
+    fastest = [] if comparison.untrusted else speed_lines.fastest_lines(usual, speeds)
+    tuning = [] if comparison.untrusted else speed_lines.tuning_lines(within)
     return [
         *map(Note, (*fastest, *tuning)),
-        *readable_parity.verdicts(wording.in_order(rungs), parity),
+        *parity_lines.verdicts(wording.in_order(rungs), parity),
         *map(Note, _errors(comparison, summary)),
     ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,28 +13,13 @@ from reports import figures
 from reports.across_runs.history import History, step_lines
 from reports.figures import style, trend
 from reports.figures.style import Picture
-from reports.judging import readable, readable_parity, sentences
-from reports.judging.captions import AGREEMENT, LADDER, RATIOS, SPEEDS, TIME, VARIANTS
+from reports.judging import sentences
 from reports.judging.comparison import Comparison
-from reports.pages.markdown import DIGITS
+from reports.judging.sections import sections
 from reports.read.plain_text import plain
-from reports.tables import time_to_error, variants
+from reports.tables.columns import DECLARED, as_text
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a page, of text; empty ones are left out."""
-
-    title: str
-    text: str
-    frame: pd.DataFrame
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """Text of each cell."""
-        return [_clean(map(str, row)) for row in self.frame.to_numpy()]
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,7 @@ def report(comparison: Comparison, pictures: Sequence[Drawn]) -> str:
         remarks=_clean(sentences.remarks(comparison)),
         conditions=_clean(comparison.conditions),
         pictures=pictures,
-        tables=[table for table in _tables(comparison) if not table.frame.empty],
+        tables=[_table(DECLARED[name], frame) for name, frame in sections(comparison).items()],
     )
 
 
@@ -98,7 +84,7 @@ def history(found: History) -> str:
         alerts=_clean(found.problems),
         answers=_clean(step_lines(found.table)),
         pictures=pictures,
-        tables=[Table("Every run", "", _numbers(found.table.round(2)))],
+        tables=[_table({"title": "Every run"}, as_text(found.table.round(2)))],
     )
 
 
@@ -135,40 +121,16 @@ def _drawn(pictures: Mapping[str, Picture]) -> list[Drawn]:
     ]
 
 
+def _table(told: Mapping[str, str], frame: pd.DataFrame) -> dict[str, Any]:
+    """A table for a page."""
+    return {
+        "title": told["title"],
+        "text": told.get("caption", ""),
+        "columns": list(frame.columns),
+        "rows": [_clean(map(str, row)) for row in frame.to_numpy()],
+    }
+
+
 def _clean(lines: Iterable[str]) -> list[str]:
     """Text without control characters, which no page may have."""
     return [plain(line) for line in lines]
-
-
-def _tables(comparison: Comparison) -> Sequence[Table]:
-    return (
-        Table("Summary", "Means over seeds.", _numbers(comparison.summary)),
-        Table("Ratios", RATIOS, readable.ratios(comparison.ratios)),
-        Table("Variants", VARIANTS, variants.readable(comparison.variants)),
-        Table(
-            "Time to the published error", TIME, time_to_error.readable(comparison.time_to_error)
-        ),
-        Table("Speed", SPEEDS, readable.speed(comparison.speed)),
-        Table("Latency of one prediction", "", readable.latency(comparison.speed)),
-        Table(
-            "The same answers?",
-            LADDER,
-            readable_parity.ladder(comparison.ladder, comparison.parity),
-        ),
-        Table("The worst error on each rung", "", readable_parity.rung_errors(comparison.parity)),
-        Table("Errors over seeds", "", readable_parity.errors(comparison.errors)),
-        Table("Agreement over seeds", AGREEMENT, readable_parity.agreement(comparison.agreement)),
-        Table("Where the time goes, in seconds", "", readable.costs(comparison.costs)),
-        Table("Every cell", "", _numbers(comparison.accuracy)),
-        Table("Versions and machines", "", comparison.ledger),
-    )
-
-
-def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers with the digits that a person reads; a dash where there is none."""
-    columns = {}
-    for name in frame.columns:
-        digits = DIGITS.get(str(name))
-        form = "{}".format if digits is None else f"{{:,.{digits}f}}".format
-        columns[name] = ["-" if pd.isna(value) else form(value) for value in frame[name]]
-    return pd.DataFrame(columns)

@@ -1,6 +1,6 @@
 """The comparison on a terminal, readable without colour and in 80 columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import pandas as pd
 from rich import box
@@ -10,27 +10,17 @@ from rich.text import Text
 
 from reports.across_runs.changes import error_changes, ratio_changes, speed_changes
 from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
-from reports.across_runs.two_runs import Side, changed_models, same_machine
-from reports.judging import readable, readable_changes, readable_parity, sentences
+from reports.across_runs.two_runs import Side, changed_models, headings, same_machine
+from reports.judging import parity_lines, sections, sentences, speed_lines
 from reports.judging.comparison import Comparison
-from reports.pages.markdown import DIGITS
 from reports.read.plain_text import plain
-from reports.tables import variants, wording
+from reports.tables.columns import DECLARED, shown
 
-_HEADERS = {
-    "model": "model",
-    "backend": "backend",
-    "error_percent": "error %",
-    "accuracy_percent": "acc. %",
-    "images_per_second": "examples/s",
-    "train_seconds": "train s",
-    "status": "status",
+_WORDS = {
+    *("model", "phase", "backend", "pair", "variant", "status", "verdict"),
+    *("passed", "warned", "failed"),
 }
-_SPEED = ("model", "backend", "examples/s", "95 % interval", "% of peak", "status")
-_RATIOS = ("model", "pair", "ratio", "95 % interval", "verdict")
-_VARIANTS = ("model", "backend", "variant", "ratio", "95 % interval", "verdict")
-_LADDER = ("model", "backend", "passed", "warned", "failed")
-_WORDS = {"model", "phase", "backend", "pair", "variant", "status", "verdict", *_LADDER}
+"""Columns of words, which may be broken; all else are figures."""
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -38,20 +28,16 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print()
     for line in comparison.headings:
         console.print(_plain(line))
-    if not comparison.summary.empty:
-        console.print(_summary(comparison))
-    if not comparison.ladder.empty:
-        console.print(_table(readable_parity.rungs_by_status(comparison.ladder), _LADDER))
-    show_lines(readable_parity.parity_lines(comparison.horizons, comparison.saturated), console)
-    show_lines(readable_parity.conclusion_lines(comparison.conclusions), console)
     # Slots in turn, where there are any, say it better than epochs one after another.
-    if not comparison.main_speed.empty:
-        console.print(_table(readable.speed(comparison.main_speed), _SPEED))
-    if not comparison.main_ratios.empty:
-        console.print(_table(readable.ratios(comparison.main_ratios), _RATIOS))
-    if not comparison.main_variants.empty:
-        console.print(_table(variants.readable(comparison.main_variants), _VARIANTS))
-    show_lines(readable.start_lines(comparison.break_even), console)
+    unsaid = [] if comparison.main_speed.empty else ["examples/s"]
+    _show("summary", _summary(comparison).drop(columns=unsaid), console)
+    _show("ladder", sections.rungs_by_status(comparison.ladder), console)
+    show_lines(parity_lines.parity_lines(comparison.horizons, comparison.saturated), console)
+    show_lines(parity_lines.conclusion_lines(comparison.conclusions), console)
+    _show("speed", shown("speed", comparison.main_speed), console)
+    _show("ratios", sections.ratios(comparison.main_ratios), console)
+    _show("variants", sections.variants(comparison.main_variants), console)
+    show_lines(speed_lines.start_lines(comparison.break_even), console)
     show_lines(comparison.conditions, console)
     show_lines(sentences.remarks(comparison), console)
     # Last what matters most: it is what stands above the prompt.
@@ -62,20 +48,25 @@ def show(comparison: Comparison, console: Console) -> None:
 
 def show_changes(old: Side, new: Side, console: Console) -> None:
     """Print what changed between two runs."""
-    show_lines(readable_changes.headings(old.comparison, new.comparison), console)
+    show_lines(headings(old.comparison, new.comparison), console)
     show_lines(changed_models(old, new), console)
     same = same_machine(old, new)
     if old.machines and new.machines and not same:
         show_lines([OTHER_MACHINE], console, style="bold")
-    tables = (
-        ("speed", readable_changes.speeds(speed_changes(old, new)) if same else None),
-        ("ratios of speeds", readable_changes.speeds(ratio_changes(old, new))),
-        ("errors", readable_changes.errors(error_changes(old, new))),
-    )
-    for title, table in tables:
-        if table is not None and not table.empty:
-            console.print(f"\n{title}", style="bold")
-            console.print(_table(table, tuple(table.columns)))
+    speeds, ratios = speed_changes(old, new), ratio_changes(old, new)
+    tables = {
+        "speed_changes": _by_workload(speeds if same else speeds.iloc[:0]),
+        "ratio_changes": _by_workload(ratios).assign(pair=sections.pair_names(ratios)),
+        "error_changes": error_changes(old, new),
+    }
+    for name, table in tables.items():
+        if not table.empty:
+            console.print(f"\n{DECLARED[name]['title']}", style="bold")
+            _show(name, shown(name, table), console)
+
+
+def _by_workload(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(workload=table["phase"] + " " + table["batch_size"].astype("str"))
 
 
 OTHER_MACHINE = (
@@ -92,31 +83,17 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
         show_lines([f"{check.verdict} {check.what}: {check.told}"], console, style)
 
 
-def _summary(comparison: Comparison) -> Table:
-    headers = dict(_HEADERS)
-    if not comparison.main_speed.empty:
-        del headers["images_per_second"]
-    table = _empty_table()
-    for name, header in headers.items():
-        table.add_column(
-            header,
-            justify="right" if name in DIGITS else "left",
-            no_wrap=name in DIGITS,
-            overflow="fold",
-        )
-    for model, rows in comparison.summary.groupby("model"):
-        for row in rows.assign(model=wording.models(rows)).to_dict("records"):
-            style = None if row["status"] == "ok" else "bold red"
-            if row["device"] != "cpu":
-                row["backend"] = f"{row['backend']} {row['device']}"
-            table.add_row(*(_cell(name, row[name]) for name in headers), style=style)
+def _summary(comparison: Comparison) -> pd.DataFrame:
+    """The table, and after each model what was published of it."""
+    parts = []
+    for model, own in comparison.summary.groupby("model"):
+        parts.append(shown("summary", own).assign(group=model))
         if model in comparison.published:
             error = comparison.published[str(model)]
-            table.add_row(
-                str(model), "published", f"{error:.2f}", f"{100 - error:.2f}", style="dim"
-            )
-        table.add_section()
-    return table
+            published = {"error %": f"{error:.2f}", "acc. %": f"{100 - error:.2f}"}
+            named = {"model": model, "backend": "published", "group": model}
+            parts.append(pd.DataFrame([named | published]))
+    return pd.concat(parts).fillna("") if parts else shown("summary", comparison.summary)
 
 
 def _longest_word(column: "pd.Series[str]") -> int:
@@ -125,39 +102,37 @@ def _longest_word(column: "pd.Series[str]") -> int:
     return min(max(lengths, default=0), 14)
 
 
-def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> Table:
-    """A table of text; a row that is not ok is red."""
-    table = _empty_table()
-    for name in columns:
-        words = name in _WORDS
+def _show(name: str, frame: pd.DataFrame, console: Console) -> None:
+    """Print a table of text, or the columns of it that a terminal has room for."""
+    if frame.empty:
+        return
+    groups = frame["group"] if "group" in frame else frame["model"]
+    frame = frame.drop(columns="group", errors="ignore")
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = DECLARED[name].get("short", list(frame.columns))
+    for column in columns:
+        words = column in _WORDS
         table.add_column(
-            name,
+            column,
             justify="left" if words else "right",
             no_wrap=not words,
             overflow="fold",
-            min_width=_longest_word(frame[name]),
+            min_width=_longest_word(frame[column]),
         )
-    for _, rows in frame.groupby("model", sort=False):
+    for _, rows in frame.groupby(groups, sort=False):
         for row in rows.to_dict("records"):
-            bad = (
-                row.get("status", "ok") != "ok"
-                or row.get("verdict") in {"missing", "failed"}
-                or row.get("failed", "-") != "-"
-            )
-            cells = (_plain(row[name]) for name in columns)
-            table.add_row(*cells, style="bold red" if bad else None)
+            cells = (_plain(row[column]) for column in columns)
+            table.add_row(*cells, style="bold red" if _is_bad(row) else None)
         table.add_section()
-    return table
+    console.print(table)
 
 
-def _empty_table() -> Table:
-    return Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-
-
-def _cell(name: str, value: object) -> Text:
-    if pd.isna(value):  # type: ignore[call-overload]
-        return Text("-")
-    return _plain(f"{value:,.{DIGITS[name]}f}" if name in DIGITS else str(value))
+def _is_bad(row: Mapping[Hashable, str]) -> bool:
+    return (
+        row.get("status", "") not in {"", "ok"}
+        or row.get("verdict") in {"missing", "failed"}
+        or row.get("failed", "-") != "-"
+    )
 
 
 def show_lines(lines: Iterable[str], console: Console, style: str | None = None) -> None:

@@ -9,24 +9,7 @@ from reports.ladder import facts, rungs, trajectory_rungs
 from reports.ladder.findings import Answers
 from reports.parity.answers import answers, groups
 from reports.read.shards import Shards
-
-COLUMNS = {
-    "model": "str",
-    "backend": "str",
-    "device": "str",
-    "step": "Int64",
-    "distance": "float64",
-    "envelope": "float64",
-}
-HORIZON_COLUMNS = {
-    "model": "str",
-    "backend": "str",
-    "other": "str",
-    "horizon": "Int64",
-    "steps": "Int64",
-    "distance": "float64",
-    "clipped_since": "Int64",
-}
+from reports.tables.columns import frame, picked
 
 
 @np.errstate(all="ignore")  # as `rungs.judge`
@@ -34,14 +17,13 @@ def table(shards: Shards) -> pd.DataFrame:
     """One row per subject and checkpoint of P5.
 
     Returns:
-        `COLUMNS`. `distance` is from the oracle's training by the same definition of the loss,
-        Euclidean over all weights; `envelope` is how far rounding alone may have moved them.
+        The columns of `divergence`. `distance` is from the oracle's training by the same definition
+        of the loss, Euclidean over all weights; `envelope` is how far rounding alone may have moved
+        them.
     """
     rows = [
         {
-            "model": shard.payload.subject.model,
-            "backend": shard.payload.subject.backend,
-            "device": shard.payload.subject.device,
+            **picked(shard.payload.subject, "model", "backend", "device"),
             "step": step,
             "distance": distance,
             "envelope": envelope,
@@ -55,7 +37,7 @@ def table(shards: Shards) -> pd.DataFrame:
             facts.saturated_definition(answers(shard), answers(reference)),
         )
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame("divergence", rows)
 
 
 @np.errstate(all="ignore")
@@ -77,20 +59,15 @@ def horizons(shards: Shards) -> pd.DataFrame:
             names = facts.weight_names(true)
             definitions = {facts.saturated_definition(answers(each), true) for each in (one, other)}
             parting = trajectory_rungs.part(answers(one), answers(other), names)
+            clipped = true.facts["trajectory"]["clipped_since"] if len(definitions) > 1 else None
             rows.append(
-                {
-                    "model": one.payload.subject.model,
-                    "backend": one.payload.subject.backend,
-                    "other": other.payload.subject.backend,
-                    "horizon": parting.horizon,
-                    "steps": trajectory_rungs.checkpoints(true)[-1],
-                    "distance": parting.value,
-                    "clipped_since": true.facts["trajectory"]["clipped_since"]
-                    if len(definitions) > 1
-                    else None,
-                }
+                (
+                    *(one.payload.subject.model, one.payload.subject.backend),
+                    *(other.payload.subject.backend, parting.horizon),
+                    *(trajectory_rungs.checkpoints(true)[-1], parting.value, clipped),
+                )
             )
-    return pd.DataFrame(rows, columns=list(HORIZON_COLUMNS)).astype(HORIZON_COLUMNS)
+    return frame("horizons", rows)
 
 
 def _whole(own: Answers, true: Answers) -> bool:

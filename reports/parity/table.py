@@ -17,20 +17,8 @@ from reports.parity import references
 from reports.parity.references import Reference
 from reports.read.shards import ParityShard, ReferenceShard, Shards
 from reports.tables import seeds
+from reports.tables.columns import frame, picked
 
-COLUMNS = {
-    "model": "str",
-    "variant": "str",
-    "backend": "str",
-    "device": "str",
-    "rung": "str",
-    "quantity": "str",
-    "value": "float64",
-    "warn": "float64",
-    "fail": "float64",
-    "status": "str",
-    "floors": "float64",
-}
 SUBJECT = ["model", "variant", "backend", "device"]
 RUNGS = tuple(f"P{number}" for number in range(9))
 CERTIFYING = ("P0", "P1", "P2", "P3", "P4", "P5", "P6")
@@ -50,9 +38,10 @@ def table(shards: Shards, pairs: pd.DataFrame) -> pd.DataFrame:
         pairs: `reports.tables.seeds.pairs_table` of them, for P7.
 
     Returns:
-        `COLUMNS`. `value` is how far the subject is off, `floors` the same in multiples of what
-        rounding alone would give (NaN where nothing is rounded). `status` is `pass`, `warn` or
-        `fail`. A subject that did not answer fails P0 with a quantity that says why.
+        The columns of `parity`. `value` is how far the subject is off, `floors` the same in
+        multiples of what rounding alone would give (NaN where nothing is rounded). `status` is
+        `pass`, `warn` or `fail`. A subject that did not answer fails P0 with a quantity that says
+        why.
     """
     planned: dict[str, list[tuple[str, Subject]]] = {}
     for run, plan in shards.plans.items():
@@ -60,8 +49,7 @@ def table(shards: Shards, pairs: pd.DataFrame) -> pd.DataFrame:
             planned.setdefault(subject.model, []).append((run, subject))
     rows = [row for subjects in planned.values() for row in _rows(shards, subjects)]
     rows += _outcomes(pairs)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values([*SUBJECT, "rung"], kind="stable", ignore_index=True)
+    return frame("parity", rows).sort_values([*SUBJECT, "rung"], kind="stable", ignore_index=True)
 
 
 def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
@@ -264,16 +252,5 @@ def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
 
 
 def _row(subject: Subject, finding: Finding) -> Row:
-    return {
-        "model": subject.model,
-        "variant": subject.variant,
-        "backend": subject.backend,
-        "device": subject.device,
-        "rung": finding.rung,
-        "quantity": finding.quantity,
-        "value": finding.value,
-        "warn": finding.warn,
-        "fail": finding.fail,
-        "status": finding.status,
-        "floors": finding.floors,
-    }
+    figures = picked(finding, "rung", "quantity", "value", "warn", "fail", "status", "floors")
+    return picked(subject, *SUBJECT) | figures

@@ -7,28 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.contract.schema import Cell, Plan
+from bench.contract.schema import Cell, Plan, Protocol
 from reports.read.shards import AccuracyShard, Shards
+from reports.tables.cells import KEYS
+from reports.tables.columns import dtypes, frame, picked
 
-COLUMNS = {
-    "model": "str",
-    "variant": "str",
-    "backend": "str",
-    "device": "str",
-    "dataset": "str",
-    "seed": "Int64",
-    "epochs": "Int64",
-    "train_loss": "float64",
-    "test_loss": "float64",
-    "train_accuracy": "float64",
-    "test_accuracy": "float64",
-    "error_percent": "float64",
-    "correct": "Int64",
-    "total": "Int64",
-    "train_seconds": "float64",
-    "images_per_second": "float64",
-    "status": "str",
-}
+COLUMNS = dtypes("accuracy")
 
 
 def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame:
@@ -48,9 +32,8 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
     own = {model.name for plan in shards.plans.values() for model in plan.own_models}
     rows = [_row(shard, shard.payload.cell.model in own) for shard in shards.accuracy]
     rows += [_missing(cell, plan) for cell, plan in _absent(shards, required_backends, present)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     keys = ["model", "variant", "device", "seed", "backend"]
-    return frame.sort_values(keys, kind="stable", ignore_index=True)
+    return frame("accuracy", rows).sort_values(keys, kind="stable", ignore_index=True)
 
 
 def score(
@@ -73,7 +56,7 @@ def score(
 
 def _row(shard: AccuracyShard, own: bool) -> dict[str, object]:
     payload, protocol = shard.payload, shard.payload.protocol
-    row = _identity(payload.cell, protocol.dataset, protocol.epochs) | {"status": payload.status}
+    row = _identity(payload.cell, protocol) | {"status": payload.status}
     training = payload.training
     if training is None or payload.status != "ok":
         return row
@@ -116,17 +99,8 @@ def _absent(
 
 
 def _missing(cell: Cell, plan: Plan) -> dict[str, object]:
-    identity = _identity(cell, plan.protocol.dataset, plan.protocol.epochs)
-    return identity | {"status": "missing"}
+    return _identity(cell, plan.protocol) | {"status": "missing"}
 
 
-def _identity(cell: Cell, dataset: str, epochs: int) -> dict[str, object]:
-    return {
-        "model": cell.model,
-        "variant": cell.variant,
-        "backend": cell.backend,
-        "device": cell.device,
-        "dataset": dataset,
-        "seed": cell.seed,
-        "epochs": epochs,
-    }
+def _identity(cell: Cell, protocol: Protocol) -> dict[str, object]:
+    return picked(cell, *KEYS, "seed") | picked(protocol, "dataset", "epochs")

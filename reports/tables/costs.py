@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from reports.tables import columns
 from reports.tables.cells import KEYS
 from reports.tables.samples import WORKLOAD, Samples
 
@@ -20,33 +21,7 @@ PARTS = [
     "train_seconds",
     "evaluation_seconds",
 ]
-COLUMNS = {
-    **dict.fromkeys(KEYS, "str"),
-    **dict.fromkeys(PARTS, "float64"),
-    "other_seconds": "float64",
-    "wall_seconds": "float64",
-    "explained_percent": "float64",
-    "steady_step_ms": "float64",
-    "fixed_ms_per_fit": "float64",
-    "epoch_seconds_predicted": "float64",
-    "epoch_seconds_seen": "float64",
-    "difference_percent": "float64",
-    "steal_percent": "float64",
-}
-BREAK_EVEN_COLUMNS = {
-    "model": "str",
-    "variant": "str",
-    "device": "str",
-    "backend": "str",
-    "baseline": "str",
-    "start_seconds": "float64",
-    "baseline_start_seconds": "float64",
-    "epoch_seconds": "float64",
-    "baseline_epoch_seconds": "float64",
-    "epochs": "float64",
-    "steps": "Int64",
-    "verdict": "str",
-}
+COLUMNS = columns.dtypes("costs")
 _UP_TO_FIRST_STEP = PARTS[: PARTS.index("first_step_seconds") + 1]
 
 
@@ -120,10 +95,11 @@ def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
         cells: `reports.tables.cells.collect`.
 
     Returns:
-        `BREAK_EVEN_COLUMNS`. `start_seconds` go up to the end of the first step; `epoch_seconds`
-        are of a whole epoch, fed, trained and evaluated; both are medians over cells. `epochs`
-        and `steps` are those of training after which `backend` is ahead of `baseline` for good.
-        `verdict` is `from_start` (0 epochs), `overtakes`, or `never` (no number).
+        The columns of `break_even`. `start_seconds` go up to the end of the first step;
+        `epoch_seconds` are of a whole epoch, fed, trained and evaluated; both are medians over
+        cells. `epochs` and `steps` are those of training after which `backend` is ahead of
+        `baseline` for good. `verdict` is `from_start` (0 epochs), `overtakes`, or `never` (no
+        number).
     """
     cells = cells.assign(start=cells[_UP_TO_FIRST_STEP].sum(axis=1))
     medians = cells.groupby(KEYS, as_index=False)[
@@ -138,10 +114,7 @@ def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
             never = math.isinf(epochs)
             rows.append(
                 {
-                    "model": first["model"],
-                    "variant": first["variant"],
-                    "device": first["device"],
-                    "backend": first["backend"],
+                    **{name: first[name] for name in KEYS},
                     "baseline": second["backend"],
                     "start_seconds": start,
                     "baseline_start_seconds": other_start,
@@ -152,7 +125,7 @@ def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
                     "verdict": "never" if never else "overtakes" if epochs else "from_start",
                 }
             )
-    return pd.DataFrame(rows, columns=list(BREAK_EVEN_COLUMNS)).astype(BREAK_EVEN_COLUMNS)
+    return columns.frame("break_even", rows)
 
 
 def _slots(samples: Samples) -> pd.DataFrame:

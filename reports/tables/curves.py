@@ -7,32 +7,20 @@ import pandas as pd
 
 from reports.read.shards import AccuracyShard, Shards
 from reports.tables.cells import KEYS
-
-COLUMNS = {
-    **dict.fromkeys(KEYS, "str"),
-    "seed": "Int64",
-    "epoch": "Int64",
-    "train_loss": "float64",
-    "train_accuracy": "float64",
-    "test_loss": "float64",
-    "test_accuracy": "float64",
-    "error_percent": "float64",
-    "trained_seconds": "float64",
-}
+from reports.tables.columns import frame, picked
 
 
 def table(shards: Shards) -> pd.DataFrame:
     """One row per epoch of each training that went well.
 
     Returns:
-        `COLUMNS`. Losses are in nats, or in what the model's own loss is in; accuracies are shares
-        of 1, and NaN of what is not a classifier. Those of training are Keras's running
-        means over the epoch, in which the model still learns; those of the test set are of the
-        model after it. `error_percent` is of the test set. `trained_seconds` are of all epochs so
-        far, training alone: without start, feeding and evaluation.
+        The columns of `curves`. Losses are in nats, or in what the model's own loss is in;
+        accuracies are shares of 1, and NaN of what is not a classifier. Those of training are
+        Keras's running means over the epoch, in which the model still learns; those of the test set
+        are of the model after it. `error_percent` is of the test set. `trained_seconds` are of all
+        epochs so far, training alone: without start, feeding and evaluation.
     """
-    rows = [row for shard in shards.accuracy for row in _rows(shard)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame("curves", (row for shard in shards.accuracy for row in _rows(shard)))
 
 
 def seconds_until(curves: pd.DataFrame, error_percent: float) -> pd.DataFrame:
@@ -58,7 +46,7 @@ def _rows(shard: AccuracyShard) -> Iterator[dict[str, object]]:
     for epoch in payload.training.epochs:
         seconds += epoch.train_seconds
         yield {
-            **{name: getattr(cell, name) for name in [*KEYS, "seed"]},
+            **picked(cell, *KEYS, "seed"),
             "epoch": epoch.epoch,
             "train_loss": _number(epoch.train_loss),
             "train_accuracy": _number(epoch.train_accuracy),

@@ -4,31 +4,20 @@ import numpy as np
 import pandas as pd
 
 from reports.read.shards import AccuracyShard, Shards
+from reports.tables import columns
 from reports.tables.cells import KEYS
 
-CONFUSION_COLUMNS = {
-    **dict.fromkeys(KEYS, "str"),
-    **dict.fromkeys(["label", "answer", "count"], "Int64"),
-}
 MOST_CLASSES = 100
 """Of which a table has a row for each pair."""
 MOST_IMAGES = 100_000
 """That a table shows of one model."""
-DISAGREEMENT_COLUMNS = {
-    **dict.fromkeys(["model", "variant", "device"], "str"),
-    **dict.fromkeys(["seed", "image", "label"], "Int64"),
-    "backend": "str",
-    "answer": "Int64",
-    "probability": "float64",
-    "dataset_sha256": "str",
-}
 
 
 def confusion(shards: Shards) -> pd.DataFrame:
     """How often each class was answered for each label.
 
     Returns:
-        `CONFUSION_COLUMNS`, a row for each pair of classes of each model and backend; `count` is
+        A row for each pair of classes of each model and backend; `count` is
         over the test set, summed over seeds. Models of more than `MOST_CLASSES` are left out.
     """
     frames = [
@@ -37,17 +26,18 @@ def confusion(shards: Shards) -> pd.DataFrame:
         if shard.probabilities is not None and shard.probabilities.shape[1] <= MOST_CLASSES
     ]
     if not frames:
-        return pd.DataFrame(columns=list(CONFUSION_COLUMNS)).astype(CONFUSION_COLUMNS)
+        return columns.frame("confusion", [])
     names = [*KEYS, "label", "answer"]
     summed = pd.concat(frames).groupby(names)[["count"]].sum().reset_index()
-    return summed[list(CONFUSION_COLUMNS)].astype(CONFUSION_COLUMNS)
+    known = columns.dtypes("confusion")
+    return summed[list(known)].astype(known)
 
 
 def disagreements(shards: Shards) -> pd.DataFrame:
     """Images that backends answer differently, after trainings from one seed.
 
     Returns:
-        `DISAGREEMENT_COLUMNS`, one row per image and backend, for the smallest seed that all
+        One row per image and backend, for the smallest seed that all
         backends of a model have; `image` is its place in the test set, `probability` what the
         backend gives its answer. First come the images of which backends are surest, at most
         `MOST_IMAGES` of a model.
@@ -63,21 +53,10 @@ def disagreements(shards: Shards) -> pd.DataFrame:
         most = max(len(trained) for trained in by_seed.values())
         seed = min(seed for seed, trained in by_seed.items() if len(trained) == most)
         for image, label, shard, answer, probability in _differing(by_seed[seed]):
-            rows.append(
-                {
-                    "model": model,
-                    "variant": variant,
-                    "device": device,
-                    "seed": seed,
-                    "image": image,
-                    "label": label,
-                    "backend": shard.payload.cell.backend,
-                    "answer": answer,
-                    "probability": probability,
-                    "dataset_sha256": shard.payload.protocol.dataset_sha256,
-                }
-            )
-    return pd.DataFrame(rows, columns=list(DISAGREEMENT_COLUMNS)).astype(DISAGREEMENT_COLUMNS)
+            told = (shard.payload.cell.backend, answer, probability)
+            content = shard.payload.protocol.dataset_sha256
+            rows.append((model, variant, device, seed, image, label, *told, content))
+    return columns.frame("disagreements", rows)
 
 
 def _confusion(shard: AccuracyShard) -> pd.DataFrame:
@@ -87,7 +66,7 @@ def _confusion(shard: AccuracyShard) -> pd.DataFrame:
     pairs = shard.labels.astype(np.int64) * classes + shard.probabilities.argmax(axis=1)
     counts = np.bincount(pairs, minlength=classes**2)
     label, answer = np.divmod(np.arange(classes**2), classes)
-    cell = {name: getattr(shard.payload.cell, name) for name in KEYS}
+    cell = columns.picked(shard.payload.cell, *KEYS)
     return pd.DataFrame({"label": label, "answer": answer, "count": counts}).assign(**cell)
 
 

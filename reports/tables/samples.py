@@ -271,6 +271,13 @@ def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(invalid=validity.invalid_reasons(samples, _IN_LAUNCH, best))
 
 
+def series(frame: pd.DataFrame, run: str, workload: Workload, lane: Lane) -> pd.DataFrame:
+    """The samples of one lane in one workload of one run."""
+    values = [*(getattr(workload, name) for name in WORKLOAD)]
+    values += [getattr(lane, name) for name in LANE]
+    return only(frame, ["run", *WORKLOAD, *LANE], [run, *values])
+
+
 def only(frame: pd.DataFrame, columns: Sequence[str], values: Sequence[object]) -> pd.DataFrame:
     """The rows of `frame` that have these values in these columns."""
     chosen = pd.Series(data=True, index=frame.index)

@@ -19,7 +19,7 @@ from statsmodels.stats.multitest import multipletests
 
 from reports.read.shards import AccuracyShard, Shards
 from reports.statistics.paired import Paired
-from reports.tables import published
+from reports.tables import columns, published
 
 MARGIN_POINTS = 0.20
 """Mean errors that are closer than this count as equal."""
@@ -29,39 +29,6 @@ MIN_SEEDS = 3
 """Fewer are draws, of which no interval is given."""
 
 GROUP = ["model", "variant", "device"]
-ERROR_COLUMNS = {
-    **dict.fromkeys([*GROUP, "backend"], "str"),
-    "seeds": "Int64",
-    "mean": "float64",
-    "sd": "float64",
-    "predicted_low": "float64",
-    "predicted_high": "float64",
-    "published": "float64",
-    "published_inside": "boolean",
-    "seed_disagreement_percent": "float64",
-}
-PAIR_COLUMNS = {
-    **dict.fromkeys([*GROUP, "backend", "baseline"], "str"),
-    "seeds": "Int64",
-    "difference": "float64",
-    "low": "float64",
-    "high": "float64",
-    "equivalence_p": "float64",
-    "equivalent": "boolean",
-    "mcnemar_smallest_p": "float64",
-    "mcnemar_rejections": "Int64",
-    "mcnemar_between_seeds": "Int64",
-    "disagreement_percent": "float64",
-}
-MODEL_COLUMNS = {
-    **dict.fromkeys(["variant", "device", "backend", "model", "baseline"], "str"),
-    "seeds": "Int64",
-    "difference": "float64",
-    "low": "float64",
-    "high": "float64",
-    "p": "float64",
-    "verdict": "str",
-}
 
 Row = dict[str, Any]
 Trainings = dict[tuple[str, str, str, str], dict[int, AccuracyShard]]
@@ -76,25 +43,22 @@ def errors_table(shards: Shards, reference_protocol: bool) -> pd.DataFrame:
         reference_protocol: Whether published errors may stand beside them.
 
     Returns:
-        `ERROR_COLUMNS`, errors in percent of the test set. `predicted_low` to `predicted_high`
+        The columns of `errors`, in percent of the test set. `predicted_low` to `predicted_high`
         holds the error of one more training in 95 % of cases (normal over seeds).
         `seed_disagreement_percent` is how many answers differ between two seeds, on average.
     """
     rows = []
-    for (model, variant, device, backend), by_seed in _trainings(shards).items():
+    for key, by_seed in _trainings(shards).items():
         errors = np.array([error_percent(shard) for shard in by_seed.values()])
         if len(errors) < MIN_SEEDS:
             continue
         mean, sd, n = errors.mean(), errors.std(ddof=1), len(errors)
         half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * sd * np.sqrt(1 + 1 / n)
-        known = published.ERROR_PERCENT.get(model) if reference_protocol else None
+        known = published.ERROR_PERCENT.get(key[0]) if reference_protocol else None
         pairs = itertools.combinations(by_seed.values(), 2)
         rows.append(
             {
-                "model": model,
-                "variant": variant,
-                "device": device,
-                "backend": backend,
+                **dict(zip([*GROUP, "backend"], key, strict=True)),
                 "seeds": n,
                 "mean": mean,
                 "sd": sd,
@@ -107,20 +71,20 @@ def errors_table(shards: Shards, reference_protocol: bool) -> pd.DataFrame:
                 ),
             }
         )
-    return pd.DataFrame(rows, columns=list(ERROR_COLUMNS)).astype(ERROR_COLUMNS)
+    return columns.frame("errors", rows)
 
 
 def pairs_table(shards: Shards) -> pd.DataFrame:
     """One row per model and pair of backends that share at least `MIN_SEEDS` seeds.
 
     Returns:
-        `PAIR_COLUMNS`. `difference` is the mean error of `backend` less that of `baseline`, in
-        points, `low` to `high` its 90 % interval; they are `equivalent` if that lies within
-        `MARGIN_POINTS` (two one-sided tests at 5 %, whose larger p is `equivalence_p`). McNemar's
-        exact test asks for each seed whether the two err on different images unequally often; its
-        p-values are Holm-adjusted over all seeds and pairs of a model. It knows two trainings only,
-        not how much trainings vary: `mcnemar_between_seeds` is how many of as many pairs of
-        different seeds it tells apart, those of `backend` alone, adjusted alike.
+        The columns of `agreement`. `difference` is the mean error of `backend` less that of
+        `baseline`, in points, `low` to `high` its 90 % interval; they are `equivalent` if that lies
+        within `MARGIN_POINTS` (two one-sided tests at 5 %, whose larger p is `equivalence_p`).
+        McNemar's exact test asks for each seed whether the two err on different images unequally
+        often; its p-values are Holm-adjusted over all seeds and pairs of a model. It knows two
+        trainings only, not how much trainings vary: `mcnemar_between_seeds` is how many of as many
+        pairs of different seeds it tells apart, those of `backend` alone, adjusted alike.
         `disagreement_percent` is how many answers differ at the same seed, on average.
     """
     rows: list[Row] = []
@@ -162,7 +126,7 @@ def pairs_table(shards: Shards) -> pd.DataFrame:
             "mcnemar_rejections": (same[number] < 1 - CONFIDENCE).sum(),
             "mcnemar_between_seeds": (following[number] < 1 - CONFIDENCE).sum(),
         }
-    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype(PAIR_COLUMNS)
+    return columns.frame("agreement", rows)
 
 
 def models_table(shards: Shards) -> pd.DataFrame:
@@ -172,9 +136,10 @@ def models_table(shards: Shards) -> pd.DataFrame:
     t-test over seeds.
 
     Returns:
-        `MODEL_COLUMNS`. `difference` is the error of `model` less that of `baseline`, in points,
-        `low` to `high` its 95 % interval. `verdict` is `better`, `worse` or `unresolved`; `backend`
-        is `all` for the mean over those that trained both models with the same seeds.
+        The columns of `conclusions`. `difference` is the error of `model` less that of `baseline`,
+        in points, `low` to `high` its 95 % interval. `verdict` is `better`, `worse` or
+        `unresolved`; `backend` is `all` for the mean over those that trained both models with the
+        same seeds.
     """
     rows = []
     by_models: dict[tuple[str, str, str, str], dict[str, Mapping[int, float]]] = {}
@@ -213,7 +178,7 @@ def models_table(shards: Shards) -> pd.DataFrame:
                     "verdict": "better" if high < 0 else "worse" if low > 0 else "unresolved",
                 }
             )
-    return pd.DataFrame(rows, columns=list(MODEL_COLUMNS)).astype(MODEL_COLUMNS)
+    return columns.frame("conclusions", rows)
 
 
 def _one_image(trainings: Iterable[AccuracyShard]) -> float:

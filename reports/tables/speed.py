@@ -4,8 +4,6 @@ Where a run measured slots in turn, they speak; else the epochs of its accuracy 
 after another, of which no interval can honestly be made.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -13,39 +11,13 @@ from bench.contract.schema import Lane, SpeedPlan, Workload
 from reports.read.shards import Shards
 from reports.statistics import intervals, launch_values, validity
 from reports.tables.cells import KEYS
-from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only
+from reports.tables.columns import dtypes, frame, picked
+from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only, series
 
 FAILED = "failed"
 """Status of a variant that a lane could not prepare."""
 
-COLUMNS = {
-    "model": "str",
-    "variant": "str",
-    "phase": "str",
-    "backend": "str",
-    "device": "str",
-    "batch_size": "Int64",
-    "images_per_second": "float64",
-    "low": "float64",
-    "high": "float64",
-    "ms_per_step": "float64",
-    "import_seconds": "float64",
-    "first_step_seconds": "float64",
-    "peak_rss_mib": "float64",
-    "launches": "Int64",
-    "rounds": "Int64",
-    "status": "str",
-    "gflops": "float64",
-    "utilisation_percent": "float64",
-    "fixed_seconds": "float64",
-    "cpu_seconds_per_step": "float64",
-    "page_faults_per_step": "float64",
-    "latency_p50_ms": "float64",
-    "latency_p90_ms": "float64",
-    "latency_p99_ms": "float64",
-    "steal_percent": "float64",
-    "steal_slowdown_percent": "float64",
-}
+COLUMNS = dtypes("speed")
 
 
 def table(
@@ -81,21 +53,20 @@ def table(
         `status` is `ok`, `missing`, how the lane failed, or `invalid` where too many samples are
         (see `reports.statistics.validity`).
     """
-    slots = pd.DataFrame(
-        [
+    slots = frame(
+        "speed",
+        (
             _row(samples, cells, shards, run, workload, lane)
             for run, plan in planned(shards)
             for workload in plan.workloads
             for lane in plan.lanes
             if not lane.twin
-        ],
-        columns=list(COLUMNS),
-    ).astype(COLUMNS)
+        ),
+    )
     measured = pd.MultiIndex.from_frame(slots[KEYS])
     rest = accuracy_table[~pd.MultiIndex.from_frame(accuracy_table[KEYS]).isin(measured)]
     epochs = _of_epochs(rest, cells)
-    frame = pd.concat([slots, epochs], ignore_index=True) if len(slots) else epochs
-    return frame.astype(COLUMNS)
+    return pd.concat([slots, epochs], ignore_index=True) if len(slots) else epochs
 
 
 def planned(shards: Shards) -> list[tuple[str, SpeedPlan]]:
@@ -112,18 +83,9 @@ def worst(statuses: "pd.Series[str]") -> str:
 def _row(
     samples: Samples, cells: pd.DataFrame, shards: Shards, run: str, workload: Workload, lane: Lane
 ) -> dict[str, object]:
-    identity = {
-        "model": workload.model,
-        "variant": workload.variant,
-        "phase": workload.phase,
-        "backend": lane.backend,
-        "device": lane.device,
-        "batch_size": workload.batch_size,
-    }
-    names = ["run", *WORKLOAD, *LANE]
-    values = [run, *_values(workload), *_values(lane)]
+    identity = picked(workload, *WORKLOAD) | picked(lane, "backend", "device")
     status = lane_status(shards, samples, run, workload, lane)
-    used = only(samples.usable, names, values)
+    used = series(samples.usable, run, workload, lane)
     if status == "invalid":  # a figure of something else is worse than none
         used = used.iloc[:0]
     row = identity | {"status": status, "launches": used["launch"].nunique(), "rounds": len(used)}
@@ -195,8 +157,7 @@ def lane_status(shards: Shards, samples: Samples, run: str, workload: Workload, 
         return end
     if variant_error(shards, run, workload, lane):
         return FAILED
-    names, values = ["run", *WORKLOAD, *LANE], [run, *_values(workload), *_values(lane)]
-    found = only(samples.samples, names, values)
+    found = series(samples.samples, run, workload, lane)
     if found.empty:
         return "missing"
     counted = found[found["void"] == ""]
@@ -209,11 +170,8 @@ def _start(
 ) -> dict[str, float]:
     keys = [workload.model, workload.variant, lane.backend, lane.device]
     alone = only(cells, ["run", *KEYS], [run, *keys])
-    beside = only(
-        samples.starts,
-        ["run", "model", "variant", *LANE],
-        [run, workload.model, workload.variant, *_values(lane)],
-    )
+    own = {"run": run, "model": workload.model, "variant": workload.variant, **picked(lane, *LANE)}
+    beside = only(samples.starts, list(own), list(own.values()))
     starts = beside if alone.empty else alone
     return {
         "import_seconds": starts["import_seconds"].median(),
@@ -222,14 +180,9 @@ def _start(
     }
 
 
-def _values(record: Workload | Lane) -> Sequence[object]:
-    names = WORKLOAD if isinstance(record, Workload) else LANE
-    return [getattr(record, name) for name in names]
-
-
 def _of_epochs(accuracy_table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     statuses = accuracy_table.groupby(KEYS, as_index=False).agg(status=("status", worst))
-    frame = cells.groupby(KEYS, as_index=False).agg(
+    table = cells.groupby(KEYS, as_index=False).agg(
         batch_size=("batch_size", "first"),
         epoch_seconds=("epoch_seconds", "median"),
         images=("images", "first"),
@@ -240,9 +193,9 @@ def _of_epochs(accuracy_table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
         launches=("epoch_seconds", "count"),
         rounds=("epochs", "sum"),
     )
-    frame = statuses.merge(frame, on=KEYS, how="left", validate="one_to_one")
-    frame["phase"] = "train"
-    frame["images_per_second"] = frame["images"] / frame["epoch_seconds"]
-    frame["ms_per_step"] = 1000 * frame["epoch_seconds"] / frame["steps"]
-    frame[["launches", "rounds"]] = frame[["launches", "rounds"]].fillna(0)
-    return frame.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    table = statuses.merge(table, on=KEYS, how="left", validate="one_to_one")
+    table["phase"] = "train"
+    table["images_per_second"] = table["images"] / table["epoch_seconds"]
+    table["ms_per_step"] = 1000 * table["epoch_seconds"] / table["steps"]
+    table[["launches", "rounds"]] = table[["launches", "rounds"]].fillna(0)
+    return table.reindex(columns=list(COLUMNS)).astype(COLUMNS)

@@ -11,18 +11,8 @@ import pandas as pd
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from reports.tables import curves as epochs
-from reports.tables import wording
 from reports.tables.cells import KEYS
-
-COLUMNS = {
-    **dict.fromkeys(KEYS, "str"),
-    "target_percent": "float64",
-    "seeds": "Int64",
-    "reached": "Int64",
-    "median_seconds": "float64",
-    "low": "float64",
-    "high": "float64",
-}
+from reports.tables.columns import frame
 
 LEAST_SEEDS = 5
 """For an interval: of fewer it would reach from the shortest to for ever."""
@@ -36,16 +26,17 @@ def table(curves: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
         published: Error in percent by model, where it may be compared.
 
     Returns:
-        `COLUMNS`. Seconds are of training alone, to the end of the epoch after which the error of
-        the test set was no larger than published; `low` to `high` is the median's 95 % interval, of
-        which an end that is not known is NaN, as both are of fewer than `LEAST_SEEDS`.
+        The columns of `time_to_error`. Seconds are of training alone, to the end of the epoch after
+        which the error of the test set was no larger than published; `low` to `high` is the
+        median's 95 % interval, of which an end that is not known is NaN, as both are of fewer than
+        `LEAST_SEEDS`.
     """
     rows = [
         row
         for model, target in published.items()
         for row in _of_model(curves[curves["model"] == model], target)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame("time_to_error", rows)
 
 
 def median(seconds: np.ndarray, reached: np.ndarray) -> tuple[float, float, float]:
@@ -65,21 +56,6 @@ def median(seconds: np.ndarray, reached: np.ndarray) -> tuple[float, float, floa
         ends = found.quantile_ci(0.5)
     low, high = (float(end) if np.isfinite(end) else np.nan for end in ends)
     return middle, low, high
-
-
-def readable(time_table: pd.DataFrame) -> pd.DataFrame:
-    """`table`, one string per cell."""
-    return pd.DataFrame(
-        {
-            "model": wording.models(time_table),
-            "backend": wording.backends(time_table),
-            "error %": wording.numbers(time_table["target_percent"], 2),
-            "seeds": wording.numbers(time_table["seeds"], 0),
-            "reached": wording.numbers(time_table["reached"], 0),
-            "median s": wording.numbers(time_table["median_seconds"], 1),
-            "95 % interval": wording.span(time_table, "low", "high", 1),
-        }
-    )
 
 
 def _of_model(curves: pd.DataFrame, target: float) -> list[dict[str, object]]:

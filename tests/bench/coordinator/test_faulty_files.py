@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.contract import envelopes
+from bench.contract import envelopes, limits
 from bench.contract.errors import BenchError
 from bench.coordinator.run_folder import Journal
 from bench.inputs import datasets
@@ -53,7 +53,7 @@ def assert_whole(results: Path) -> None:
             envelopes.read_arrays(
                 path.with_suffix(".npz"),
                 content["arrays_sha256"],
-                envelopes.Room(shards.MAX_ARRAYS_BYTES),
+                envelopes.Room(limits.MAX_ARRAYS_BYTES),
             )
 
 

@@ -25,7 +25,7 @@ from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
 from reports.read import shards
 from reports.statistics import intervals
-from reports.tables import ratios, samples
+from reports.tables import pairs, samples
 from tests.support.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)
@@ -95,9 +95,9 @@ def launch_values_of(plan: Plan, dataset: datasets.Dataset, folder: Path) -> dic
     measured = samples.collect(found)
     speed = found.plans[journal.run_id].speed
     assert speed is not None
-    tensorflow, jax, torch, twin = speed.lanes
+    tensorflow, jax, torch, twin = ((speed.workloads[0], lane) for lane in speed.lanes)
     return {
-        name: ratios.launch_values(measured, journal.run_id, speed.workloads[0], pair)[0]
+        name: pairs.values_of(measured, journal.run_id, pair)[0]
         for name, pair in (("step", (tensorflow, jax)), ("twin", (twin, torch)))
     }
 

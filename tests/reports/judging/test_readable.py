@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reports.judging import context, readable
+from reports.judging import context, speed_lines
 
 
 def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def test_the_fastest_is_named_with_its_ratios_whichever_way_they_stand() -> None
         ("jax", "torch", 4.0, "faster"),
         ("torch", "torch", 1.0, "equivalent"),
     )
-    assert readable.fastest_lines(table, ALL) == [
+    assert speed_lines.fastest_lines(table, ALL) == [
         "Training two_layer, jax is fastest: 2.00 times tensorflow (1.92 to 2.08) and 4.00 times "
         "torch (3.84 to 4.17)."
     ]
@@ -53,15 +53,15 @@ def test_nobody_is_named_who_is_not_surely_faster_than_all(verdict: str) -> None
         ("tensorflow", "torch", 1.01, verdict),
         ("jax", "torch", 0.25, "slower"),
     )
-    assert readable.fastest_lines(table, ALL) == [
+    assert speed_lines.fastest_lines(table, ALL) == [
         "Training two_layer, no backend is surely the fastest."
     ]
 
 
 def test_where_nothing_is_claimed_nobody_is_named() -> None:
-    assert readable.fastest_lines(ratios(("jax", "torch", 4.0, "indicative")), ALL) == []
+    assert speed_lines.fastest_lines(ratios(("jax", "torch", 4.0, "indicative")), ALL) == []
     assert (
-        readable.fastest_lines(
+        speed_lines.fastest_lines(
             ratios().reindex(columns=["model", "variant", "device", "backend", "baseline"]),
             ALL.iloc[:0],
         )
@@ -88,9 +88,9 @@ def test_what_was_taken_is_said_of_each_run_from_which_it_was() -> None:
 
 def test_a_line_says_of_whom_it_speaks_where_another_was_timed_elsewhere() -> None:
     table = ratios(("tensorflow", "jax", 4.0, "faster"))
-    (line,) = readable.fastest_lines(table, ALL)
+    (line,) = speed_lines.fastest_lines(table, ALL)
     assert line.startswith("Training two_layer, of jax and tensorflow, tensorflow is fastest: ")
-    (line,) = readable.fastest_lines(table, speeds("tensorflow", "jax"))
+    (line,) = speed_lines.fastest_lines(table, speeds("tensorflow", "jax"))
     assert line.startswith("Training two_layer, tensorflow is fastest: ")
 
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from bench.session.progress import Progress
 from reports import figures
 from reports.across_runs.changes import error_changes, ratio_changes
-from reports.across_runs.two_runs import Side
+from reports.across_runs.two_runs import Side, headings
 from reports.figures import style
-from reports.judging import comparison, notes, readable_changes, readable_parity
+from reports.judging import comparison, notes, parity_lines
 from reports.judging.comparison import Comparison
 from reports.judging.sentences import alerts, answers, remarks
 from reports.pages import html, markdown, terminal
@@ -104,7 +104,7 @@ def test_what_failed_or_is_missing_is_named_with_its_variant(run: Side) -> None:
 def test_a_rung_that_one_variant_fails_is_told_of_it_alone(compared: Comparison) -> None:
     ladder = compared.ladder.copy()
     ladder.loc[(ladder["variant"] == "tuned") & (ladder["backend"] == "torch"), "P4"] = "fail"
-    told = readable_changes.headings(compared, replace(compared, ladder=ladder))
+    told = headings(compared, replace(compared, ladder=ladder))
     assert [line for line in told if line.startswith("parity")] == [
         "parity of single_layer tuned with torch, P4: pass before, fail now"
     ]
@@ -160,7 +160,7 @@ def test_conclusions_name_their_variant() -> None:
     row = {"model": "two_layer", "baseline": "single_layer", "device": "cpu", "backend": "jax"}
     figures = {"difference": 0.1, "low": 0.0, "high": 0.2, "seeds": 3, "verdict": "unresolved"}
     table = pd.DataFrame([row | {"variant": variant} | figures for variant in VARIANTS])
-    assert [line.partition(":")[0] for line in readable_parity.conclusion_lines(table)] == [
+    assert [line.partition(":")[0] for line in parity_lines.conclusion_lines(table)] == [
         "two_layer against single_layer, jax",
         "two_layer tuned against single_layer tuned, jax",
         "two_layer native against single_layer native, jax",

@@ -56,14 +56,12 @@ def test_a_weight_that_is_a_single_number_is_compared_as_others_are() -> None:
     true = oracle_answers()
     for name in ("identity.weight", "update.sgd", "update.adam"):
         count = len(true.numbered(name))
-        true.arrays[f"{name}{count}"] = np.array(3)
-    true.facts["identity"] |= {  # type: ignore[operator]
-        "weights": [*true.facts["identity"]["weights"], "count"],
-        "trainable": list(range(count)),
-    }
+        true = replace(true, arrays={**true.arrays, f"{name}{count}": np.array(3)})
+    names = [*true.facts["identity"]["weights"], "count"]
+    identity = {**true.facts["identity"], "weights": names, "trainable": list(range(count))}
+    true = replace(true, facts={**true.facts, "identity": identity})
     assert failed(rounded(true), true) == []
-    other = rounded(true)
-    other.arrays[f"update.adam{count}"] = np.array(4)  # type: ignore[index]
+    other = rounded(true, **{f"update.adam{count}": np.array(4)})
     assert failed(other, true) == [("P4", "Adam on count")]
 
 

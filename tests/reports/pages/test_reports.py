@@ -10,7 +10,7 @@ import pytest
 
 from reports import __main__ as command
 from reports.pages.markdown import escape
-from reports.tables import accuracy, costs, ratios, speed
+from reports.tables.columns import dtypes
 from tests.support.stored_launches import TRUTH, Machine, launch_payload, mutate, store_launches
 from tests.support.stored_runs import (
     BACKENDS,
@@ -46,7 +46,7 @@ def test_a_good_run_is_told_and_written(tmp_path: Path) -> None:
     assert re.search(r"a_cnn +jax +1\.00 +99\.00 +3,000 +40\.0 +ok", told.stdout)
     table = told.stdout[: told.stdout.index("a_cnn, start and first step")]
     assert max(map(len, table.splitlines())) <= 80
-    for name, columns in (("accuracy", accuracy.COLUMNS), ("speed", speed.COLUMNS)):
+    for name, columns in (("accuracy", dtypes("accuracy")), ("speed", dtypes("speed"))):
         csv = pd.read_csv(folder / "tables" / f"{name}.csv")
         parquet = pd.read_parquet(folder / "tables" / f"{name}.parquet")
         assert list(csv) == list(parquet) == list(columns)
@@ -246,10 +246,10 @@ def test_ratios_are_told_and_written(tmp_path: Path) -> None:
     assert "indicative" not in told.stdout
     assert "no ratio is claimed" not in told.stdout
     for name, columns in {
-        "speed": speed.COLUMNS,
-        "ratios": {**ratios.COLUMNS, "certified": "str"},
-        "costs": costs.COLUMNS,
-        "break_even": costs.BREAK_EVEN_COLUMNS,
+        "speed": dtypes("speed"),
+        "ratios": dtypes("ratios"),
+        "costs": dtypes("costs"),
+        "break_even": dtypes("break_even"),
     }.items():
         assert list(pd.read_csv(folder / "tables" / f"{name}.csv")) == list(columns)
         parquet = pd.read_parquet(folder / "tables" / f"{name}.parquet")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.judging import notes, readable_parity
+from reports.judging import notes, parity_lines, sections
 from reports.parity import table as parity
 from reports.read import shards
-from reports.tables import comparable, seeds
+from reports.tables import columns, comparable, seeds
 from tests.support.stored_answers import MODEL, crash, oracle_answers, store_answers
 from tests.support.stored_runs import PROTOCOL, accuracy_payload, store_run
 
@@ -33,7 +33,7 @@ def odd(table: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def verdicts(table: pd.DataFrame) -> list[str]:
-    return [note.text for note in readable_parity.verdicts(parity.summary(table), table)]
+    return [note.text for note in parity_lines.verdicts(parity.summary(table), table)]
 
 
 def certified(table: Any, *backends: str) -> str:
@@ -246,7 +246,7 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
         arrays["update.adam1"] = np.full_like(arrays["update.adam1"], np.nan)
 
     table, _ = tabled(store_answers(tmp_path, torch=lost).folder)
-    worst = readable_parity.rung_errors(table)
+    worst = sections.rung_errors(table)
     (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "torch")].to_dict("records")
     assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
 
@@ -254,12 +254,12 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
 def outcomes(*statuses: str) -> pd.DataFrame:
     """P7 of three backends."""
     rows = [
-        dict.fromkeys(parity.COLUMNS, np.nan)
+        dict.fromkeys(columns.dtypes("parity"), np.nan)
         | {"model": MODEL, "variant": "stock", "backend": backend, "device": "cpu"}
         | {"rung": "P7", "status": status, "quantity": "mean error", "value": 0.1}
         for backend, status in zip(("jax", "tensorflow", "torch"), statuses, strict=True)
     ]
-    return pd.DataFrame(rows).astype(parity.COLUMNS)
+    return pd.DataFrame(rows).astype(columns.dtypes("parity"))
 
 
 @pytest.mark.parametrize(

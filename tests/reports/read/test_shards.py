@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.contract import envelopes
+from bench.contract import envelopes, limits
 from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError
 from bench.contract.migrations import SCHEMA
@@ -32,7 +32,7 @@ from tests.support.stored_runs import (
 
 
 def room() -> envelopes.Room:
-    return envelopes.Room(shards.MAX_ARRAYS_BYTES)
+    return envelopes.Room(limits.MAX_ARRAYS_BYTES)
 
 
 @pytest.fixture

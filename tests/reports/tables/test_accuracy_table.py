@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from reports.read import shards
-from reports.tables import accuracy, comparable
+from reports.tables import accuracy, columns, comparable
 from tests.support.stored_runs import (
     BACKENDS,
     LABELS,
@@ -44,7 +44,7 @@ def test_a_sure_and_wrong_answer_costs_what_keras_says() -> None:
 def test_a_row_is_computed_from_the_stored_predictions(tmp_path: Path) -> None:
     journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 3)
     (row,) = accuracy.table(read(journal.folder)).to_dict("records")
-    assert list(row) == list(accuracy.COLUMNS)
+    assert list(row) == list(columns.dtypes("accuracy"))
     assert (row["correct"], row["total"]) == (197, 200)
     assert row["error_percent"] == pytest.approx(1.5)
     assert row["test_accuracy"] == pytest.approx(0.985)
@@ -92,7 +92,7 @@ def test_a_loss_that_is_no_number_has_diverged(tmp_path: Path) -> None:
 def test_an_empty_run_has_a_table(tmp_path: Path) -> None:
     journal = store_run(tmp_path, [], planned=[accuracy_payload("jax")])
     table = accuracy.table(read(journal.folder))
-    assert table.dtypes.astype(str).to_dict() == accuracy.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("accuracy")
     assert table["status"].tolist() == ["missing"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reports.judging import notes
 from reports.read import shards
-from reports.tables import cells, costs, samples
+from reports.tables import cells, columns, costs, samples
 from reports.tables.costs import break_even
 from tests.support.stored_launches import launch_payload, store_launches
 from tests.support.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
@@ -59,7 +59,7 @@ def frames(folder: Path) -> tuple[shards.Shards, pd.DataFrame, samples.Samples]:
 def test_the_parts_of_a_cell_sum_up_to_its_wall_time(tmp_path: Path) -> None:
     _, trained, measured = frames(store_run(tmp_path, [accuracy_payload("jax")]).folder)
     table = costs.table(trained, measured)
-    assert table.dtypes.astype(str).to_dict() == costs.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("costs")
     (row,) = table.to_dict("records")
     assert row["start_seconds"] == 0.5
     assert row["feed_seconds"] == 0.5
@@ -122,7 +122,7 @@ def test_the_break_even_of_two_backends(tmp_path: Path) -> None:
             epoch["train_seconds"] = seconds
     folder = store_run(tmp_path, [slow_start, other]).folder
     table = costs.break_even_table(cells.collect(shards.read([folder])))
-    assert table.dtypes.astype(str).to_dict() == costs.BREAK_EVEN_COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("break_even")
     overtakes, never = table.to_dict("records")
     assert (overtakes["backend"], overtakes["baseline"]) == ("jax", "torch")
     assert overtakes["start_seconds"] == 0.5 + 3 + 0.75 + 0.5 + 12
@@ -147,6 +147,6 @@ def test_failed_cells_have_no_costs(tmp_path: Path) -> None:
     _, trained, measured = frames(store_run(tmp_path, [failed_payload("jax")]).folder)
     table = costs.table(trained, measured)
     assert table.empty
-    assert table.dtypes.astype(str).to_dict() == costs.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("costs")
     empty = costs.break_even_table(trained)
-    assert empty.dtypes.astype(str).to_dict() == costs.BREAK_EVEN_COLUMNS
+    assert empty.dtypes.astype(str).to_dict() == columns.dtypes("break_even")

@@ -12,7 +12,7 @@ from bench.contract.schema import Lane, Workload
 from reports import precision
 from reports.read import shards
 from reports.statistics import intervals
-from reports.tables import ratios, samples
+from reports.tables import columns, pairs, samples
 from tests.support.stored_launches import (
     LATENCY,
     PREDICT,
@@ -33,7 +33,7 @@ NOISY = Machine(round_sd=0.2, launch_sd=0.02, turn_sd=0.05)
 
 
 def table_of(folder: Path, launches: list[Payload]) -> pd.DataFrame:
-    return ratios.table(*read_launches(folder, launches))
+    return pairs.ratios_table(*read_launches(folder, launches))
 
 
 def by_pair(table: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def by_pair(table: pd.DataFrame) -> pd.DataFrame:
 def test_a_calm_machine_gives_the_true_ratios_without_the_price_of_calls(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 2, 3)]
     table = table_of(tmp_path, launches)
-    assert table.dtypes.astype(str).to_dict() == ratios.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("ratios")
     assert by_pair(table)["ratio"].to_dict() == {
         ("tensorflow", "jax"): pytest.approx(2.0),
         ("tensorflow", "torch"): pytest.approx(2.5),
@@ -57,13 +57,14 @@ def test_a_calm_machine_gives_the_true_ratios_without_the_price_of_calls(tmp_pat
 def test_a_noisy_machine_gives_intervals_that_hold_the_truth() -> None:
     """95 % nominal; the rate itself is proven in test_statistics.py, with many more runs."""
     workload, (twin, *others) = Workload(**TRAIN), (Lane("jax", "cpu", twin=True), *LANES)
-    pairs = {(others[0], others[1]): 2, (others[1], others[2]): 1.25, (twin, others[1]): 1}
+    truths = {(others[0], others[1]): 2, (others[1], others[2]): 1.25, (twin, others[1]): 1}
     held = 0
     for seed in range(30):
         launches = [launch_payload(n, machine=NOISY, twin="jax", seed=seed) for n in range(1, 9)]
         _, found = in_memory(launches)
-        for pair, true in pairs.items():
-            medians, rounds = ratios.launch_values(found, "run", workload, pair)
+        for (lane, baseline), true in truths.items():
+            sides = (workload, lane), (workload, baseline)
+            medians, rounds = pairs.values_of(found, "run", sides)
             low, high = intervals.interval(medians)
             assert (len(medians), rounds) == (8, 48)
             assert high / low < 1.2
@@ -202,7 +203,7 @@ def test_the_precision_is_the_widest_half_width(
     folder = store_launches(tmp_path, launches).folder
     assert precision.main([str(folder)]) == 0
     found = shards.read([folder])
-    table = ratios.table(found, samples.collect(found))
+    table = pairs.ratios_table(found, samples.collect(found))
     widest = 100 * (np.sqrt(table["high"] / table["low"]) - 1).max()
     assert float(capsys.readouterr().out) == pytest.approx(widest)
     folder = store_launches(tmp_path, launches[:2]).folder

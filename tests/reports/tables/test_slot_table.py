@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from reports.read import shards
-from reports.tables import accuracy, cells, samples, speed
+from reports.tables import accuracy, cells, columns, samples, speed
 from tests.support.stored_launches import (
     ANCHOR_GFLOPS,
     LATENCY,
@@ -32,7 +32,7 @@ def table_of(*folders: Path) -> pd.DataFrame:
 def test_a_row_says_what_the_lane_truly_does(tmp_path: Path) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     table = table_of(store_launches(tmp_path, launches).folder)
-    assert table.dtypes.astype(str).to_dict() == speed.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("speed")
     assert table["backend"].tolist() == list(TRUTH)
     row = table.set_index("backend").loc["tensorflow"]
     assert row["images_per_second"] == pytest.approx(200 / 0.004)

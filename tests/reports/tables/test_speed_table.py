@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reports.read import shards
-from reports.tables import accuracy, cells, samples, speed
+from reports.tables import accuracy, cells, columns, samples, speed
 from tests.support.stored_runs import accuracy_payload, failed_payload, store_run
 
 
@@ -22,7 +22,7 @@ def test_a_row_is_the_median_over_launches_of_the_median_epoch(tmp_path: Path) -
         payload["wall_seconds"] = 200.0
     journal = store_run(tmp_path, payloads)
     (row,) = table_of(journal.folder).to_dict("records")
-    assert list(row) == list(speed.COLUMNS)
+    assert list(row) == list(columns.dtypes("speed"))
     assert row["images_per_second"] == 60_000 / 12
     assert row["ms_per_step"] == pytest.approx(12_000 / 300)
     assert (row["launches"], row["rounds"]) == (3, 6)
@@ -57,7 +57,7 @@ def test_one_failed_seed_is_not_hidden_by_a_good_one(tmp_path: Path) -> None:
 def test_a_missing_backend_is_a_row(tmp_path: Path) -> None:
     journal = store_run(tmp_path, [], planned=[accuracy_payload("jax")])
     table = table_of(journal.folder)
-    assert table.dtypes.astype(str).to_dict() == speed.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("speed")
     assert table["status"].tolist() == ["missing"]
     assert table["launches"].tolist() == [0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.tables import curves, time_to_error
+from reports.tables import columns, time_to_error
 
 KEY = {"model": "single_layer", "variant": "tuned", "backend": "jax", "device": "cpu"}
 
@@ -22,14 +22,14 @@ def learnt(errors: list[list[float]], epoch_seconds: float = 2.0) -> pd.DataFram
         for seed, own in enumerate(errors)
         for epoch, error in enumerate(own, start=1)
     ]
-    return pd.DataFrame(rows, columns=list(curves.COLUMNS)).astype(curves.COLUMNS)
+    return columns.frame("curves", rows)
 
 
 def test_the_first_epoch_that_is_no_worse_than_published_counts() -> None:
     table = time_to_error.table(
         learnt([[2.0, 1.4, 1.6], [1.5, 1.41, 1.3], [1.0, 2.0, 2.0]]), {"single_layer": 1.4}
     )
-    assert table.dtypes.astype(str).to_dict() == time_to_error.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("time_to_error")
     (row,) = table.to_dict("records")
     assert (row["seeds"], row["reached"], row["median_seconds"]) == (3, 3, 4.0)
     assert np.isnan(row["low"])

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from reports import precision
+from reports.judging import speed_lines
 from reports.read import shards
 from reports.statistics import intervals
-from reports.tables import samples, speed, variants
+from reports.tables import columns, pairs, samples, speed
 from tests.support.stored_launches import (
     LATENCY,
     PREDICT,
@@ -35,12 +36,12 @@ def launches(count: int = 3, machine: Machine | None = None, seed: int = 0) -> l
 
 
 def table_of(payloads: list[Payload]) -> pd.DataFrame:
-    return variants.table(*in_memory(payloads))
+    return pairs.variants_table(*in_memory(payloads))
 
 
 def test_every_variant_stands_over_stock_and_kerass_over_native() -> None:
     table = table_of(launches())
-    assert table.dtypes.astype(str).to_dict() == variants.COLUMNS
+    assert table.dtypes.astype(str).to_dict() == columns.dtypes("variants")
     true = {
         ("tuned", "stock"): 2.0,
         ("native", "stock"): 1.5,
@@ -93,7 +94,7 @@ def test_what_could_not_be_prepared_is_a_row_with_the_reason(tmp_path: Path) -> 
     assert found.problems == []
     measured = samples.collect(found)
     assert set(measured.rounds["void"]) == {""}
-    table = variants.table(found, measured)
+    table = pairs.variants_table(found, measured)
     failed = table[table["verdict"] == speed.FAILED]
     assert failed[["backend", "variant", "error"]].to_numpy().tolist() == [
         ["tensorflow", "late", "RuntimeError: no compiler"]
@@ -110,7 +111,7 @@ def test_a_preparation_that_went_well_and_failed_is_rejected(tmp_path: Path) -> 
 
 
 def test_sentences_say_what_tuning_brings_and_what_keras_costs() -> None:
-    lines = variants.lines(table_of(launches()))
+    lines = speed_lines.tuning_lines(table_of(launches()))
     assert lines == [
         "Training single_layer, tuned over stock: tensorflow 2.00x [2.00, 2.00], "
         "jax 2.00x [2.00, 2.00], torch 2.00x [2.00, 2.00].",
@@ -119,7 +120,7 @@ def test_sentences_say_what_tuning_brings_and_what_keras_costs() -> None:
         "Training single_layer, Keras tuned over native: tensorflow 1.33x [1.33, 1.33], "
         "jax 1.33x [1.33, 1.33], torch 1.33x [1.33, 1.33].",
     ]
-    assert variants.lines(table_of(launches(2))) == []  # no interval, no claim
+    assert speed_lines.tuning_lines(table_of(launches(2))) == []  # no interval, no claim
 
 
 def test_latency_is_compared_too() -> None:

@@ -1,4 +1,4 @@
-"""Tables as a person reads them, all of text: for Markdown and the terminal alike."""
+"""What the speeds say in sentences: who is fastest, what tuning brings, what a start costs."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -6,99 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from reports.tables import wording
-
-
-def speed(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.tables.speed.table`, one string per cell."""
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "phase": table["phase"],
-            "batch": wording.numbers(table["batch_size"], 0),
-            "backend": wording.backends(table),
-            "examples/s": wording.numbers(table["images_per_second"], 0),
-            "95 % interval": wording.interval(table, 0),
-            "% of peak": wording.numbers(table["utilisation_percent"], 1),
-            "ms/step": wording.numbers(table["ms_per_step"], 2),
-            "ms/call": wording.numbers(1000 * table["fixed_seconds"], 1),
-            "CPU ms/step": wording.numbers(1000 * table["cpu_seconds_per_step"], 2),
-            "faults/step": wording.numbers(table["page_faults_per_step"], 0),
-            "launches": wording.numbers(table["launches"], 0),
-            "rounds": wording.numbers(table["rounds"], 0),
-            "status": table["status"],
-        }
-    )
-
-
-def latency(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `reports.tables.speed.table` that have latencies, in ms."""
-    table = table[table["latency_p50_ms"].notna()]
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "backend": wording.backends(table),
-            **{
-                f"{name} ms": wording.numbers(table[f"latency_{name}_ms"], 3)
-                for name in ("p50", "p90", "p99")
-            },
-        }
-    )
-
-
-def ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.tables.ratios.table` with `certified`, one string per cell."""
-    twin = (table["backend"] == table["baseline"]).map({True: " (twin)", False: ""})
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "phase": table["phase"],
-            "batch": wording.numbers(table["batch_size"], 0),
-            "pair": table["backend"] + " / " + table["baseline"] + twin.astype("str"),
-            "ratio": wording.numbers(table["ratio"], 3),
-            "95 % interval": wording.interval(table, 3),
-            "verdict": table["verdict"],
-            "certified": table["certified"],
-            "detectable %": wording.numbers(table["minimum_detectable_percent"], 1),
-            "launches": wording.numbers(table["launches"], 0),
-            "rounds": wording.numbers(table["rounds"], 0),
-        }
-    )
-
-
-def costs(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.tables.costs.table` in seconds, one row per model and backend."""
-    parts = {
-        "start": "start_seconds",
-        "import": "import_seconds",
-        "load": "load_seconds",
-        "build": "build_seconds",
-        "1st step": "first_step_seconds",
-        "2nd step": "second_step_seconds",
-        "feed": "feed_seconds",
-        "train": "train_seconds",
-        "evaluate": "evaluation_seconds",
-        "other": "other_seconds",
-        "all": "wall_seconds",
-    }
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "backend": wording.backends(table),
-            **{name: wording.numbers(table[column], 2) for name, column in parts.items()},
-            "explained %": wording.numbers(table["explained_percent"], 1),
-            "an epoch": wording.numbers(table["epoch_seconds_seen"], 2),
-            "by slots": wording.numbers(table["epoch_seconds_predicted"], 2),
-        }
-    )
+from bench.contract.variants import NATIVE, STOCK, TUNED
+from reports.tables import speed, wording
 
 
 def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[str]:
     """Which backend trains each model fastest, and by how much; a line per model and device.
 
     Args:
-        main_ratios: Rows of `ratios.table` of training, of runs that are trusted. A model of which
-            a pair has no interval has no line.
+        main_ratios: Rows of `pairs.ratios_table` of training, of runs that are trusted. A model of
+            which a pair has no interval has no line.
         main_speed: The same of `speed.table`. Backends of which it knows more than of which there
             are ratios were timed elsewhere, and the line says of which it speaks.
     """
@@ -128,6 +45,42 @@ def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[s
         else:
             lines.append(f"Training {where}, no backend is surely the fastest.")
     return lines
+
+
+def tuning_lines(main_variants: pd.DataFrame) -> list[str]:
+    """What tuning brings and what Keras costs, a line per model and comparison.
+
+    Args:
+        main_variants: Rows of `pairs.variants_table` of training, of runs that are trusted. A ratio
+            that has no interval is not told.
+    """
+    told = []
+    known = main_variants[main_variants["low"].notna()]
+    for variant, over, words in (
+        (TUNED, STOCK, "tuned over stock"),
+        (STOCK, NATIVE, "Keras as shipped over native"),
+        (TUNED, NATIVE, "Keras tuned over native"),
+    ):
+        chosen = known[(known["variant"] == variant) & (known["over"] == over)]
+        for model, rows in chosen.groupby("model", sort=False):
+            ratios = ", ".join(
+                f"{backend} {row['ratio']:.2f}x [{row['low']:.2f}, {row['high']:.2f}]"
+                for backend, row in zip(
+                    wording.backends(rows), rows.to_dict("records"), strict=True
+                )
+            )
+            told.append(f"Training {model}, {words}: {ratios}.")
+    return told
+
+
+def failure_lines(variant_table: pd.DataFrame) -> list[str]:
+    """What could not be prepared, a line each."""
+    failed = variant_table[variant_table["verdict"] == speed.FAILED]
+    found = failed.drop_duplicates(["model", "variant", "backend", "device"])
+    return [
+        f"{row['model']} {row['variant']} cannot be prepared under {row['backend']}: {row['error']}"
+        for row in found[found["over"] == STOCK].to_dict("records")
+    ]
 
 
 @dataclass(frozen=True)

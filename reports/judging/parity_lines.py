@@ -1,9 +1,8 @@
-"""The tables of parity as a person reads them, all of text: for Markdown and the terminal alike."""
+"""What the parity ladder says in sentences, and what trainings over seeds do."""
 
 import re
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from reports.parity import references
@@ -14,68 +13,6 @@ from reports.tables.seeds import MARGIN_POINTS
 from reports.tables.wording import Note
 
 OUTCOME, FILES = "P7", "P8"
-
-
-def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.parity.table.summary`, with the worst error of each subject in rounding floors."""
-    known = parity_table["floors"].where(parity_table["value"].notna(), np.inf)
-    floors = known.groupby([parity_table[name] for name in SUBJECT]).max()
-    keys = pd.MultiIndex.from_frame(comparison_ladder[SUBJECT])
-    rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
-    return pd.DataFrame(
-        {
-            "model": wording.models(comparison_ladder),
-            "backend": wording.backends(comparison_ladder),
-            **{rung: comparison_ladder[rung].replace("", "-") for rung in rungs},
-            "worst, floors": wording.numbers(floors.reindex(keys).reset_index(drop=True), 0),
-            "first finding": comparison_ladder["first"].replace("", "-"),
-        }
-    )
-
-
-def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
-    """`reports.parity.table.summary` in few columns: which rungs passed, warned and failed."""
-    rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
-    columns = {
-        "model": wording.models(comparison_ladder),
-        "backend": wording.backends(comparison_ladder),
-    }
-    for header, status in (("passed", "pass"), ("warned", "warn"), ("failed", "fail")):
-        columns[header] = pd.Series(
-            [
-                " ".join(rung for rung in rungs if row[rung] == status) or "-"
-                for row in comparison_ladder.to_dict("records")
-            ],
-            dtype="str",
-        )
-    return pd.DataFrame(columns)
-
-
-def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
-    """The worst quantity of each rung and subject that has a size."""
-    sized = parity_table[~parity_table["rung"].isin(["P0", "P1", "P7"])]
-    # By status first, then in tolerances: those of one rung differ, and what is no number is worst.
-    order = sized.assign(
-        grade=sized["status"].map(["pass", "warn", "fail"].index),
-        share=(sized["value"] / sized["warn"]).fillna(0).where(sized["value"].notna(), np.inf),
-    ).sort_values(["grade", "share"], kind="stable")
-    of_rung = [*SUBJECT, "rung"]
-    worst = order.drop_duplicates(of_rung, keep="last").sort_index()
-    most = sized.groupby(of_rung)["floors"].max()[pd.MultiIndex.from_frame(worst[of_rung])]
-    return pd.DataFrame(
-        {
-            "model": wording.models(worst),
-            "backend": wording.backends(worst),
-            "rung": worst["rung"],
-            "worst quantity": worst["quantity"],
-            "value": worst["value"].map("{:.2g}".format),
-            "warn": worst["warn"].map("{:.2g}".format),
-            # A known fault never fails.
-            "fail": worst["fail"].map("{:.2g}".format).replace("inf", "-"),
-            "most floors": wording.numbers(most.set_axis(worst.index), 1),
-            "status": worst["status"],
-        }
-    )
 
 
 def verdicts(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> list[Note]:
@@ -168,42 +105,6 @@ def _outcome(group: pd.DataFrame) -> str:
     return (
         f"mean errors over seeds are proven equal, to {MARGIN_POINTS:.2f} points, under "
         f"{', '.join(wording.backends(group))}"
-    )
-
-
-def errors(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.tables.seeds.errors_table`, in percent."""
-    inside = table["published_inside"].map({True: "inside", False: "outside"})
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "backend": wording.backends(table),
-            "seeds": wording.numbers(table["seeds"], 0),
-            "mean error %": wording.numbers(table["mean"], 3),
-            "sd": wording.numbers(table["sd"], 3),
-            "one more run, 95 %": wording.span(table, "predicted_low", "predicted_high", 2),
-            "published": wording.numbers(table["published"], 2),
-            "which is": inside.astype("str").where(inside.notna(), "-"),
-            "between seeds, % differ": wording.numbers(table["seed_disagreement_percent"], 2),
-        }
-    )
-
-
-def agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """`reports.tables.seeds.pairs_table`, in points of error."""
-    return pd.DataFrame(
-        {
-            "model": wording.models(table),
-            "pair": table["backend"] + " / " + table["baseline"],
-            "seeds": wording.numbers(table["seeds"], 0),
-            "difference": wording.numbers(table["difference"], 3),
-            "90 % interval": wording.span(table, "low", "high", 3),
-            "equivalent": table["equivalent"].map({True: "proven", False: "not proven"}),
-            "p": wording.numbers(table["equivalence_p"], 4),
-            "McNemar: told apart": wording.numbers(table["mcnemar_rejections"], 0),
-            "of as many seeds": wording.numbers(table["mcnemar_between_seeds"], 0),
-            "% differ": wording.numbers(table["disagreement_percent"], 2),
-        }
     )
 
 
