@@ -40,13 +40,16 @@ SELECTED = selected("BENCH_BACKENDS", ",".join(BACKENDS), BACKENDS)
 WORKERS = [f"worker({backend}-{DEVICE})" for backend in SELECTED]
 
 
-def install(session: nox.Session, group: str, more: Path | None = None) -> None:
+def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
     """Install a dependency group, unless this environment has just that already.
 
     Args:
         session: Whose environment.
         group: Of `pyproject.toml`.
         more: A requirements file of the user's.
+
+    Returns:
+        Whether anything was installed.
     """
     requirements = nox.project.dependency_groups(PYPROJECT, group)
     if more is not None:
@@ -55,11 +58,12 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> None:
     wanted = hashlib.sha256(f"{requirements}{constraints}".encode()).hexdigest()
     stamp = Path(session.virtualenv.location) / "installed.sha256"
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
-        return
+        return False
     own = [] if more is None else ["--requirement", str(more)]
     packages = nox.project.dependency_groups(PYPROJECT, group)
     session.install("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
     stamp.write_text(wanted, encoding="ascii")
+    return True
 
 
 def interpreter(environment: str) -> str:
@@ -119,7 +123,10 @@ def plan(session: nox.Session) -> None:
 @nox.session
 def harness(session: nox.Session) -> None:
     """Build the environment of the harness: pytest, pandas and friends, never Keras."""
-    install(session, "harness")
+    if install(session, "harness") and sys.dont_write_bytecode:
+        # As containers often have it: then each process would compile all that it imports.
+        compile_all = ("python", "-m", "compileall", "-qq", "-j", "0", session.virtualenv.location)
+        session.run(*compile_all, success_codes=[0, 1], silent=True)  # 1: some are not for us
 
 
 @nox.session

@@ -196,6 +196,17 @@ def test_incomplete_idx_folder_names_the_missing_file(tmp_path: Path) -> None:
         datasets.load_mnist(tmp_path)
 
 
+def test_digits_are_those_of_scikit_learn() -> None:
+    """Whose file is read without it."""
+    from sklearn.datasets import load_digits
+
+    ours, theirs = datasets.load_digits(), load_digits()
+    order = np.random.default_rng(0).permutation(1797)
+    pixels = np.concatenate([ours["x_train"], ours["x_test"]])[:, 2:-2:3, 2:-2:3]
+    assert np.array_equal(pixels, np.rint(theirs.images * 255 / 16)[order])
+    assert np.array_equal(np.concatenate([ours["y_train"], ours["y_test"]]), theirs.target[order])
+
+
 def test_digits_are_real_images_of_the_same_form() -> None:
     digits = datasets.load_digits()
     assert digits["x_train"].shape == (1500, 28, 28)
