@@ -18,16 +18,16 @@ from rich.console import Console
 
 from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Cell, Series, Subject
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
-from bench.planning.resume import again, begun
 from bench.planning.selection import Selection
 from bench.session.run import Run, prepare
+from bench.session.stored_plan import again, begun
 
 PLAN = pytest.StashKey[Plan]()
 WORK = pytest.StashKey[Selection]()
-RESUMED = pytest.StashKey[Journal]()
+RESUMED = pytest.StashKey[RunFolder]()
 RUN = pytest.StashKey[Run]()
 ERROR = pytest.StashKey[ExitCode]()
 JUNIT = pytest.StashKey[Path]()
@@ -64,9 +64,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 "-n, --dist: trainings and launches are timed, one at a time; leave them out"
             )
         if options["resume"]:
-            journal = Journal.resume(Path(options["results"] or "results"), options["resume"])
-            options, environ, files = again(journal.plan(), options, environ, files)
-            config.stash[RESUMED] = journal
+            folder = RunFolder.resume(Path(options["results"] or "results"), options["resume"])
+            options, environ, files = again(folder.plan(), options, environ, files)
+            config.stash[RESUMED] = folder
         plan = resolve(options, config.getoption("worker"), environ, files)
         resumed = config.stash.get(RESUMED, None)
         config.stash[WORK] = begun(resumed.plan(), plan) if resumed else plan.everything
@@ -108,7 +108,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Find the dataset, see that every backend is there, and open the journal."""
+    """Find the dataset, see that every backend is there, and open the run's folder."""
     config = session.config
     chosen = [item.callspec.params for item in session.items if hasattr(item, "callspec")]
     selection = Selection(
@@ -160,11 +160,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     recorder = config._benchmarksession  # type: ignore[attr-defined]
     if run is not None and recorder.benchmarks and not recorder.json:
         # Only now: the folder had no name when pytest-benchmark read its options.
-        recorder.json = run.journal.folder / "benchmark.json"
+        recorder.json = run.folder.path / "benchmark.json"
     try:
         yield
         if run is not None and (junit := config.stash.get(JUNIT, None)) and junit.exists():
-            shutil.move(junit, run.journal.folder / "junit.xml")
+            shutil.move(junit, run.folder.path / "junit.xml")
     except OSError as error:
         path = error.filename or recorder.json
         print(f"error: {path}: cannot be written: {error.strerror}", file=sys.stderr)
@@ -178,7 +178,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
             elsewhere = (
                 "" if folder == Path("results") else f"--results {shlex.quote(str(folder))} "
             )
-            print(f"To go on with it: nox -s bench -- {elsewhere}--resume {run.journal.run_id}")
+            print(f"To go on with it: nox -s bench -- {elsewhere}--resume {run.folder.run_id}")
     session.exitstatus = code
     # All is stored and told: who ends us now needs no traceback of pytest's own closing.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -187,7 +187,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
 
 def _report(run: Run) -> int:
     """Make the report of whatever was finished."""
-    command = [sys.executable, "-m", "reports", str(run.journal.folder.resolve())]
+    command = [sys.executable, "-m", "reports", str(run.folder.path.resolve())]
     try:
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
     except KeyboardInterrupt:

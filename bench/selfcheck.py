@@ -19,15 +19,15 @@ from rich.console import Console
 from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Lane, Series, Workload
 from bench.coordinator.accuracy import protocol
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import measure
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN, WORKER_OPTION
 from bench.planning.plan import ROOT, Plan, resolve
-from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
-from bench.process.machine_lock import wait_until_alone
+from bench.process.machine_lock import acquire_machine_lock
 from bench.session.run import say
+from bench.session.stored_plan import plan_record
 
 # Launches and rounds of a short run. A twin that is 10 % slower must be known to 4 % to be called
 # slower by more than the margin of 5 %; it takes less to see no difference where none is.
@@ -51,29 +51,25 @@ def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
     lanes = (first, replace(first, twin=True, slowdown=slowdown))
     selection = Selection((), tuple(Series(workload, lane) for lane in lanes))
     dataset = datasets.prepare(plan.dataset, plan.mnist, plan.results / "data")
-    journal = Journal.create(plan.results)
-    payload = plan_payload(plan, selection) | {
-        "protocol": protocol(plan, dataset),
-        "model_notes": [],
-        "dataset_note": dataset.note,
-    }
-    journal.write("plan", "plan", payload)
-    measure(plan, selection, dataset, journal, lambda _: None)
+    folder = RunFolder.create(plan.results)
+    told = plan_record(plan, selection, protocol(plan, dataset), dataset.note, ())
+    folder.write("plan", told)
+    measure(plan, selection, dataset, folder, lambda _: None)
     report = subprocess.run(
-        [sys.executable, "-m", "reports", str(journal.folder.resolve())],
+        [sys.executable, "-m", "reports", str(folder.path.resolve())],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     if report.returncode not in {ExitCode.OK, ExitCode.INCONCLUSIVE}:
-        raise BenchError(f"no report of {journal.folder}:\n{report.stdout}{report.stderr}")
-    table = pd.read_csv(journal.folder / "tables" / "ratios.csv")
+        raise BenchError(f"no report of {folder.path}:\n{report.stdout}{report.stderr}")
+    table = pd.read_csv(folder.path / "tables" / "ratios.csv")
     row = table[table["backend"] == table["baseline"]].iloc[0]
     row["trusted"] = report.returncode == ExitCode.OK
     say(
         console,
-        f"{journal.run_id}: {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
+        f"{folder.run_id}: {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
         f"{row['verdict']}{'' if row['trusted'] else ', UNTRUSTED'}",
     )
     return row
@@ -141,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
         environ = {**os.environ, "BENCH_BACKENDS": options.backend}
         plan = resolve(given, options.worker, environ)
         launches, rounds = ALIKE if options.slowdown == 1 else SLOWED
-        wait_until_alone(partial(say, console))
+        acquire_machine_lock(partial(say, console))
         plan = replace(plan, launches=launches, rounds=rounds, twins=1, seeds=1)
         rows = [short_run(plan, options.slowdown, console) for _ in range(options.campaign)]
     except BenchError as error:

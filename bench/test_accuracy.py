@@ -1,12 +1,14 @@
 """Train and test every cell by the reference protocol; a test fails where a cell has no result."""
 
+import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.benchmark_json import CLOCK, record
-from bench.contract.errors import ExitCode, StorageError
+from bench.contract.schema import Accuracy
 from bench.contract.units import Cell
 from bench.coordinator.accuracy import finished, run_cell, train_examples
+from bench.outcome import ending_the_run, fail_unless_ok
 from bench.session.progress import outcome_of
 from bench.session.run import Run
 
@@ -15,37 +17,36 @@ from bench.session.run import Run
 def test_accuracy(cell: Cell, run: Run, benchmark: BenchmarkFixture) -> None:
     """Train one cell in a worker of its own, unless a resumed run has it already."""
     plan, progress = run.plan, run.progress
-    payload = finished(run.journal, cell)
-    if payload is None:
+    trained = finished(run.folder, cell)
+    if trained is None:
         examples = train_examples(plan, run.dataset)
-        try:
-            with progress.cell(cell):
-                payload = run_cell(
-                    cell,
-                    plan,
-                    run.dataset,
-                    run.journal,
-                    lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
-                )
-        except StorageError as error:
-            run.exit_code = error.exit_code
-            pytest.exit(f"error: {error}", returncode=error.exit_code)
-        progress.cell_ended(cell, _outcome(payload))
-    if payload["status"] != "ok":
-        run.exit_code = ExitCode.ENVIRONMENT
-        pytest.fail(f"{payload['status']}: {payload['error']}", pytrace=False)
-    protocol = payload["protocol"]
+        with ending_the_run(run), progress.cell(cell):
+            trained = run_cell(
+                cell,
+                plan,
+                run.dataset,
+                run.folder,
+                lambda epoch: progress.epoch_ended(cell, epoch, plan.epochs, examples),
+            )
+        progress.cell_ended(cell, _outcome(trained))
+    fail_unless_ok(run, trained.status, trained.error)
+    assert trained.training is not None
     record(
         benchmark,
-        f"{cell.model} {cell.variant} epoch, batch {protocol['batch_size']}",
-        [epoch["train_seconds"] for epoch in payload["training"]["epochs"]],
-        {"cell": payload["cell"], "protocol": protocol, "worker": payload["worker"]},
+        f"{cell.model} {cell.variant} epoch, batch {trained.protocol.batch_size}",
+        [epoch.train_seconds for epoch in trained.training.epochs],
+        {name: msgspec.to_builtins(getattr(trained, name)) for name in EXTRA},
     )
 
 
-def _outcome(payload: dict[str, object]) -> str:
-    if payload["status"] != "ok":
-        return f"{payload['status']}: {payload['error']}"
-    epochs = payload["training"]["epochs"]  # type: ignore[index]
-    seconds = sum(epoch["train_seconds"] for epoch in epochs)
-    return f"{outcome_of(epochs[-1])}  trained in {seconds:.1f} s"
+EXTRA = ("cell", "protocol", "worker")
+"""What benchmark.json says of each training."""
+
+
+def _outcome(trained: Accuracy) -> str:
+    if trained.training is None:
+        return f"{trained.status}: {trained.error}"
+    epochs = trained.training.epochs
+    seconds = sum(epoch.train_seconds for epoch in epochs)
+    last = epochs[-1]
+    return f"{outcome_of(last.test_accuracy, last.test_loss)}  trained in {seconds:.1f} s"

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from bench.contract.limits import BYTES_A_NUMBER, MAX_ARRAYS, MAX_JSON_BYTES, MAX_RUN_ARRAYS
 from bench.contract.migrations import OLDEST, SCHEMA, migrated
-from bench.contract.schema import Accuracy, Envelope
+from bench.contract.parity_schema import Parity, Reference
+from bench.contract.schema import Accuracy, Envelope, Images, Plan, Record
+from bench.contract.speed_schema import Speed
 
 ZIP_MEMBER = b"PK\1\2"
 # Others are unpacked without end, whatever size a member claims.
@@ -64,6 +66,22 @@ class Room:
 
 class ShardError(ValueError):
     """A file that is no good shard; the message says which and why."""
+
+
+KINDS: Mapping[str, type[Record]] = {
+    "plan": Plan,
+    "images": Images,
+    "accuracy": Accuracy,
+    "speed": Speed,
+    "parity": Parity,
+    "reference": Reference,
+}
+"""What the payload of each kind of shard is."""
+
+
+def kind_of(record: Record) -> str:
+    """The kind of shard that a record makes."""
+    return next(kind for kind, struct in KINDS.items() if type(record) is struct)
 
 
 def sealed(kind: str, run_id: str, shard_id: str, payload: Mapping[str, Any]) -> bytes:

@@ -177,7 +177,7 @@ class Parity(Asked, frozen=True):
     worker: WorkerInfo | None
     facts: Facts
     portability: Portability | None
-    arrays_sha256: Sha256
+    arrays_sha256: Sha256 = ""
 
 
 class Reference(Asked, frozen=True):
@@ -189,4 +189,4 @@ class Reference(Asked, frozen=True):
     error: Text | None
     log: Text | None
     facts: Facts
-    arrays_sha256: Sha256
+    arrays_sha256: Sha256 = ""

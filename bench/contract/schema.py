@@ -210,7 +210,7 @@ class Images(Record, frozen=True):
 
     dataset: Id
     dataset_sha256: Sha256
-    arrays_sha256: Sha256
+    arrays_sha256: Sha256 = ""
 
 
 class Envelope(Record, frozen=True):

@@ -1,30 +1,34 @@
 """Accuracy runs in the coordinator: a worker trains one cell, and a shard keeps what it said."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from bench.contract import schema
 from bench.contract.errors import DataError, WorkerError
+from bench.contract.schema import Accuracy, Protocol, Training, WorkerInfo
 from bench.contract.units import Cell, Lane, TrainingRequest
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.records import ended, said, this_machine
+from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import Dataset, read_npz
 from bench.inputs.examples import Examples, classes_of
 from bench.planning.plan import Plan
-from bench.process.worker_environment import machine
-from bench.process.worker_process import Worker, failure
+from bench.process.worker_process import Worker
 
 
-def finished(journal: Journal, cell: Cell) -> dict[str, Any] | None:
-    """Payload of an earlier attempt at this cell that went well, or None."""
-    for shard_id in journal.attempts(cell.id):
-        payload = journal.read("accuracy", shard_id)
-        if payload is not None and payload["status"] == "ok":
-            return payload
+def finished(run_folder: RunFolder, cell: Cell) -> Accuracy | None:
+    """An earlier attempt at this cell that went well, or None."""
+    for shard_id in run_folder.attempts(cell.id):
+        record = run_folder.read(shard_id, Accuracy)
+        if record is not None and record.status == "ok":
+            return record
     return None
 
 
@@ -32,41 +36,40 @@ def run_cell(
     cell: Cell,
     plan: Plan,
     dataset: Dataset,
-    journal: Journal,
+    run_folder: RunFolder,
     on_epoch: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+) -> Accuracy:
     """Train one cell in a fresh worker and store what came of it, good or bad.
 
     Args:
         cell: What to train.
         plan: Sizes and interpreters.
         dataset: What to train it on.
-        journal: Where the shard goes.
+        run_folder: Where the shard goes.
         on_epoch: Takes the record of each epoch as it ends.
 
     Returns:
-        The payload that was stored; its `status` is `ok`, or that of the `WorkerError`.
+        What was stored; its `status` is `ok`, or that of the `WorkerError`.
     """
-    payload: dict[str, Any] = {
-        "cell": asdict(cell),
-        "protocol": protocol(plan, dataset),
-        "machine": machine(),
-        "status": "ok",
-        "error": None,
-        "log": None,
-        "wall_seconds": None,
-        "start_seconds": None,
-        "worker": None,
-        "training": None,
-    }
-    shard_id = journal.next_attempt(cell.id)
+    record = Accuracy(
+        cell=msgspec.convert(cell, schema.Cell, from_attributes=True),
+        protocol=protocol(plan, dataset),
+        machine=this_machine(),
+        wall_seconds=None,
+        start_seconds=None,
+        worker=None,
+        training=None,
+        **ended(None),
+    )
+    shard_id = run_folder.next_attempt(cell.id)
     arrays = None
     try:
         lane = Lane(cell.backend, cell.device, plan.workers[cell.backend])
         begun = time.monotonic()
         with Worker(lane, plan.timeout_seconds) as worker:
-            payload["worker"] = worker.greet()
+            info = said(worker.greet(), WorkerInfo)
             greeted = time.monotonic() - begun
+            record = replace(record, worker=info)
             predictions = worker.scratch / "predictions.npz"
             request = TrainingRequest(
                 model=dataset.request(cell.model, cell.variant),
@@ -76,23 +79,22 @@ def run_cell(
                 train_examples=plan.train_examples,
                 predictions=str(predictions),
             )
-            training = worker.call("train", asdict(request), on_epoch)
+            told = worker.call("train", asdict(request), on_epoch)
             wall_seconds = time.monotonic() - begun
-            _check_work(training, payload["protocol"])
-            test_accuracy = training["epochs"][-1]["test_accuracy"]
+            training = said(told, Training)
+            _check_work(training, record.protocol)
+            test_accuracy = training.epochs[-1].test_accuracy
             if test_accuracy is not None:
                 arrays = _predictions(predictions, dataset)
                 _check_answers(test_accuracy, **arrays)
-        payload |= {
-            "training": training,
-            "wall_seconds": wall_seconds,
-            "start_seconds": greeted - payload["worker"]["import_seconds"],
-        }
+        start_seconds = greeted - info.import_seconds
+        record = replace(
+            record, training=training, wall_seconds=wall_seconds, start_seconds=start_seconds
+        )
     except WorkerError as error:
-        payload |= failure(error)
-        arrays = None
-    journal.write("accuracy", shard_id, payload, arrays)
-    return payload
+        record, arrays = replace(record, **ended(error)), None
+    run_folder.write(shard_id, record, arrays)
+    return record
 
 
 def train_examples(plan: Plan, dataset: Dataset) -> int:
@@ -100,16 +102,16 @@ def train_examples(plan: Plan, dataset: Dataset) -> int:
     return min(plan.train_examples or dataset.train_examples, dataset.train_examples)
 
 
-def protocol(plan: Plan, dataset: Dataset) -> dict[str, Any]:
+def protocol(plan: Plan, dataset: Dataset) -> Protocol:
     """What must be equal between two cells before their results may stand side by side."""
-    return {
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "train_examples": train_examples(plan, dataset),
-        "test_examples": dataset.test_examples,
-        "epochs": plan.epochs,
-        "batch_size": plan.batch_size,
-    }
+    return Protocol(
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+        train_examples=train_examples(plan, dataset),
+        test_examples=dataset.test_examples,
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+    )
 
 
 def _predictions(path: Path, dataset: Dataset) -> dict[str, NDArray[Any]]:
@@ -118,11 +120,10 @@ def _predictions(path: Path, dataset: Dataset) -> dict[str, NDArray[Any]]:
         probabilities = read_npz(path)["probabilities"]
     except (DataError, KeyError) as error:
         raise WorkerError("invalid", f"the worker stored no predictions: {error}") from error
-    if probabilities.ndim != 2 or len(probabilities) != dataset.test_examples:
-        raise WorkerError(
-            "invalid",
-            f"predictions of shape {probabilities.shape} for {dataset.test_examples} test examples",
-        )
+    shape, examples = probabilities.shape, dataset.test_examples
+    if len(shape) != 2 or shape[0] != examples or probabilities.dtype != np.float32:
+        told = f"{probabilities.dtype} predictions of shape {shape} for {examples} test examples"
+        raise WorkerError("invalid", told)
     target = Examples.of(read_npz(dataset.path), "test").only_target
     labels = classes_of(target)
     return {
@@ -141,11 +142,11 @@ def _check_answers(test_accuracy: float, probabilities: NDArray[Any], labels: ND
         )
 
 
-def _check_work(training: Mapping[str, Any], planned: Mapping[str, Any]) -> None:
+def _check_work(training: Training, planned: Protocol) -> None:
     """A backend that trained less than was asked for must not look fast."""
-    epochs = [epoch["epoch"] for epoch in training["epochs"]]
-    if epochs != list(range(1, planned["epochs"] + 1)):
-        raise WorkerError("invalid", f"epochs {epochs} were trained, not 1 ... {planned['epochs']}")
-    steps = planned["epochs"] * -(-planned["train_examples"] // planned["batch_size"])
-    if training["steps"] != steps:
-        raise WorkerError("invalid", f"{training['steps']} steps were trained, not {steps}")
+    epochs = [epoch.epoch for epoch in training.epochs]
+    if epochs != list(range(1, planned.epochs + 1)):
+        raise WorkerError("invalid", f"epochs {epochs} were trained, not 1 ... {planned.epochs}")
+    steps = planned.epochs * -(-planned.train_examples // planned.batch_size)
+    if training.steps != steps:
+        raise WorkerError("invalid", f"{training.steps} steps were trained, not {steps}")

@@ -5,13 +5,12 @@ before anything is measured.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.contract.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
 from bench.contract.units import Lane, ModelRequest
+from bench.coordinator.fleet import Fleet, Member
 from bench.planning.plan import Plan
 from bench.process.worker_process import Worker
 
@@ -25,18 +24,29 @@ class PreflightError(BenchError):
 
 
 @dataclass
-class Greeting:
+class Greeting(Member):
     """What one backend said.
 
     Attributes:
-        hello: Who it is.
         models: What it says of each model.
         faults: Why it could not, by model.
     """
 
-    hello: dict[str, Any]
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: dict[str, WorkerError] = field(default_factory=dict)
+
+    def describe(self, requests: Sequence[ModelRequest]) -> None:
+        """Hear who it is, and what the models are."""
+        self.greet()
+        for request in requests:
+            if self.error is not None:
+                return
+            try:
+                self.models[request.name] = self.worker.call("describe", asdict(request))
+            except WorkerError as error:
+                self.faults[request.name] = error
+                if not error.kind:  # it is dead
+                    self.fail(error)
 
 
 def greet_backends(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greeting]:
@@ -57,33 +67,20 @@ def greet_backends(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Gr
         UsageError: No backend can use a model's file.
         DataError: The data does not fit a model.
     """
-    greetings: dict[str, Greeting] = {}
-    faults: dict[str, WorkerError] = {}
-    started = {}
-    # On Ctrl-C the workers are killed first; then no greeting can keep the pool waiting.
-    with ThreadPoolExecutor() as pool, ExitStack() as workers:
-        for backend in plan.backends:
-            lane = Lane(backend, plan.device, plan.workers[backend])
-            try:
-                worker = workers.enter_context(Worker(lane, GREETING_SECONDS))
-                started[backend] = pool.submit(_greet, worker, requests)
-            except WorkerError as error:
-                faults[backend] = error
-        for backend, greeting in started.items():
-            try:
-                greetings[backend] = greeting.result()
-            except WorkerError as error:
-                faults[backend] = error
-    if faults:
-        missing = [backend for backend in plan.backends if backend in faults]
-        lines = [f"{faults[name]} (interpreter {plan.workers[name]})" for name in missing]
+    lanes = [Lane(backend, plan.device, plan.workers[backend]) for backend in plan.backends]
+    with Fleet([Greeting(lane) for lane in lanes], GREETING_SECONDS) as fleet:
+        fleet.each(lambda greeting: greeting.describe(requests), fleet.members)
+    missing = [greeting for greeting in fleet.members if greeting.error is not None]
+    if missing:
+        lines = [f"{each.error} (interpreter {each.lane.python})" for each in missing]
         if plan.device == "gpu":
             lines.append("Is there a GPU, and does this build of the framework support it?")
-        build = " ".join(f"'worker({backend}-{plan.device})'" for backend in missing)
+        build = " ".join(f"'worker({each.lane.backend}-{plan.device})'" for each in missing)
         raise PreflightError(
             "\n".join(lines) + f"\nBuild with nox -s {build}, or name an interpreter with "
             "--worker BACKEND=PYTHON."
         )
+    greetings = {greeting.lane.backend: greeting for greeting in fleet.members}
     for each in requests:
         _check(each.name, greetings)
     return greetings
@@ -105,18 +102,6 @@ def share_weights(
             worker.call("share", {"model": asdict(request), **arguments})
     except WorkerError as error:
         raise PreflightError(str(error)) from error
-
-
-def _greet(worker: Worker, requests: Sequence[ModelRequest]) -> Greeting:
-    greeting = Greeting(worker.greet())
-    for request in requests:
-        try:
-            greeting.models[request.name] = worker.call("describe", asdict(request))
-        except WorkerError as error:
-            greeting.faults[request.name] = error
-            if not error.kind:  # it is dead
-                raise
-    return greeting
 
 
 def _check(model: str, greetings: Mapping[str, Greeting]) -> None:

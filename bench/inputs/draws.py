@@ -58,14 +58,14 @@ def probe_weights(seed: int, weights: Sequence[NDArray[np.float32]]) -> list[NDA
     ]
 
 
-def nudged(
+def perturbed(
     weights: Sequence[NDArray[np.float32]], neighbour: int, step: int, units: int = 1
 ) -> list[NDArray[np.float32]]:
     """The weights, each moved up or down by units in the last place.
 
     Args:
         weights: Any.
-        neighbour: Which of several trainings is nudged: each gets draws of its own.
+        neighbour: Which of several trainings is perturbed: each gets draws of its own.
         step: After how many steps; each time they are drawn anew.
         units: How many.
     """

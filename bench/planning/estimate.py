@@ -15,9 +15,14 @@ from bench.contract.backends import BACKENDS
 from bench.contract.errors import BenchError, DataError, UsageError
 from bench.contract.units import Cell
 from bench.contract.variants import NATIVE, STOCK, TUNED
-from bench.planning.options import MODEL_OPTION, OPTIONS, WORKER_OPTION, check_spelling
+from bench.planning.options import (
+    MODEL_OPTION,
+    OPTIONS,
+    WORKER_OPTION,
+    check_spelling,
+    refuse_decided,
+)
 from bench.planning.plan import Plan, resolve
-from bench.planning.resume import refuse_decided
 from bench.planning.selection import Selection
 
 MNIST_EXAMPLES = 60_000
@@ -61,7 +66,7 @@ def measuring_seconds(plan: Plan, selection: Selection) -> float:
         return 0
     if plan.budget_seconds:
         return plan.budget_seconds
-    rounds = sum(plan.rounds // plan.every(workload) for workload in selection.workloads)
+    rounds = sum(plan.rounds // plan.round_interval(workload) for workload in selection.workloads)
     launch = LANE_START_SECONDS + len(selection.workloads) * WARM_UP_SECONDS + rounds * TURN_SECONDS
     return plan.launches * len(selection.lanes) * launch
 

@@ -35,6 +35,12 @@ OPTIONS = (
 NOT_GIVEN: dict[str, str | None] = dict.fromkeys(
     flag.strip("-").replace("-", "_") for flag, _, _ in OPTIONS
 )
+DECIDED = (
+    *("suite", "dataset", "data", "models", "variants", "seeds", "epochs", "batch_size"),
+    *("precision", "budget"),
+)
+"""What `--resume` takes from the run itself."""
+
 MODEL_OPTION = ("--model", "FILE[:FUNCTION]", "a model of your own; may be repeated")
 WORKER_OPTION = ("--worker", "BACKEND=PYTHON", "interpreter of a backend; may be repeated")
 
@@ -113,6 +119,18 @@ def interpreters(workers: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--worker must be BACKEND=PYTHON (got {text!r})")
         found[choice("--worker", backend, BACKENDS)] = python
     return found
+
+
+def refuse_decided(options: Mapping[str, str | None], files: Sequence[str] = ()) -> None:
+    """Refuse options that a run which goes on has decided already.
+
+    Raises:
+        UsageError: One was given.
+    """
+    given = [name for name in DECIDED if options[name] is not None] + ["model"] * bool(files)
+    if given:
+        flag = given[0].replace("_", "-")
+        raise UsageError(f"--resume takes the plan from the run; leave out --{flag}")
 
 
 def check_spelling(others: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ class Plan:
         variants: Of each; a model without a native twin has no such variant.
         backends: Backends that must all be there.
         device: `cpu` or `gpu`.
-        own: Where those of the models are defined that are the user's own.
+        user_models: Where those of the models are defined that are the user's own.
         dataset: `auto`, `mnist`, `digits`, `data` (the user's) or `drawn` (made up).
         mnist: Where the user says MNIST lies.
         data: The user's data.
@@ -77,7 +77,7 @@ class Plan:
     variants: tuple[str, ...]
     backends: tuple[str, ...]
     device: str
-    own: tuple[ModelFile, ...]
+    user_models: tuple[ModelFile, ...]
     dataset: str
     mnist: Path | None
     data: Path | None
@@ -109,13 +109,13 @@ class Plan:
         """
         return tuple(
             Subject(model, variant, backend, self.device)
-            for model, variant in self.kinds
+            for model, variant in self.model_variants
             if not is_ablation(variant)
             for backend in self.backends
         )
 
     @property
-    def kinds(self) -> tuple[tuple[str, str], ...]:
+    def model_variants(self) -> tuple[tuple[str, str], ...]:
         """Models and variants, those of a model beside each other."""
         return tuple(
             (model, variant)
@@ -126,7 +126,7 @@ class Plan:
 
     def source(self, model: str) -> str:
         """What `models.build` takes for a model."""
-        return next((file.source for file in self.own if file.name == model), model)
+        return next((file.source for file in self.user_models if file.name == model), model)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -134,11 +134,11 @@ class Plan:
 
         None where data is drawn: there is nothing to learn.
         """
-        kinds = self.kinds  # which looks into the folder of models
+        model_variants = self.model_variants  # which looks into the folder of models
         return tuple(
             Cell(model, variant, backend, self.device, seed)
             for seed in range(self.seeds if self.dataset != "drawn" else 0)
-            for model, variant in kinds
+            for model, variant in model_variants
             if not is_ablation(variant)
             for backend in self.backends
         )
@@ -166,7 +166,7 @@ class Plan:
         sweep = tuple(("train", size) for size in self.sweep if size != self.batch_size)
         return tuple(
             Workload(model, variant, phase, batch_size)
-            for model, variant in self.kinds
+            for model, variant in self.model_variants
             for phase, batch_size in (
                 *((train,) if is_ablation(variant) else phases),
                 *(sweep if variant == STOCK else ()),
@@ -178,7 +178,7 @@ class Plan:
         """Every lane in every workload."""
         return tuple(Series(workload, lane) for workload in self.workloads for lane in self.lanes)
 
-    def every(self, workload: Workload) -> int:
+    def round_interval(self, workload: Workload) -> int:
         """In which rounds a workload takes part: training in each, all else in every third."""
         return 1 if (workload.phase, workload.batch_size) == ("train", self.batch_size) else 3
 
@@ -200,7 +200,7 @@ def resolve(
     Raises:
         UsageError: An option cannot be obeyed.
     """
-    own = own_models(files)
+    own = user_models(files)
     suite = SUITES[choice("--suite", options["suite"] or "default", SUITES)]
     device = choice("BENCH_DEVICE", environ.get("BENCH_DEVICE") or "cpu", DEVICES)
     found = interpreters(workers)
@@ -230,7 +230,7 @@ def resolve(
         variants=wanted,
         backends=backends,
         device=device,
-        own=own,
+        user_models=own,
         dataset=dataset,
         mnist=Path(mnist) if mnist else None,
         data=Path(options["data"]) if options["data"] else None,
@@ -293,7 +293,7 @@ def check_predictions(
         )
 
 
-def own_models(files: Sequence[str]) -> tuple[ModelFile, ...]:
+def user_models(files: Sequence[str]) -> tuple[ModelFile, ...]:
     """The user's models, each under a name of its own.
 
     Raises:

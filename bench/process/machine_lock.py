@@ -12,7 +12,7 @@ from bench.contract.errors import StorageError
 NAME = "keras-backend-bench.lock"
 
 
-def wait_until_alone(say: Callable[[str], None]) -> None:
+def acquire_machine_lock(say: Callable[[str], None]) -> None:
     """Hold this machine's lock until this process ends, however it ends.
 
     Args:

@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: a live line in a terminal, else a line per event."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ class Progress:
             cell,
             f"epoch {epoch['epoch']:>{len(str(epochs))}}/{epochs}  "
             f"{examples / epoch['train_seconds']:>6,.0f} examples/s  "
-            f"{outcome_of(epoch)}",
+            f"{outcome_of(epoch['test_accuracy'], epoch['test_loss'])}",
             done=epoch["epoch"] / epochs,
         )
 
@@ -109,9 +109,8 @@ class Progress:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
-def outcome_of(epoch: Mapping[str, Any]) -> str:
+def outcome_of(accuracy: float | None, loss: float | None) -> str:
     """What the test set said after an epoch: a classifier's error, another model's loss."""
-    accuracy, loss = epoch["test_accuracy"], epoch["test_loss"]
     if accuracy is not None:
         return f"error {100 * (1 - accuracy):5.2f} %"
     return "loss is no number" if loss is None else f"loss {loss:.4g}"

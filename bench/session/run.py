@@ -1,27 +1,27 @@
-"""A run before its first training: dataset, backends and journal, found and checked in turn."""
+"""A run before its first training: dataset, backends and folder, found and checked in turn."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from rich.console import Console
 
 from bench.contract.errors import DataError, ExitCode, UsageError
+from bench.contract.schema import Images, Machine, WorkerInfo
 from bench.coordinator.accuracy import finished, protocol
 from bench.coordinator.parity.ladder import finished as asked
 from bench.coordinator.preflight import Greeting, greet_backends, share_weights
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.records import this_machine
+from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import stored as launched
 from bench.inputs import datasets, user_models
 from bench.planning.estimate import describe, estimated_seconds
 from bench.planning.plan import Plan, check_predictions
-from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
-from bench.process.machine_lock import wait_until_alone
+from bench.process.machine_lock import acquire_machine_lock
 from bench.process.temp_folders import sweep
-from bench.process.worker_environment import machine
 from bench.session.progress import Progress
+from bench.session.stored_plan import plan_record
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Run:
         plan: What was asked for.
         selection: What of it is done.
         dataset: What to train on.
-        journal: Where results go.
+        folder: Where results go.
         progress: What the person at the terminal sees.
         exit_code: What the session leaves with, as far as the tests know.
     """
@@ -40,13 +40,13 @@ class Run:
     plan: Plan
     selection: Selection
     dataset: datasets.Dataset
-    journal: Journal
+    folder: RunFolder
     progress: Progress
     exit_code: ExitCode = ExitCode.OK
 
 
-def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: Console) -> Run:
-    """Find the dataset, greet the backends that are wanted and open the journal.
+def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console: Console) -> Run:
+    """Find the dataset, greet the backends that are wanted and open the run's folder.
 
     Args:
         plan: What was asked for.
@@ -61,7 +61,7 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     plan = replace(plan, backends=backends)
     if resumed is not None:
         resumed.lock()
-    wait_until_alone(partial(say, console))
+    acquire_machine_lock(partial(say, console))
     sweep()
     if resumed is None:
         say(console, describe(plan, selection))
@@ -81,9 +81,9 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     say(console, f"Starting {', '.join(plan.backends)} once, to see that they are there.")
     chosen = [name for name in plan.models if name in selection.models]
     greetings = greet_backends(plan, [user_models.request(plan, given, model) for model in chosen])
-    hellos = {backend: greeting.hello for backend, greeting in greetings.items()}
-    for backend, hello in hellos.items():
-        say(console, f"{backend} {hello['versions'][backend]} on {hello['device']}: ready")
+    infos = {backend: each.info for backend, each in greetings.items() if each.info}
+    for backend, info in infos.items():
+        say(console, f"{backend} {info.versions[backend]} on {info.device}: ready")
     notes = _notes(greetings, chosen)
     for note in notes:
         say(console, note)
@@ -91,17 +91,17 @@ def prepare(plan: Plan, selection: Selection, resumed: Journal | None, console: 
     classes = {n: m["classes"] or 0 for each in greetings.values() for n, m in each.models.items()}
     check_predictions(selection.cells, dataset.test_examples, classes)
     if resumed is not None:
-        _check_same_place(resumed, selection, hellos)
-        if dataset.sha256 != resumed.plan()["protocol"]["dataset_sha256"]:
-            raise DataError(f"{resumed.folder} was begun with other data")
-    journal = resumed or _begin(plan, dataset, selection, notes)
-    journal.point_latest()
+        _check_same_place(resumed, selection, infos)
+        if dataset.sha256 != resumed.plan().protocol.dataset_sha256:
+            raise DataError(f"{resumed.path} was begun with other data")
+    folder = resumed or _begin(plan, dataset, selection, notes)
+    folder.point_latest()
     if selection.cells:
-        _keep_images(journal, dataset)
-    say(console, f"results: {journal.folder}\n")
+        _keep_images(folder, dataset)
+    say(console, f"results: {folder.path}\n")
     estimate = partial(estimated_seconds, plan, examples=dataset.train_examples)
     progress = Progress(console, selection.cells, estimate)
-    return Run(plan, selection, dataset, journal, progress)
+    return Run(plan, selection, dataset, folder, progress)
 
 
 def say(console: Console, text: str) -> None:
@@ -110,17 +110,17 @@ def say(console: Console, text: str) -> None:
 
 
 def _check_same_place(
-    resumed: Journal, selection: Selection, hellos: Mapping[str, dict[str, Any]]
+    resumed: RunFolder, selection: Selection, infos: Mapping[str, WorkerInfo]
 ) -> None:
     """Refuse to go on with what was made on another machine, or by other versions or settings.
 
     The report would refuse it later, and what was measured meanwhile would be lost.
     """
-    here = machine()["id"]
+    here = this_machine().id
     for made_at, backend, worker in _made(resumed, selection):
-        hello = hellos.get(backend)
-        changed = worker and hello and _identity(worker) != _identity(hello)
-        if made_at["id"] != here or changed:
+        info = infos.get(backend)
+        changed = worker and info and _identity(worker) != _identity(info)
+        if made_at.id != here or changed:
             raise UsageError(
                 f"--resume: {resumed.run_id} was measured on another machine, or on other cores, "
                 "with other versions or settings; go on as it was begun, or start a new run"
@@ -128,23 +128,23 @@ def _check_same_place(
 
 
 def _made(
-    resumed: Journal, selection: Selection
-) -> Iterator[tuple[dict[str, Any], str, dict[str, Any] | None]]:
+    resumed: RunFolder, selection: Selection
+) -> Iterator[tuple[Machine, str, WorkerInfo | None]]:
     """Where, by which backend and by what worker each finished part of a run was made."""
     for launch in launched(resumed):
-        for record in launch["lanes"]:
-            yield launch["machine"], record["lane"]["backend"], record["worker"]
+        for record in launch.lanes:
+            yield launch.machine, record.lane.backend, record.worker
     for cell in selection.cells:
         if (trained := finished(resumed, cell)) is not None:
-            yield trained["machine"], cell.backend, trained["worker"]
+            yield trained.machine, cell.backend, trained.worker
     for subject, answered in asked(resumed, selection.subjects).items():
-        yield answered["machine"], subject.backend, answered["worker"]
+        yield answered.machine, subject.backend, answered.worker
 
 
-def _identity(worker: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(worker: WorkerInfo) -> tuple[object, object]:
     """What must not change; a slowdown is injected into single lanes."""
-    settings = {name: v for name, v in worker["settings"].items() if name != "injected_slowdown"}
-    return {"versions": worker["versions"], "settings": settings}
+    settings = {name: v for name, v in worker.settings.items() if name != "injected_slowdown"}
+    return worker.versions, settings
 
 
 def _notes(greetings: Mapping[str, Greeting], asked: Sequence[str]) -> list[str]:
@@ -189,32 +189,27 @@ def _fed(
 
 def _begin(
     plan: Plan, dataset: datasets.Dataset, selection: Selection, notes: Sequence[str]
-) -> Journal:
-    journal = Journal.create(plan.results)
-    journal.lock()
-    payload = plan_payload(plan, selection) | {
-        "protocol": protocol(plan, dataset),
-        "dataset_note": dataset.note,
-        "model_notes": list(notes),
-    }
-    journal.write("plan", "plan", payload)
-    return journal
+) -> RunFolder:
+    folder = RunFolder.create(plan.results)
+    folder.lock()
+    told = plan_record(plan, selection, protocol(plan, dataset), dataset.note, notes)
+    folder.write("plan", told)
+    return folder
 
 
-def _keep_images(journal: Journal, dataset: datasets.Dataset) -> None:
+def _keep_images(folder: RunFolder, dataset: datasets.Dataset) -> None:
     """Store the test set once, so that a report can show what backends disagree on."""
-    if dataset.shows_images and not journal.has("images"):
+    if dataset.shows_images and not folder.has("images"):
         images = {"images": datasets.read_npz(dataset.path)["x_test"]}
-        origin = {"dataset": dataset.name, "dataset_sha256": dataset.sha256}
-        journal.write("images", "images", origin, images)
+        folder.write("images", Images(dataset.name, dataset.sha256), images)
 
 
-def _dataset(plan: Plan, resumed: Journal | None) -> datasets.Dataset | None:
+def _dataset(plan: Plan, resumed: RunFolder | None) -> datasets.Dataset | None:
     """What is given or kept; None where it has yet to be drawn from what the models say."""
     folder = plan.results / "data"
     if resumed is not None:
-        begun = resumed.plan()["protocol"]
-        stored = datasets.stored(begun["dataset"], begun["dataset_sha256"], folder)
+        begun = resumed.plan().protocol
+        stored = datasets.stored(begun.dataset, begun.dataset_sha256, folder)
         if stored is not None:
             return stored
     if plan.dataset == "drawn":

@@ -18,6 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from bench.contract.units import (
+    ModelRequest,
+    ProbesRequest,
+    SlotsRequest,
+    TrainingRequest,
+    Workload,
+)
 from bench.process import wire
 from bench.worker import allocator
 
@@ -59,42 +66,8 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
     }
 
 
-def train(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Train one cell; see `bench.worker.training`."""
-    from bench.contract.units import TrainingRequest
-    from bench.worker import training
-
-    return training.train(TrainingRequest(**_with_model(arguments)), emit)
-
-
-def describe(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Say what a model is; see its description."""
-    from bench.contract.units import ModelRequest
-    from bench.worker.model import description
-
-    return description.describe(ModelRequest(**arguments))
-
-
-def share(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Write the weights that this backend shares with the others; see its description."""
-    from bench.contract.units import ModelRequest
-    from bench.worker.model import description
-
-    description.share(ModelRequest(**arguments.pop("model")), **arguments)
-    return {}
-
-
-def widen(_: dict[str, Any], __: Emit) -> dict[str, Any]:
-    """Compute in float64 from now on, as a reference."""
-    from bench.worker import float64
-
-    float64.be_wide()
-    return {}
-
-
 def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     """Make everything ready for slots; see `bench.worker.slots`."""
-    from bench.contract.units import ModelRequest, SlotsRequest
     from bench.worker.slots import Slots
 
     global _slots
@@ -103,41 +76,12 @@ def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
     return {"preparations": _slots.prepare()}
 
 
-def warm_up(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Bring a workload to its steady state."""
-    from bench.contract.units import Workload
-
-    return _slots.warm_up(Workload(**arguments["workload"]), arguments["steps"])
-
-
-def calibrate(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Choose how many steps make a slot."""
-    from bench.contract.units import Workload
-
-    return _slots.calibrate(Workload(**arguments["workload"]), arguments["seconds"])
-
-
-def turn(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Do a workload once, timed."""
-    from bench.contract.units import Workload
-
-    workload = Workload(**arguments["workload"])
-    return _slots.turn(workload, arguments["steps"], arguments["slot_first"])
-
-
-def usage(_: dict[str, Any], __: Emit) -> dict[str, Any]:
-    """How much memory the slots have taken."""
-    return _slots.usage()
-
-
-def open_probes(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+def open_probes(arguments: dict[str, Any], _: Emit) -> None:
     """Build a model for the parity ladder; see `bench.worker.probes`."""
-    from bench.contract.units import ProbesRequest
     from bench.worker.probes import Probes
 
     global _probes
     _probes = Probes(ProbesRequest(**_with_model(arguments)))
-    return {}
 
 
 def probe(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -149,44 +93,44 @@ def probe(arguments: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return facts
 
 
-def train_reference(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Write the weights from which all backends predict."""
-    _probes.write_trained(Path(arguments["trained"]))
-    return {}
+def share(arguments: dict[str, Any], _: Emit) -> None:
+    """Write the weights that this backend shares with the others."""
+    model = ModelRequest(**arguments.pop("model"))
+    _module("model.description").share(model, **arguments)
 
 
-def save(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Save the probed model in Keras's formats."""
-    return _probes.save(Path(arguments["folder"]))
-
-
-def load(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
-    """Load what a worker of this run has saved."""
-    return _probes.load(Path(arguments["folder"]))
-
-
-CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any]]] = {
+CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any] | None]] = {
     "hello": hello,
-    "describe": describe,
+    "describe": lambda told, _: _module("model.description").describe(ModelRequest(**told)),
     "share": share,
-    "widen": widen,
-    "train": train,
+    "enable_float64": lambda *_: _module("float64").enable_float64(),
+    "train": lambda told, emit: _module("training").train(
+        TrainingRequest(**_with_model(told)), emit
+    ),
     "prepare": prepare,
-    "warm_up": warm_up,
-    "calibrate": calibrate,
-    "turn": turn,
-    "usage": usage,
+    "warm_up": lambda told, _: _slots.warm_up(_workload(told), told["steps"]),
+    "calibrate": lambda told, _: _slots.calibrate(_workload(told), told["seconds"]),
+    "turn": lambda told, _: _slots.turn(_workload(told), told["steps"], told["slot_first"]),
+    "usage": lambda *_: _slots.usage(),
     "open_probes": open_probes,
     "probe": probe,
-    "train_reference": train_reference,
-    "save": save,
-    "load": load,
+    "train_reference": lambda told, _: _probes.write_trained(Path(told["trained"])),
+    "save": lambda told, _: _probes.save(Path(told["folder"])),
+    "load": lambda told, _: _probes.load(Path(told["folder"])),
 }
+"""What can be asked, by name: from arguments and a way to emit events to a result."""
+
+
+def _module(name: str) -> Any:
+    """A module that imports Keras, which nothing does before `hello`."""
+    return importlib.import_module(f"bench.worker.{name}")
+
+
+def _workload(told: dict[str, Any]) -> Workload:
+    return Workload(**told["workload"])
 
 
 def _with_model(arguments: dict[str, Any]) -> dict[str, Any]:
-    from bench.contract.units import ModelRequest
-
     return {**arguments, "model": ModelRequest(**arguments["model"])}
 
 
@@ -204,7 +148,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
             reply("event", event)
 
         try:
-            reply("result", CALLS[request["call"]](request["arguments"], emit))
+            reply("result", CALLS[request["call"]](request["arguments"], emit) or {})
         except Exception as error:  # noqa: BLE001 - whatever it is, the coordinator is told
             reply(
                 "error",

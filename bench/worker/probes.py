@@ -49,7 +49,7 @@ class Probes:
         """
         self._request = request
         self._loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
-        self._loop.be_exact()
+        self._loop.disable_tf32()
         self._wide = keras.config.floatx() == "float64"
         whole = building.examples(request.model)
         self._train, self._test = whole["train"], whole["test"]
@@ -76,12 +76,12 @@ class Probes:
             alive: Called now and then by what may take longer than a worker may be silent.
         """
         self._alive = alive
-        with self._candidate.kept():
+        with self._candidate.state_restored():
             facts, arrays = ANSWERS[rung](self)
         if self._wide and rung in parity_questions.SENSITIVE:
             for near in range(parity_questions.NEAR):
                 alive()
-                with self._candidate.kept(), self._moved(near):
+                with self._candidate.state_restored(), self._moved(near):
                     told, found = ANSWERS[rung](self)
                 numbers = {name: v for name, v in told.items() if isinstance(v, float)}
                 found |= {f"fact.{name}": np.array(value) for name, value in numbers.items()}
@@ -176,8 +176,8 @@ class Probes:
             return {"steps": steps}, arrays
         with np.load(self._request.restarts, allow_pickle=False) as states:
             for step in parity_questions.RESTARTS:
-                with self._candidate.kept():
-                    self._take_over(states, step)
+                with self._candidate.state_restored():
+                    self._load_training_state(states, step)
                     self._fit_steps(step, step + parity_questions.RESTART_STEPS)
                     arrays |= numbered(f"restart{step}.weight", self._candidate.get_weights())
         return {"steps": steps}, arrays
@@ -186,7 +186,7 @@ class Probes:
         """P6: what the model gives for the whole test set, from trained weights."""
         with np.load(self._request.trained, allow_pickle=False) as trained:
             weights = [trained[f"arr_{n}"] for n in range(len(trained.files))]
-        self._candidate.set_weights(self._nudged(weights))
+        self._candidate.set_weights(self._perturbed(weights))
         x = self._candidate.inputs(self._built.x(self._test))
         given = self._candidate.predict(x, self._request.batch_size)
         if self._every_layer.head is not None:
@@ -195,7 +195,7 @@ class Probes:
 
     def write_trained(self, path: Path) -> None:
         """Train some steps, and write the weights from which all backends predict."""
-        with self._candidate.kept():
+        with self._candidate.state_restored():
             self._fit_steps(0, parity_questions.TRAINED_STEPS)
             np.savez(path, *map(_narrow, self._candidate.get_weights()))
 
@@ -206,7 +206,7 @@ class Probes:
             Hashes of what was saved, and the mean loss of the two steps, the second of which
             depends on the optimizer's state; `model_error` why there is no whole-model file.
         """
-        with self._candidate.kept():
+        with self._candidate.state_restored():
             self._fit(self._candidate, self._x["train"], self._y)
             why = keras_files.write_whole(self._model, folder / keras_files.MODEL)
             self._model.save_weights(folder / keras_files.WEIGHTS)
@@ -220,7 +220,7 @@ class Probes:
         and `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be
         read, `error` why nothing could.
         """
-        with self._candidate.kept():
+        with self._candidate.state_restored():
             whole = keras_files.read_whole(folder / keras_files.MODEL, self._classes())
             self._model.load_weights(folder / keras_files.WEIGHTS)
             return {"model": whole, "weights": self._state_and_next_loss()}
@@ -261,13 +261,13 @@ class Probes:
 
     def _start(self) -> list[Any]:
         """The weights that are probed."""
-        return self._nudged(self._drawn)
+        return self._perturbed(self._drawn)
 
-    def _nudged(self, weights: list[Any]) -> list[Any]:
+    def _perturbed(self, weights: list[Any]) -> list[Any]:
         return (
             weights
             if self._near is None
-            else draws.nudged(weights, self._near, 0, parity_questions.NEAR_UNITS)
+            else draws.perturbed(weights, self._near, 0, parity_questions.NEAR_UNITS)
         )
 
     @contextmanager
@@ -286,14 +286,14 @@ class Probes:
     def _train_along(self, neighbour: int | None = None) -> tuple[int, list[list[Any]]]:
         """Steps that were counted, and weights at every checkpoint; all is given back.
 
-        A neighbour's weights are nudged at the start and at every checkpoint, as rounding nudges
+        A neighbour's weights are perturbed at the start and at every checkpoint, as rounding nudges
         them in every step.
         """
         path, weights, one = [], self._drawn, self._candidate
-        with one.kept():
+        with one.state_restored():
             for first, last in itertools.pairwise((0, *parity_questions.CHECKPOINTS)):
                 if neighbour is not None:
-                    weights = draws.nudged(weights, neighbour, first)
+                    weights = draws.perturbed(weights, neighbour, first)
                 one.set_weights(weights)
                 self._fit_steps(first, last)
                 self._alive()
@@ -306,14 +306,14 @@ class Probes:
         given = parity_questions.steps(self._train, first, last, self._request.batch_size)
         self._fit(self._candidate, self._built.x(given), self._targets(given))
 
-    def _take_over(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
+    def _load_training_state(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
         """Go on from the oracle's training after `step` steps: weights, moments and all."""
         count = len(self._model.trainable_variables)
         weights, *moments = (
             [states[f"{step}.{name}{number}"] for number in range(count)]
             for name in ("weight", "momentum", "velocity")
         )
-        self._candidate.take_over(step, weights, moments)
+        self._candidate.load_training_state(step, weights, moments)
 
 
 ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {

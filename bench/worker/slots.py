@@ -197,7 +197,7 @@ class Slots:
             candidate.evaluate(inputs, targets, size)
             candidate.predict(inputs, size)
         loop = candidate.loop
-        with candidate.kept():  # counting is a step, too
+        with candidate.state_restored():  # counting is a step, too
             forward = flops.forward(model) or loop.forward_flops(model, x)
             train = flops.train(model) or loop.train_flops(model, x, y)
         return {
@@ -265,7 +265,11 @@ class Slots:
 
     def _untouched(self, workload: Workload) -> AbstractContextManager[None]:
         """Training is undone afterwards: the next turn shall do the same work."""
-        return self._candidate(workload).kept() if workload.phase == "train" else nullcontext()
+        return (
+            self._candidate(workload).state_restored()
+            if workload.phase == "train"
+            else nullcontext()
+        )
 
     def _counters(self, workload: Workload) -> dict[str, Any]:
         return {

@@ -149,7 +149,7 @@ def first_steps(candidate: Candidate, x: Any, y: Any, last_batch: int = 0) -> tu
     An epoch's smaller last batch has a shape of its own and is compiled here too, but not
     timed, so that no epoch pays for compiling and the first is like the others.
     """
-    with candidate.kept():
+    with candidate.state_restored():
         first, second = (timed_step(candidate, x, y) for _ in range(2))
         if last_batch:
             rest = slice(last_batch)

@@ -14,7 +14,7 @@ from bench.contract.units import ModelRequest
 from bench.contract.variants import LOOP, NATIVE, TUNED
 from bench.inputs import parity_questions
 from bench.worker.model import building, candidate
-from bench.worker.model.keras_fit import Fitted, Looped
+from bench.worker.model.keras_fit import CustomLoop, KerasFit
 from tests.backend import ladder
 
 SIZE = 16
@@ -71,12 +71,12 @@ def test_what_was_kept_is_given_back(variant: str) -> None:
     placed = one.inputs(x), one.targets(y)
     one.fit(*placed, SIZE)
     before, steps = one.get_weights(), one.steps
-    with one.kept():
+    with one.state_restored():
         first = one.fit(*placed, SIZE)
     assert one.steps == steps
     for old, new in zip(before, one.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    with one.kept():
+    with one.state_restored():
         assert one.fit(*placed, SIZE) == pytest.approx(first, rel=1e-6)
 
 
@@ -161,9 +161,9 @@ def test_a_model_with_steps_of_its_own_takes_them(monkeypatch: pytest.MonkeyPatc
         model.compile_from_config(found.model.get_compile_config())
         return dataclasses.replace(found, model=model)
 
-    assert type(built(LOOP)) is Looped
+    assert type(built(LOOP)) is CustomLoop
     monkeypatch.setattr(building, "build", build)
-    assert type(built(LOOP)) is Fitted
+    assert type(built(LOOP)) is KerasFit
 
 
 def test_what_is_compiled_is_seen() -> None:

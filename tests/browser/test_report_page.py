@@ -41,10 +41,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     command.main([str(golden.RUN), "--output", str(folder / "good")])
     bad = [accuracy_payload("jax"), failed_payload("torch") | {"error": HOSTILE}]
-    run = store_run(folder, bad, dataset_note=HOSTILE).folder
+    run = store_run(folder, bad, dataset_note=HOSTILE).path
     command.main([str(run), "--output", str(folder / "bad")])
     for number in range(6):
-        made = store_run(folder / "made", [accuracy_payload("jax")]).folder
+        made = store_run(folder / "made", [accuracy_payload("jax")]).path
         made.rename(folder / f"run{number}")
     command.main(["history", str(folder)])
     return {

@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["reports", "bench"]):
 from tests.support import hostile
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="fuzz-"))
-GOOD = hostile.store(SCRATCH / "good").folder
+GOOD = hostile.store(SCRATCH / "good").path
 RUN = SCRATCH / GOOD.name
 OF_ARRAYS = "reference-mine-jax.try1"
 

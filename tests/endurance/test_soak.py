@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed import launch, launches
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN
@@ -35,7 +35,7 @@ def test_many_launches_leave_nothing_behind(
             replace(plan, launches=LAUNCHES, rounds=3),
             plan.everything,
             dataset,
-            Journal.create(tmp_path / "results"),
+            RunFolder.create(tmp_path / "results"),
             lambda _: None,
         )
         gc.collect()

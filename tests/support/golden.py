@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import reports
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from reports import figures
 from reports.figures import style
 from reports.figures.style import Picture
@@ -33,6 +33,7 @@ from tests.support.stored_runs import (
     PROTOCOL,
     accuracy_payload,
     answers,
+    keep,
     run_plan,
 )
 
@@ -50,7 +51,7 @@ def write(folder: Path) -> None:
     """Write the run."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "shards").mkdir(parents=True)
-    journal = Journal(folder)
+    run_folder = RunFolder(folder)
     trainings = [_training(m, b, s) for m in MODELS for b in BACKENDS for s in range(SEEDS)]
     workloads = [w | {"model": model} for model in MODELS for w in (TRAIN, PREDICT, LATENCY)]
     workloads += [PREDICT | {"batch_size": size} for size in (32, 1000)]
@@ -64,7 +65,8 @@ def write(folder: Path) -> None:
     ]
     subjects = [_subject(model, backend) for model in MODELS for backend in BACKENDS]
     protocol = PROTOCOL | {"epochs": EPOCHS}
-    journal.write(
+    keep(
+        run_folder,
         "plan",
         "plan",
         run_plan(
@@ -76,14 +78,14 @@ def write(folder: Path) -> None:
         | {"variants": ["stock", *SPEEDUPS]},
     )
     images = np.random.default_rng(0).integers(0, 256, (len(LABELS), 8, 8, 1), np.uint8)
-    journal.write("images", "images", _dataset(), {"images": images})
+    keep(run_folder, "images", "images", _dataset(), {"images": images})
     for payload in trainings:
         cell = payload["cell"]
         name = "{model}-{variant}-{backend}-{device}-seed{seed}.try1".format(**cell)
-        journal.write("accuracy", name, payload, answers(payload, _wrong(cell)))
+        keep(run_folder, "accuracy", name, payload, answers(payload, _wrong(cell)))
     for payload in launches:
-        journal.write("speed", f"speed-launch{payload['launch']:02}", payload)
-    write_answers(journal, subjects, _dataset(), PROBES)
+        keep(run_folder, "speed", f"speed-launch{payload['launch']:02}", payload)
+    write_answers(run_folder, subjects, _dataset(), PROBES)
 
 
 @functools.cache

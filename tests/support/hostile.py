@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from reports.ladder.findings import Answers
 from tests.support.stored_answers import (
     answers_in_float64,
@@ -21,7 +21,7 @@ from tests.support.stored_answers import (
     write_answers,
 )
 from tests.support.stored_launches import LATENCY, TRAIN, TRUTH, launch_payload, speed_plan
-from tests.support.stored_runs import LABELS, PROTOCOL, accuracy_payload, answers, run_plan
+from tests.support.stored_runs import LABELS, PROTOCOL, accuracy_payload, answers, keep, run_plan
 
 MODEL, OWN_MODEL = "single_layer", "mine"
 BACKENDS = ("jax", "torch")
@@ -38,7 +38,7 @@ Payload = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
 
 
-def store(results: Path) -> Journal:
+def store(results: Path) -> RunFolder:
     """Trainings, one launch, and the parity ladder of a shipped model and of one's own."""
     origin = {name: str(PROTOCOL[name]) for name in ("dataset", "dataset_sha256")}
     trainings = [accuracy_payload(backend, MODEL) for backend in BACKENDS]
@@ -62,21 +62,21 @@ def store(results: Path) -> Journal:
         speed=speed_plan([launch]),
         parity={"subjects": subjects, "probes": PROBES},
     )
-    journal = Journal.create(results)
-    journal.write("plan", "plan", plan)
+    run_folder = RunFolder.create(results)
+    keep(run_folder, "plan", "plan", plan)
     pixels = np.zeros((len(LABELS), 4, 4, 1), np.uint8)
-    journal.write("images", "images", origin, {"images": pixels})
+    keep(run_folder, "images", "images", origin, {"images": pixels})
     for number, payload in enumerate(trainings):
         arrays = answers(payload, 2 + number)
-        journal.write("accuracy", f"cell-{payload['cell']['backend']}.try1", payload, arrays)
-    journal.write("speed", "speed-launch01", launch)
-    write_answers(journal, subjects[:2], origin, PROBES)
-    _write_own_answers(journal, subjects[2:], origin)
-    return journal
+        keep(run_folder, "accuracy", f"cell-{payload['cell']['backend']}.try1", payload, arrays)
+    keep(run_folder, "speed", "speed-launch01", launch)
+    write_answers(run_folder, subjects[:2], origin, PROBES)
+    _write_own_answers(run_folder, subjects[2:], origin)
+    return run_folder
 
 
 def _write_own_answers(
-    journal: Journal, subjects: list[dict[str, str]], origin: dict[str, str]
+    run_folder: RunFolder, subjects: list[dict[str, str]], origin: dict[str, str]
 ) -> None:
     asked = {**origin, "batch_size": 200, "seed": 0, "probes": PROBES}
     exact = answers_in_float64()
@@ -95,11 +95,11 @@ def _write_own_answers(
         told = {"status": "ok", "error": None, "log": None, "facts": copy.deepcopy(facts)}
         reference = {**asked, **told, "model": OWN_MODEL, "backend": backend}
         name = f"reference-{OWN_MODEL}-{backend}.try1"
-        journal.write("reference", name, reference, arrays | near)
+        keep(run_folder, "reference", name, reference, arrays | near)
         like = subject_payload(subject, asked, oracle_answers(), BACKENDS)
         payload = like | {"portability": None, "facts": copy.deepcopy(facts)}
         own = dict(rounded(Answers(facts, arrays)).arrays)
-        journal.write("parity", f"parity-{OWN_MODEL}-{backend}-cpu.try1", payload, own)
+        keep(run_folder, "parity", f"parity-{OWN_MODEL}-{backend}-cpu.try1", payload, own)
 
 
 def change(content: Any, random: Random) -> None:

@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from reports.read import shards
 from tests.support.stored_launches import launch_payload, speed_plan
-from tests.support.stored_runs import accuracy_payload, answers, failed_payload, run_plan
+from tests.support.stored_runs import accuracy_payload, answers, failed_payload, keep, run_plan
 
 SIZES = (1000, 2000, 5000, 10_000)
 
@@ -23,19 +23,21 @@ SIZES = (1000, 2000, 5000, 10_000)
 def store(folder: Path, size: int) -> None:
     """Write a run of so many shards, the plan among them."""
     (folder / "shards").mkdir(parents=True)
-    journal = Journal(folder)
+    run_folder = RunFolder(folder)
     trained = [accuracy_payload("jax", seed=seed) for seed in range(size // 2)]
     launches = [launch_payload(number) for number in range(1, size // 10 + 1)]
     seeds = range(len(trained), size - 1 - len(launches))
     failed = [accuracy_payload("torch", seed=seed)["cell"] for seed in seeds]
     cells = [payload["cell"] for payload in trained] + failed
-    journal.write("plan", "plan", run_plan(cells, speed=speed_plan(launches)))
+    keep(run_folder, "plan", "plan", run_plan(cells, speed=speed_plan(launches)))
     for seed, payload in enumerate(trained):
-        journal.write("accuracy", f"cell-{seed}.try2", payload, answers(payload, 3))
+        keep(run_folder, "accuracy", f"cell-{seed}.try2", payload, answers(payload, 3))
     for payload in launches:
-        journal.write("speed", f"speed-launch{payload['launch']}", payload)
+        keep(run_folder, "speed", f"speed-launch{payload['launch']}", payload)
     for number, cell in enumerate(failed):
-        journal.write("accuracy", f"cell-{number}.try1", failed_payload("torch") | {"cell": cell})
+        keep(
+            run_folder, "accuracy", f"cell-{number}.try1", failed_payload("torch") | {"cell": cell}
+        )
 
 
 def read(folder: Path) -> None:

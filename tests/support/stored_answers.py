@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from reports.ladder.findings import Answers
-from tests.support.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, run_plan
+from tests.support.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, keep, run_plan
 
 SHA = "a" * 64
 PROBES = ["identity", "forward", "gradients", "update", "predictions", "portability"]
@@ -116,7 +116,7 @@ def store_answers(
     variants: Mapping[str, str] = MappingProxyType({}),
     protocol: Mapping[str, Any] = MappingProxyType(PROTOCOL),
     **changes: Change,
-) -> Journal:
+) -> RunFolder:
     """Store a run in which the oracle and these backends answered, and each read all files.
 
     Args:
@@ -127,7 +127,7 @@ def store_answers(
         protocol: Of the run; what was asked follows it.
         changes: Alters those of a backend, by its name.
     """
-    journal = Journal.create(results)
+    run_folder = RunFolder.create(results)
     subjects = [
         {
             "model": MODEL,
@@ -139,7 +139,7 @@ def store_answers(
     ]
     parity = {"subjects": subjects, "probes": PROBES}
     plan = {"models": [MODEL], "backends": list(backends), "protocol": dict(protocol)}
-    journal.write("plan", "plan", run_plan([], parity=parity, **plan))
+    keep(run_folder, "plan", "plan", run_plan([], parity=parity, **plan))
     asked = {
         **{name: protocol[name] for name in ("dataset", "dataset_sha256", "batch_size")},
         "seed": 0,
@@ -149,19 +149,19 @@ def store_answers(
     facts = copy.deepcopy(dict(true.facts))
     oracle, exact = {**reference_of(MODEL), **asked, "facts": facts}, dict(true.arrays)
     reference(oracle, exact)
-    journal.write("reference", f"reference-{MODEL}-numpy.try1", oracle, exact)
+    keep(run_folder, "reference", f"reference-{MODEL}-numpy.try1", oracle, exact)
     for subject in subjects:
         payload = subject_payload(subject, asked, true, backends)
         arrays = dict(rounded(true).arrays)
         if change := changes.get(subject["backend"]):
             change(payload, arrays)
         name = "parity-{model}-{backend}-{device}.try1".format(**subject)
-        journal.write("parity", name, payload, arrays)
-    return journal
+        keep(run_folder, "parity", name, payload, arrays)
+    return run_folder
 
 
 def write_answers(
-    journal: Journal,
+    run_folder: RunFolder,
     subjects: Sequence[dict[str, str]],
     origin: Mapping[str, str],
     probes: list[str],
@@ -171,7 +171,7 @@ def write_answers(
     true = _with_trajectory(oracle_answers())
     for model in dict.fromkeys(subject["model"] for subject in subjects):
         payload = {**reference_of(model), **asked, "facts": dict(true.facts)}
-        journal.write("reference", f"reference-{model}-numpy.try1", payload, dict(true.arrays))
+        keep(run_folder, "reference", f"reference-{model}-numpy.try1", payload, dict(true.arrays))
     for subject in subjects:
         payload = subject_payload(subject, asked, true, BACKENDS) | {"portability": None}
         del payload["facts"]["trajectory"]["clipped_since"]
@@ -191,7 +191,7 @@ def write_answers(
         # Stock without its name, as in the golden run.
         variant = "" if subject["variant"] == "stock" else f"-{subject['variant']}"
         name = "parity-{model}{}-{backend}-{device}.try1".format(variant, **subject)
-        journal.write("parity", name, payload, arrays)
+        keep(run_folder, "parity", name, payload, arrays)
 
 
 def _with_trajectory(true: Answers) -> Answers:

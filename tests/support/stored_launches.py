@@ -11,12 +11,12 @@ import numpy as np
 
 from bench.contract.schema import Plan
 from bench.contract.speed_schema import Speed
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from reports.read import shards
 from reports.read.shards import Shards, SpeedShard
 from reports.tables import samples
 from reports.tables.samples import Samples
-from tests.support.stored_runs import PROTOCOL, accuracy_payload, run_plan, store_run
+from tests.support.stored_runs import PROTOCOL, accuracy_payload, keep, run_plan, store_run
 
 STEPS = 40
 FLOPS = 1_000_000
@@ -167,19 +167,19 @@ def store_launches(
     payloads: Sequence[Payload],
     cells: Sequence[Payload] = (),
     **changes: Any,
-) -> Journal:
+) -> RunFolder:
     """Store a run with these launches, and perhaps cells; it planned as many as there are."""
     plan = speed_plan(payloads) | changes
     backends = [lane["backend"] for lane in plan["lanes"] if not lane["twin"]]
-    journal = store_run(results, cells, planned=cells, speed=plan, backends=backends)
+    run_folder = store_run(results, cells, planned=cells, speed=plan, backends=backends)
     for payload in payloads:
-        journal.write("speed", f"speed-launch{payload['launch']:02}", payload)
-    return journal
+        keep(run_folder, "speed", f"speed-launch{payload['launch']:02}", payload)
+    return run_folder
 
 
 def read_launches(folder: Path, payloads: Sequence[Payload]) -> tuple[Shards, Samples]:
     """Store them, read them, and see that nothing is wrong with the files."""
-    found = shards.read([store_launches(folder, payloads).folder])
+    found = shards.read([store_launches(folder, payloads).path])
     assert found.problems == []
     return found, samples.collect(found)
 

@@ -5,10 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.coordinator.run_folder import Journal
+from bench.contract import schema
+from bench.coordinator.run_folder import RunFolder, packed
+from bench.planning.plan import Plan
+from bench.planning.selection import Selection
+from bench.session.stored_plan import plan_record
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LABELS = (np.arange(200) % 10).astype(np.uint8)
@@ -21,6 +26,27 @@ PROTOCOL = {
     "epochs": 2,
     "batch_size": 200,
 }
+
+
+def keep(
+    run_folder: RunFolder,
+    kind: str,
+    shard_id: str,
+    payload: dict[str, Any],
+    arrays: dict[str, NDArray[Any]] | None = None,
+) -> None:
+    """Store a shard of whatever content; the harness stores only what its schema allows."""
+    data = None
+    if arrays is not None:
+        data, sha256 = packed(arrays)
+        payload = {**payload, "arrays_sha256": sha256}
+    run_folder.store(kind, shard_id, payload, data)
+
+
+def kept(plan: Plan, selection: Selection, **protocol: Any) -> schema.Plan:
+    """A plan as its run keeps it."""
+    told = msgspec.convert(PROTOCOL | protocol, schema.Protocol)
+    return plan_record(plan, selection, told, "", ())
 
 
 def predictions(wrong: int) -> NDArray[np.float32]:
@@ -138,19 +164,19 @@ def store_run(
     wrong: Callable[[dict[str, Any]], int] = lambda _: 2,
     planned: Sequence[dict[str, Any]] | None = None,
     **plan: Any,
-) -> Journal:
+) -> RunFolder:
     """Store a run with these cells; `planned` defaults to them."""
-    journal = Journal.create(results)
+    run_folder = RunFolder.create(results)
     tried = [payload["cell"] for payload in (payloads if planned is None else planned)]
     cells = [cell for place, cell in enumerate(tried) if cell not in tried[:place]]
     protocol = payloads[0]["protocol"] if payloads else PROTOCOL
-    journal.write("plan", "plan", run_plan(cells, **({"protocol": protocol} | plan)))
+    keep(run_folder, "plan", "plan", run_plan(cells, **({"protocol": protocol} | plan)))
     for payload in copy.deepcopy(list(payloads)):
         cell = payload["cell"]
         cell_id = "{model}-{variant}-{backend}-{device}-seed{seed}".format(**cell)
-        number = len(journal.attempts(cell_id)) + 1
+        number = len(run_folder.attempts(cell_id)) + 1
         arrays: dict[str, NDArray[Any]] | None = None
         if payload["training"]:
             arrays = answers(payload, wrong(cell))
-        journal.write("accuracy", f"{cell_id}.try{number}", payload, arrays)
-    return journal
+        keep(run_folder, "accuracy", f"{cell_id}.try{number}", payload, arrays)
+    return run_folder

@@ -1,4 +1,4 @@
-"""`python -m tests.support.tables_page`: write the sections of docs/tables.md from their declaration."""
+"""`python -m tests.support.tables_page`: write docs/tables.md from what declares its tables."""
 
 from reports.judging.comparison import TABLES
 from reports.tables.columns import DECLARED, columns

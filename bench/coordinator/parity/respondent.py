@@ -1,56 +1,88 @@
-"""One who answers the parity ladder's probes: a worker, and what it has said so far."""
+"""One who answers the parity ladder's probes: a worker, and what it has said of one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from numpy.typing import NDArray
 
 from bench.contract.errors import DataError, WorkerError
-from bench.contract.units import Subject
+from bench.contract.parity_schema import Facts, Loaded, Reference, Saved
+from bench.coordinator.fleet import Member
+from bench.coordinator.records import ended, said
 from bench.inputs.datasets import Dataset, read_npz
 from bench.planning.plan import Plan
 from bench.planning.suites import PORTABILITY
-from bench.process.worker_process import Worker, failure
 
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.
 SEED = 0
 
-Payload = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass
-class Climber:
-    """Who answers: a backend's worker (None if that did not start) and what it has said."""
+class Respondent:
+    """What one worker says of one model; workers are shared, and what was said before stays.
 
-    backend: str
-    worker: Worker | None
-    payload: Payload
+    Attributes:
+        member: The worker.
+        facts: By probe.
+        arrays: By `<probe>.<name>`.
+        saved: What it saved, in P8.
+        loaded: What came of the files of each backend.
+    """
+
+    member: Member
+    facts: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    saved: Saved | None = None
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    error: WorkerError | None = None
 
     @property
-    def subject(self) -> Subject:
-        """Whose answers they are, where they are no reference's."""
-        return Subject(**self.payload["subject"])
+    def backend(self) -> str:
+        """Whose worker it is."""
+        return self.member.lane.backend
 
-    def call(self, name: str, arguments: Payload) -> Payload | None:
+    def ask(self, name: str, arguments: dict[str, Any], struct: type[T]) -> T | None:
         """Have the worker do something; None if it has failed, now or before."""
-        if self.worker is None or self.payload["status"] != "ok":
-            return None
-        try:
-            return self.worker.call(name, arguments)
-        except WorkerError as error:
-            self.fail(error)
-            return None
+        told = self.member.ask(name, arguments, struct)
+        self.error = self.member.error
+        return told
+
+    def answer(self, probes: Sequence[str]) -> None:
+        """Answer probes, until it fails."""
+        self.error = self.member.error
+        for probe in probes if self.error is None else ():
+            path = self.member.scratch / f"{probe}.npz"
+            arguments = {"probe": probe, "arrays": str(path)}
+            facts = self.ask("probe", arguments, dict[str, Any])
+            if facts is None:
+                return
+            try:
+                said({probe: facts}, Facts)
+                arrays = read_npz(path)
+            except DataError as error:
+                self.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
+                return
+            except WorkerError as error:
+                self.fail(error)
+                return
+            self.facts[probe] = facts
+            self.arrays |= {f"{probe}.{name}": array for name, array in arrays.items()}
 
     def fail(self, error: WorkerError) -> None:
-        """Keep how it ended; what it has said before stays."""
-        self.payload |= failure(error)
-        if self.worker is not None:
-            self.worker.kill()
+        """Keep how it ended."""
+        self.error = error
+        self.member.fail(error)
+
+    def told(self) -> dict[str, Any]:
+        """Facts and how it ended, as a shard has them."""
+        return {"facts": msgspec.convert(self.facts, Facts), **ended(self.error)}
 
 
-def asked(plan: Plan, dataset: Dataset) -> Payload:
+def asked(plan: Plan, dataset: Dataset) -> dict[str, Any]:
     """What must be alike in two answers that are compared."""
     return {
         "dataset": dataset.name,
@@ -61,37 +93,21 @@ def asked(plan: Plan, dataset: Dataset) -> Payload:
     }
 
 
-def reference_payload(model: str, backend: str, plan: Plan, dataset: Dataset) -> Payload:
-    """What a reference's shard holds before it has answered."""
-    return {
-        "model": model,
-        "backend": backend,
-        **asked(plan, dataset),
-        "status": "ok",
-        "error": None,
-        "log": None,
-        "facts": {},
-    }
+def reference(
+    model: str, backend: str, plan: Plan, dataset: Dataset, told: dict[str, Any]
+) -> Reference:
+    """A reference's shard.
+
+    Args:
+        model: Of which model.
+        backend: Who answered.
+        plan: What was asked.
+        dataset: What was fed.
+        told: `Respondent.told`.
+    """
+    return Reference(model=model, backend=backend, **asked(plan, dataset), **told)
 
 
 def rungs(plan: Plan) -> list[str]:
     """Probes that a backend answers alone."""
     return [probe for probe in plan.probes if probe != PORTABILITY]
-
-
-def answer(climber: Climber, probes: Sequence[str]) -> None:
-    """Have it answer, until it fails."""
-    for probe in probes:
-        if climber.worker is None or climber.payload["status"] != "ok":
-            return
-        path = climber.worker.scratch / f"{probe}.npz"
-        facts = climber.call("probe", {"probe": probe, "arrays": str(path)})
-        if facts is None:
-            return
-        try:
-            arrays = read_npz(path)
-        except DataError as error:
-            climber.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
-            return
-        climber.payload["facts"][probe] = facts
-        climber.arrays |= {f"{probe}.{name}": array for name, array in arrays.items()}

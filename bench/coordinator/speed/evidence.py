@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from bench.contract.speed_schema import Evidence, MachineState
 from bench.process import steal
 
 # Of control groups of version 2 and of version 1: seconds per unit of their counter.
@@ -31,11 +31,11 @@ class Counters:
     cpu: tuple[float, ...]
 
 
-def read(processes: Sequence[psutil.Process]) -> Counters:
+def read(processes: Sequence[int]) -> Counters:
     """Read all counters, of the cores that we may use.
 
-    `cpu` has one entry for each process, NaN for one that is gone; `own` is what this process has
-    used, and `busy` what all processes of the system have used of our cores.
+    `cpu` has one entry for each process id, NaN for one that is gone; `own` is what this process
+    has used, and `busy` what all processes of the system have used of our cores.
     """
     return Counters(
         monotonic=time.monotonic(),
@@ -48,8 +48,8 @@ def read(processes: Sequence[psutil.Process]) -> Counters:
     )
 
 
-def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict[str, Any]:
-    """What `bench.contract.speed_schema.Evidence` says of the time between two readings.
+def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> Evidence:
+    """What is to be said of the time between two readings.
 
     Args:
         before: The first reading.
@@ -62,25 +62,26 @@ def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> dict
     ours = after.own - before.own + sum(each for each in used if not math.isnan(each))
     others = after.busy - before.busy - ours
     cores = len(os.sched_getaffinity(0))
-    return {
-        "seconds": seconds,
-        "steal_percent": 100 * max(0.0, after.steal - before.steal) / (seconds * cores),
-        "throttled_seconds": max(0.0, after.throttled - before.throttled),
-        "suspended_seconds": max(0.0, after.suspended - before.suspended),
-        "others_percent": 100 * max(0.0, others) / (seconds * cores),
-        "idle_cpu_percent": 100 * max(each for each in [0.0, *idle] if each >= 0) / seconds,
-    }
+    percent = 100 / (seconds * cores)
+    return Evidence(
+        seconds=seconds,
+        steal_percent=percent * max(0.0, after.steal - before.steal),
+        throttled_seconds=max(0.0, after.throttled - before.throttled),
+        suspended_seconds=max(0.0, after.suspended - before.suspended),
+        others_percent=percent * max(0.0, others),
+        idle_cpu_percent=100 * max(each for each in [0.0, *idle] if each >= 0) / seconds,
+    )
 
 
-def state(cores: Sequence[int]) -> dict[str, Any]:
-    """What `bench.contract.speed_schema.MachineState` says of this moment."""
+def state(cores: Sequence[int]) -> MachineState:
+    """How the machine is at this moment."""
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    return {
-        "load": psutil.getloadavg()[0],
-        "memory_available_mib": psutil.virtual_memory().available >> 20,
-        "governor": governor.read_text(encoding="ascii").strip() if governor.exists() else None,
-        "affinity": sorted(cores),
-    }
+    return MachineState(
+        load=psutil.getloadavg()[0],
+        memory_available_mib=psutil.virtual_memory().available >> 20,
+        governor=governor.read_text(encoding="ascii").strip() if governor.exists() else None,
+        affinity=sorted(cores),
+    )
 
 
 def _suspended() -> float:
@@ -122,13 +123,13 @@ def _cpu_stat_files() -> tuple[Path, ...]:
     return (*paths, root / "cpu.stat", root / "cpu" / "cpu.stat")
 
 
-def _cpu(process: psutil.Process) -> float:
+def _cpu(process: int) -> float:
     """CPU seconds of a process; where the system has it, by its own clock, which has no ticks."""
     try:
         if sys.platform == "linux":
             # What clock_getcpuclockid(3) computes; the standard library has no name for it.
-            return time.clock_gettime((~process.pid << 3) | 2)
-        times = process.cpu_times()
+            return time.clock_gettime((~process << 3) | 2)
+        times = psutil.Process(process).cpu_times()
     except (psutil.NoSuchProcess, OSError):
         return math.nan  # it is gone
     return float(times.user + times.system)

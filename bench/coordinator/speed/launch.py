@@ -2,22 +2,30 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
-import psutil
+import msgspec
 
+from bench.contract import schema
 from bench.contract.errors import WorkerError
+from bench.contract.speed_schema import Anchor as AnchorRecord
+from bench.contract.speed_schema import (
+    Evidence,
+    LaneRecord,
+    Preparation,
+    Round,
+    Sample,
+    Speed,
+    WarmUp,
+)
 from bench.contract.units import Lane, SlotsRequest, Workload
+from bench.coordinator.fleet import Fleet, Member
+from bench.coordinator.records import said, this_machine
 from bench.coordinator.speed import evidence, turn_order
 from bench.coordinator.speed.matmul_anchor import Anchor
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
-from bench.process.worker_environment import machine
-from bench.process.worker_process import Worker, failure
 
 # A slot should last at least so long beyond one step: long enough that its one host read does not
 # matter, short enough that the machine is the same for all lanes of a round.
@@ -33,25 +41,33 @@ Tell = Callable[[str], None]
 
 
 @dataclass
-class _Member:
+class _Timed(Member):
     """A lane while its launch lives."""
 
-    index: int
-    lane: Lane
-    worker: Worker
-    process: psutil.Process
-    record: dict[str, Any]
+    index: int = 0
+    preparations: list[Preparation] = field(default_factory=list)
+    warm_ups: list[WarmUp] = field(default_factory=list)
 
-    def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-        """Have the worker do something; None if the lane is dead or dies of it."""
-        if not self.alive:
-            return None
-        try:
-            return self.worker.call(name, arguments)
-        except WorkerError as error:
-            self.record |= failure(error)
-            self.worker.kill()
-            return None
+    def prepare(self, request: SlotsRequest) -> None:
+        """Greet it, and have it build all models."""
+        self.greet()
+        if self.lane.slowdown != 1 and self.info is not None:
+            self.info.settings["injected_slowdown"] = self.lane.slowdown
+            request = replace(request, slowdown=self.lane.slowdown)
+        told = self.ask("prepare", asdict(request), dict[str, list[Preparation]])
+        self.preparations = told["preparations"] if told else []
+
+    def warm_up(self, index: int, workload: Workload, steps: Steps) -> None:
+        """Bring one workload to its steady state, and fix its slot if that is still open."""
+        slot, arguments = self.slot(workload), {"workload": asdict(workload)}
+        known = {**arguments, "steps": steps.get(slot, 0)}
+        if (done := self.ask("warm_up", known, WarmUp, workload=index)) is not None:
+            self.warm_ups.append(done)
+        if slot not in steps:
+            seconds = SLOT_SECONDS[workload.phase]
+            found = self.ask("calibrate", {**arguments, "seconds": seconds}, dict[str, int])
+            if found is not None:
+                steps[slot] = found["steps"]
 
     def slot(self, workload: Workload) -> tuple[str, str, Workload]:
         """Key of the steps of its slots."""
@@ -59,15 +75,21 @@ class _Member:
 
     def can(self, workload: Workload) -> bool:
         """Whether its model could be prepared in this variant."""
-        return not any(
-            (each["model"], each["variant"]) == (workload.model, workload.variant)
-            for each in self.record["preparations"]
-            if each["error"] is not None
-        )
+        wanted = (workload.model, workload.variant)
+        failed = {(p.model, p.variant) for p in self.preparations if p.error is not None}
+        return wanted not in failed
 
-    @property
-    def alive(self) -> bool:
-        return bool(self.record["status"] == "ok")
+    def record(self) -> LaneRecord:
+        """What became of it."""
+        usage = self.ask("usage", {}, dict[str, float])
+        return LaneRecord(
+            lane=lane_record(self.lane),
+            worker=self.info,
+            preparations=self.preparations,
+            warm_ups=self.warm_ups,
+            peak_rss_mib=usage["peak_rss_mib"] if usage else None,
+            **self.ended,
+        )
 
 
 def run_launch(
@@ -78,7 +100,7 @@ def run_launch(
     dataset: Dataset,
     steps: Steps,
     tell: Tell,
-) -> dict[str, Any]:
+) -> Speed:
     """Start fresh workers of all lanes and measure every workload in turn.
 
     A lane that fails is out of this launch; the others go on.
@@ -93,221 +115,150 @@ def run_launch(
         tell: Takes a few words on how far it is.
 
     Returns:
-        The payload of a shard; see `bench.contract.speed_schema.Speed`.
+        The launch's shard.
     """
     begun = time.monotonic()
-    payload: dict[str, Any] = {
-        "launch": number,
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "machine": machine(),
-        "state": evidence.state(sorted(os.sched_getaffinity(0))),
-        "workloads": [asdict(workload) for workload in workloads],
-        "rounds": [],
-        "anchor": [],
-    }
-    with ExitStack() as stack:
-        tell("starting all lanes")
-        members, records = _start(lanes, plan, dataset, workloads, stack)
+    state = evidence.state(sorted(os.sched_getaffinity(0)))
+    wanted = dict.fromkeys((workload.model, workload.variant) for workload in workloads)
+    models = [dataset.request(model, variant) for model, variant in wanted]
+    request = SlotsRequest(models, seed=0, batch_size=plan.batch_size, slowdown=1.0)
+    tell("starting all lanes")
+    everyone = [_Timed(lane, index=index) for index, lane in enumerate(lanes)]
+    with Fleet(everyone, plan.timeout_seconds) as fleet:
+        members = [member for member in everyone if member.error is None]
+        fleet.each(lambda member: member.prepare(request), members)
         prepared = time.monotonic()
         for index, workload in enumerate(workloads):
             tell(f"warming up {workload.id}")
             for member in members:
                 if member.can(workload):
-                    _warm_up(member, index, workload, steps)
+                    member.warm_up(index, workload, steps)
         warm = time.monotonic()
-        _measure(number, plan, members, workloads, steps, payload, tell)
+        rounds, anchors = _measure(number, plan, members, workloads, steps, tell)
         measured = time.monotonic()
-        for member in members:
-            usage = member.call("usage", {})
-            member.record["peak_rss_mib"] = usage["peak_rss_mib"] if usage else None
-    return payload | {
-        "lanes": records,
-        "start_seconds": prepared - begun,
-        "warm_up_seconds": warm - prepared,
-        "measuring_seconds": measured - warm,
-    }
+        records = [member.record() for member in everyone]
+    return Speed(
+        launch=number,
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+        machine=this_machine(),
+        state=state,
+        workloads=[
+            msgspec.convert(workload, schema.Workload, from_attributes=True)
+            for workload in workloads
+        ],
+        lanes=records,
+        rounds=rounds,
+        anchor=anchors,
+        start_seconds=prepared - begun,
+        warm_up_seconds=warm - prepared,
+        measuring_seconds=measured - warm,
+    )
 
 
-def lane_names(payload: Mapping[str, Any]) -> list[str]:
+def lane_record(lane: Lane) -> schema.Lane:
+    """A lane as shards name it: without its interpreter."""
+    return schema.Lane(lane.backend, lane.device, lane.twin)
+
+
+def lane_names(launch: Speed) -> list[str]:
     """Names of the lanes that took part in a launch."""
-    return [_lane_name(record["lane"]) for record in payload["lanes"]]
+    return [_name(record) for record in launch.lanes]
 
 
-def failed_lanes(payload: Mapping[str, Any]) -> dict[str, str]:
+def failed_lanes(launch: Speed) -> dict[str, str]:
     """Status of the lanes that did not live to the end of a launch, by name."""
-    return {
-        _lane_name(record["lane"]): record["status"]
-        for record in payload["lanes"]
-        if record["status"] != "ok"
-    }
+    return {_name(record): record.status for record in launch.lanes if record.status != "ok"}
 
 
-def known_steps(payloads: Sequence[Mapping[str, Any]]) -> Steps:
+def known_steps(launches: Sequence[Speed]) -> Steps:
     """Steps of each slot as earlier launches of the run fixed them."""
     steps: Steps = {}
-    for payload in payloads:
-        lanes = [record["lane"] for record in payload["lanes"]]
-        for one in payload["rounds"]:
-            workload = Workload(**payload["workloads"][one["workload"]])
-            for sample in one["samples"]:
-                lane = lanes[sample["lane"]]
-                steps.setdefault((lane["backend"], lane["device"], workload), sample["steps"])
+    for launch in launches:
+        for each in launch.rounds:
+            workload = Workload(**msgspec.structs.asdict(launch.workloads[each.workload]))
+            for sample in each.samples:
+                lane = launch.lanes[sample.lane].lane
+                steps.setdefault((lane.backend, lane.device, workload), sample.steps)
     return steps
 
 
-def _lane_name(lane: Mapping[str, Any]) -> str:
-    return Lane(lane["backend"], lane["device"], "", lane["twin"]).name
-
-
-def _start(
-    lanes: Sequence[Lane],
-    plan: Plan,
-    dataset: Dataset,
-    workloads: Sequence[Workload],
-    stack: ExitStack,
-) -> tuple[list[_Member], list[dict[str, Any]]]:
-    """Start all lanes side by side; give those that began, and the records of all."""
-    records: list[dict[str, Any]] = []
-    members = []
-    for index, lane in enumerate(lanes):
-        record: dict[str, Any] = {
-            "lane": {"backend": lane.backend, "device": lane.device, "twin": lane.twin},
-            "status": "ok",
-            "error": None,
-            "log": None,
-            "worker": None,
-            "preparations": [],
-            "warm_ups": [],
-            "peak_rss_mib": None,
-        }
-        records.append(record)
-        try:
-            worker = stack.enter_context(Worker(lane, plan.timeout_seconds))
-        except WorkerError as error:
-            record |= failure(error)
-            continue
-        members.append(_Member(index, lane, worker, psutil.Process(worker.pid), record))
-    wanted = dict.fromkeys((workload.model, workload.variant) for workload in workloads)
-    request = SlotsRequest(
-        models=[dataset.request(model, variant) for model, variant in wanted],
-        seed=0,
-        batch_size=plan.batch_size,
-        slowdown=1.0,
-    )
-    with ThreadPoolExecutor(max(1, len(members))) as pool:
-        try:
-            list(pool.map(lambda member: _prepare(member, request), members))
-        except BaseException:  # Ctrl-C: nothing may keep the pool waiting
-            for member in members:
-                member.worker.kill()
-            raise
-    return members, records
-
-
-def _prepare(member: _Member, request: SlotsRequest) -> None:
-    slowdown = member.lane.slowdown
-    try:
-        member.record["worker"] = hello = member.worker.greet()
-    except WorkerError as error:
-        member.record |= failure(error)
-        member.worker.kill()
-        return
-    if slowdown != 1:
-        hello["settings"]["injected_slowdown"] = slowdown
-        request = replace(request, slowdown=slowdown)
-    prepared = member.call("prepare", asdict(request))
-    member.record["preparations"] = prepared["preparations"] if prepared else []
-
-
-def _warm_up(member: _Member, index: int, workload: Workload, steps: Steps) -> None:
-    """Bring one workload of a lane to its steady state, and fix its slot if that is still open."""
-    slot, arguments = member.slot(workload), {"workload": asdict(workload)}
-    result = member.call("warm_up", {**arguments, "steps": steps.get(slot, 0)})
-    if result is not None:
-        member.record["warm_ups"].append({"workload": index, **result})
-    if slot not in steps:
-        seconds = SLOT_SECONDS[workload.phase]
-        result = member.call("calibrate", {**arguments, "seconds": seconds})
-        if result is not None:
-            steps[slot] = result["steps"]
+def _name(record: LaneRecord) -> str:
+    return Lane(record.lane.backend, record.lane.device, "", record.lane.twin).name
 
 
 def _measure(
     launch: int,
     plan: Plan,
-    members: Sequence[_Member],
+    members: Sequence[_Timed],
     workloads: Sequence[Workload],
     steps: Steps,
-    payload: dict[str, Any],
     tell: Tell,
-) -> None:
-    """All rounds of a launch, into `payload`."""
+) -> tuple[list[Round], list[AnchorRecord]]:
+    """All rounds of a launch, and what the anchor took in each."""
+    rounds: list[Round] = []
+    anchors: list[AnchorRecord] = []
     if not members:
-        return
+        return rounds, anchors
     anchor = Anchor()
     orders = [
         _orders(launch, plan, len(members), index, each) for index, each in enumerate(workloads)
     ]
     for number in range(1, plan.rounds + 1):
         tell(f"round {number}/{plan.rounds}")
-        payload["anchor"].append({"round": number, **anchor.measure()})
+        anchors.append(anchor.measure(number))
         time.sleep(ANCHOR_SETTLE_SECONDS)
         # Back and forth: what comes of a workload's place in the round is the same for all.
         for index, workload in list(enumerate(workloads))[:: 1 if number % 2 else -1]:
-            if number % plan.every(workload) == 0:
+            interval = plan.round_interval(workload)
+            if number % interval == 0:
                 order = [members[place] for place in next(orders[index])]
-                slot_first = number // plan.every(workload) % 2 == 0
+                slot_first = number // interval % 2 == 0
                 samples, counted = _round(slot_first, order, members, workload, steps)
-                payload["rounds"].append(
-                    {"number": number, "workload": index, "samples": samples, "evidence": counted}
-                )
+                rounds.append(Round(number, index, samples, counted))
+    return rounds, anchors
 
 
 def _orders(
     launch: int, plan: Plan, lanes: int, index: int, workload: Workload
 ) -> Iterator[list[int]]:
     """Orders of a workload's rounds in one launch; over launches they go on in whole blocks."""
-    count = plan.rounds // plan.every(workload)
+    count = plan.rounds // plan.round_interval(workload)
     return iter(turn_order.rounds(lanes, launch * count, seed=index)[-count:])
 
 
 def _round(
     slot_first: bool,
-    order: Sequence[_Member],
-    members: Sequence[_Member],
+    order: Sequence[_Timed],
+    members: Sequence[_Timed],
     workload: Workload,
     steps: Steps,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[Sample], Evidence]:
     """Every living lane does the workload once."""
     samples = []
     own = dict.fromkeys((member.lane for member in members), 0.0)
-    processes = [member.process for member in members]
+    processes = [member.worker.pid for member in members]
     before = evidence.read(processes)
     for member in order:
         if not member.can(workload):
             continue
         time.sleep(SETTLE_SECONDS)
-        asked = time.perf_counter()
         planned = steps.get(member.slot(workload), 0)
-        arguments = {
-            "workload": asdict(workload),
-            "steps": planned,
-            "slot_first": slot_first,
-        }
-        result = member.call("turn", arguments)
-        if result is None:
-            continue
-        if result["steps"] != planned:
-            error = WorkerError(
-                "invalid",
-                f"{member.lane.name}: {result['steps']} steps were done, not {planned}",
-            )
-            member.record |= failure(error)
-            member.worker.kill()
-            continue
+        arguments = {"workload": asdict(workload), "steps": planned, "slot_first": slot_first}
+        asked = time.perf_counter()
+        told = member.call("turn", arguments)
         call_seconds = time.perf_counter() - asked
-        own[member.lane] += result.pop("turn_cpu_seconds")
-        samples.append({"lane": member.index, **result, "call_seconds": call_seconds})
+        if told is None:
+            continue
+        own[member.lane] += told.pop("turn_cpu_seconds")
+        try:
+            sample = said({"lane": member.index, **told, "call_seconds": call_seconds}, Sample)
+            if sample.steps != planned:
+                what = f"{member.lane.name}: {sample.steps} steps were done, not {planned}"
+                raise WorkerError("invalid", what)
+        except WorkerError as error:
+            member.fail(error)
+        else:
+            samples.append(sample)
     after = evidence.read(processes)
     return samples, evidence.between(before, after, [own[member.lane] for member in members])

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bench.contract.errors import DataError
-from bench.coordinator.run_folder import Journal
+from bench.contract.speed_schema import Speed
+from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launch import failed_lanes, known_steps, lane_names, run_launch
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import ROOT, Plan
@@ -24,43 +24,41 @@ LOOKS = (8, 10, 12, 16, 20, 24, 28, 32, 36)
 # A lane that fails is started again with the next launch, once.
 CHANCES = 2
 
-Payload = dict[str, Any]
 
-
-def stored(journal: Journal) -> list[Payload]:
-    """Payloads of the launches that the run has already."""
-    payloads = (journal.read("speed", _shard_id(n)) for n in journal.numbers(PREFIX))
-    return [payload for payload in payloads if payload is not None]
+def stored(run_folder: RunFolder) -> list[Speed]:
+    """The launches that the run has already."""
+    found = (run_folder.read(_shard_id(n), Speed) for n in run_folder.numbers(PREFIX))
+    return [launch for launch in found if launch is not None]
 
 
 def measure(
     plan: Plan,
     selection: Selection,
     dataset: Dataset,
-    journal: Journal,
+    run_folder: RunFolder,
     tell: Callable[[str], None],
-) -> list[Payload]:
+) -> list[Speed]:
     """Measure the selected series and store a shard after each launch.
 
     Args:
         plan: Sizes, precision and budget.
         selection: Lanes and workloads.
         dataset: What on.
-        journal: Where the shards go; launches that it has count.
+        run_folder: Where the shards go; launches that it has count.
         tell: Takes a line on how far it is.
 
     Returns:
-        The payloads of all launches.
+        All launches.
     """
-    payloads = stored(journal)
+    launches = stored(run_folder)
     # What failed before may have been repaired since: a resumed run gives every lane its chances.
-    before = len(payloads)
-    steps = known_steps(payloads)
-    while not finished(plan, selection, payloads, before, lambda: half_width_percent(journal)):
-        number = max(journal.numbers(PREFIX), default=0) + 1
-        name = f"launch {len(payloads) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
-        lanes = [lane for lane in selection.lanes if lane.name not in _given_up(payloads[before:])]
-        payload = run_launch(
+    before = len(launches)
+    steps = known_steps(launches)
+    while not finished(plan, selection, launches, before, lambda: half_width_percent(run_folder)):
+        number = max(run_folder.numbers(PREFIX), default=0) + 1
+        name = f"launch {len(launches) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
+        lanes = [lane for lane in selection.lanes if lane.name not in _given_up(launches[before:])]
+        launch = run_launch(
             number,
             plan,
             lanes,
@@ -69,15 +67,15 @@ def measure(
             steps,
             lambda text, name=name: tell(f"{name}: {text}"),  # type: ignore[misc]
         )
-        journal.write("speed", _shard_id(number), payload)
-        payloads.append(payload)
-    return payloads
+        run_folder.write(_shard_id(number), launch)
+        launches.append(launch)
+    return launches
 
 
 def finished(
     plan: Plan,
     selection: Selection,
-    payloads: Sequence[Payload],
+    launches: Sequence[Speed],
     before: int,
     half_width: Callable[[], float],
 ) -> bool:
@@ -86,18 +84,18 @@ def finished(
     Args:
         plan: Launches, precision and budget.
         selection: Who is measured.
-        payloads: The launches so far.
+        launches: The launches so far.
         before: How many of them an earlier part of a resumed run has made.
         half_width: Gives the widest half-width of training's ratios so far, in percent.
     """
-    wanted = {lane.name for lane in selection.lanes} - _given_up(payloads[before:])
+    wanted = {lane.name for lane in selection.lanes} - _given_up(launches[before:])
     whole = sum(
-        wanted <= set(lane_names(payload)) - set(failed_lanes(payload)) for payload in payloads
+        wanted <= set(lane_names(launch)) - set(failed_lanes(launch)) for launch in launches
     )
     if whole >= plan.launches or not wanted:
         return True
-    if plan.budget_seconds is not None and payloads:
-        durations = [_seconds(payload) for payload in payloads]
+    if plan.budget_seconds is not None and launches:
+        durations = [_seconds(launch) for launch in launches]
         if sum(durations) + max(durations[-3:]) > plan.budget_seconds:
             return True
     if plan.precision_percent is not None and whole in LOOKS:
@@ -105,7 +103,7 @@ def finished(
     return False
 
 
-def half_width_percent(journal: Journal) -> float:
+def half_width_percent(run_folder: RunFolder) -> float:
     """What `python -m reports.precision` says of the run so far.
 
     Statistics live in `reports`, which reads shards alone, so it is asked as a program.
@@ -114,7 +112,7 @@ def half_width_percent(journal: Journal) -> float:
         DataError: The run's launches cannot be compared.
     """
     told = subprocess.run(
-        [sys.executable, "-m", "reports.precision", str(journal.folder.resolve())],
+        [sys.executable, "-m", "reports.precision", str(run_folder.path.resolve())],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -125,15 +123,15 @@ def half_width_percent(journal: Journal) -> float:
     return float(told.stdout)
 
 
-def _given_up(payloads: Sequence[Payload]) -> set[str]:
+def _given_up(launches: Sequence[Speed]) -> set[str]:
     """Lanes that failed in each of the last launches they took part in.
 
     One that the memory did not suffice for needs as much in the next.
     """
     failures: Counter[str] = Counter()
-    for payload in payloads:
-        failed = failed_lanes(payload)
-        for name in lane_names(payload):
+    for launch in launches:
+        failed = failed_lanes(launch)
+        for name in lane_names(launch):
             match failed.get(name):
                 case None:
                     failures[name] = 0
@@ -148,9 +146,8 @@ def _is_fixed(plan: Plan) -> bool:
     return plan.budget_seconds is None
 
 
-def _seconds(payload: Payload) -> float:
-    parts = ("start_seconds", "warm_up_seconds", "measuring_seconds")
-    return float(sum(payload[part] for part in parts))
+def _seconds(launch: Speed) -> float:
+    return launch.start_seconds + launch.warm_up_seconds + launch.measuring_seconds
 
 
 def _shard_id(number: int) -> str:

@@ -5,9 +5,10 @@ spread, the work being always the same, grades the noise of the machine.
 """
 
 import time
-from typing import Any
 
 import numpy as np
+
+from bench.contract.speed_schema import Anchor as AnchorRecord
 
 SIZE = 768
 FLOPS = 2 * SIZE**3
@@ -24,11 +25,11 @@ class Anchor:
         self._out = np.empty_like(self._a)
         self.measure()
 
-    def measure(self) -> dict[str, Any]:
-        """`seconds` of the median product of a few, and its `flops`."""
+    def measure(self, number: int = 1) -> AnchorRecord:
+        """The median product of a few, in round `number`."""
         seconds = []
         for _ in range(REPEATS):
             start = time.perf_counter()
             np.matmul(self._a, self._b, out=self._out)
             seconds.append(time.perf_counter() - start)
-        return {"seconds": sorted(seconds)[REPEATS // 2], "flops": FLOPS}
+        return AnchorRecord(number, sorted(seconds)[REPEATS // 2], FLOPS)

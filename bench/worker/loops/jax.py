@@ -28,12 +28,12 @@ def settings() -> dict[str, Any]:
     }
 
 
-def be_exact() -> None:
+def disable_tf32() -> None:
     """Switch off what trades digits for speed: TF32, which GPUs multiply with."""
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
-def be_wide() -> None:
+def enable_float64() -> None:
     """Allow float64, which JAX rounds to float32 else."""
     jax.config.update("jax_enable_x64", True)
 

@@ -29,12 +29,12 @@ def settings() -> dict[str, Any]:
     }
 
 
-def be_exact() -> None:
+def disable_tf32() -> None:
     """Switch off what trades digits for speed: TF32, which GPUs multiply with."""
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-def be_wide() -> None:
+def enable_float64() -> None:
     """Allow float64: TensorFlow always does."""
 
 

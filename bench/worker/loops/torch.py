@@ -32,13 +32,13 @@ def settings() -> dict[str, Any]:
     }
 
 
-def be_exact() -> None:
+def disable_tf32() -> None:
     """Switch off what trades digits for speed: TF32, which GPUs multiply with."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
 
-def be_wide() -> None:
+def enable_float64() -> None:
     """Allow float64: PyTorch always does."""
 
 

@@ -47,7 +47,7 @@ def initial(model: keras.Model, seed: int, request: ModelRequest | None = None) 
 
 
 @contextmanager
-def weights_kept(model: keras.Model) -> Iterator[None]:
+def weights_restored(model: keras.Model) -> Iterator[None]:
     """Give weights and optimizer back as they were."""
     variables = [*model.variables, *model.optimizer.variables]
     before = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]

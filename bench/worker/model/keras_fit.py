@@ -11,14 +11,17 @@ from bench.worker.loops.epochs import Logs
 from bench.worker.loops.input_pipeline import leaves
 from bench.worker.loops.step_clock import StepClock, timing
 from bench.worker.model.building import Built
-from bench.worker.model.initial_weights import Weights, weights_kept
+from bench.worker.model.initial_weights import Weights, weights_restored
 
 
-class Fitted:
+class KerasFit:
     """A model as Keras runs it: with `fit`, `evaluate` and `predict`.
 
     Attributes:
+        built: The model as it is defined, and how it is fed.
         model: What computes.
+        loop: The backend's module of `bench.worker.loops`.
+        jit_compile: Whether Keras compiles it.
     """
 
     def __init__(self, built: Built, model: keras.Model) -> None:
@@ -35,70 +38,70 @@ class Fitted:
         model.optimizer.build(model.trainable_variables)
 
     def inputs(self, x: Any) -> Any:
-        """Keras brings them there itself."""
+        """NumPy's arrays as `fit`, `evaluate` and `predict` take them: Keras moves them itself."""
         return x
 
     def targets(self, y: Any) -> Any:
-        """The same."""
+        """The same for targets."""
         return y
 
     def fit(self, x: Any, y: Any, batch_size: int, clock: StepClock | None = None) -> Logs:
-        """`fit` in the order given. No callback listens to a batch."""
+        """Train over the examples once, in order; no callback listens to a batch."""
         history = self.model.fit(
             x, y, batch_size=batch_size, shuffle=False, verbose=0, callbacks=_callbacks(clock)
         ).history
         return {name: float(values[-1]) for name, values in history.items()}
 
     def evaluate(self, x: Any, y: Any, batch_size: int, clock: StepClock | None = None) -> Logs:
-        """`evaluate`."""
+        """The metrics of the examples."""
         told = self.model.evaluate(
             x, y, batch_size=batch_size, verbose=0, callbacks=_callbacks(clock), return_dict=True
         )
         return {name: float(value) for name, value in told.items()}
 
     def predict(self, x: Any, batch_size: int, clock: StepClock | None = None) -> Any:
-        """`predict`."""
+        """What the model gives, as NumPy arrays."""
         return self.model.predict(x, batch_size=batch_size, verbose=0, callbacks=_callbacks(clock))
 
     def predict_one(self, x: Any) -> Any:
-        """`predict_on_batch`, which gives NumPy arrays."""
+        """The same for NumPy arrays of a single batch, as soon as can be."""
         return self.model.predict_on_batch(x)
 
     def gradients(
         self, starts: Sequence[Weights], x: Any, y: Any
     ) -> Iterator[tuple[float, Weights]]:
-        """Compiled as Keras's own step."""
+        """Loss of a batch of NumPy arrays and its gradient at each start, by Keras's step."""
         yield from self.loop.gradients(self.model, starts, x, y)
 
     def get_weights(self) -> Weights:
-        """Of the model."""
+        """In Keras's order and shapes."""
         return list(self.model.get_weights())
 
     def set_weights(self, weights: Weights) -> None:
-        """Of the model."""
+        """Take them over; the optimizer stays."""
         self.model.set_weights(weights)
 
-    def kept(self) -> AbstractContextManager[None]:
-        """Keras's variables."""
-        return weights_kept(self.model)
+    def state_restored(self) -> AbstractContextManager[None]:
+        """Context manager that gives weights and optimizer back as they were."""
+        return weights_restored(self.model)
 
     @property
     def steps(self) -> int:
-        """The optimizer's."""
+        """Steps that the optimizer has counted."""
         return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
 
     def begin_again(self) -> None:
-        """Keras's count; its moments are as `kept` gave them back."""
+        """Have the optimizer count from 0; its moments are as `state_restored` gave them back."""
         self.model.optimizer.iterations.assign(0)
 
     def with_sgd(self, rate: float) -> Self:
-        """Keras's."""
+        """Itself, with an optimizer that remembers nothing from now on."""
         self.model.optimizer = keras.optimizers.SGD(rate)
         self.model.optimizer.build(self.model.trainable_variables)
         return self
 
-    def take_over(self, steps: int, weights: Weights, moments: Sequence[Weights]) -> None:
-        """Into the variables of Keras's Adam, which have names."""
+    def load_training_state(self, steps: int, weights: Weights, moments: Sequence[Weights]) -> None:
+        """Go on from somewhere amid a training with Adam, whose variables have names."""
         optimizer = self.model.optimizer
         own = {variable.path.rpartition("/")[2]: variable for variable in optimizer.variables}
         optimizer.iterations.assign(steps)
@@ -109,15 +112,15 @@ class Fitted:
                 own[f"{weight.path.replace('/', '_')}_{name}"].assign(moment)
 
     def compilations(self) -> int:
-        """Keras's own."""
+        """How often something was compiled so far."""
         return int(self.loop.compilations(self.model))
 
 
-class Looped(Fitted):
+class CustomLoop(KerasFit):
     """Keras's computations in a loop that is not Keras's (`bench.worker.loops`)."""
 
     def __init__(self, built: Built, model: keras.Model) -> None:
-        """Take a model, as `Fitted` does."""
+        """Take a model, as `KerasFit` does."""
         super().__init__(built, model)
         self._epochs = self.loop.EpochLoop(model)
 

@@ -84,7 +84,7 @@ class Native:
         self._restore(weights, state.momentum, state.velocity, state.steps)
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def state_restored(self) -> Iterator[None]:
         """Weights, moments and count."""
         before = self._network.state()
         try:
@@ -103,9 +103,9 @@ class Native:
 
     def with_sgd(self, rate: float) -> "Native":
         """A twin has Adam alone, so what SGD would do is its gradient."""
-        return _Descending(self, rate)
+        return _NativeSgd(self, rate)
 
-    def take_over(self, steps: int, weights: Weights, moments: Sequence[Weights]) -> None:
+    def load_training_state(self, steps: int, weights: Weights, moments: Sequence[Weights]) -> None:
         """The whole state."""
         momentum, velocity = moments
         self._restore(weights, momentum, velocity, steps)
@@ -120,7 +120,7 @@ class Native:
         self._network.restore(models.native.State(weights, momentum, velocity, steps))
 
 
-class _Descending(Native):
+class _NativeSgd(Native):
     """A twin that goes down its gradient."""
 
     def __init__(self, native: Native, rate: float) -> None:

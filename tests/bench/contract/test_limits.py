@@ -13,25 +13,24 @@ from bench.contract.errors import UsageError
 from bench.contract.limits import MAX_ARRAYS
 from bench.contract.parity_schema import WholeModel
 from bench.contract.schema import OwnModel, Plan
-from bench.contract.units import Cell, Subject
+from bench.contract.units import Cell, Lane, Subject
 from bench.contract.variants import SETTINGS, is_variant
-from bench.coordinator.parity.respondent import Climber, answer
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.fleet import Member
+from bench.coordinator.parity.respondent import Respondent
+from bench.coordinator.run_folder import RunFolder
 from bench.planning import plan as planning
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import resolve
-from bench.planning.resume import plan_payload
 from bench.process import wire
 from models.files import MAX_NAME, ModelFile
-from tests.support.stored_runs import PROTOCOL
+from tests.support.stored_runs import keep, kept
 
 LONGEST = "m" * MAX_NAME
 
 
 def read_again(plan: planning.Plan) -> Plan:
     """The plan as a report reads what its run writes."""
-    run = {"protocol": PROTOCOL, "dataset_note": "", "model_notes": []}
-    return msgspec.convert(plan_payload(plan, plan.everything) | run, Plan)
+    return msgspec.convert(msgspec.to_builtins(kept(plan, plan.everything)), Plan)
 
 
 @pytest.mark.parametrize("attempt", ["try1", "try999"])
@@ -39,7 +38,7 @@ def test_the_longest_names_are_written_and_read(tmp_path: Path, attempt: str) ->
     variant = max(
         filter(is_variant, map("+".join, itertools.permutations(SETTINGS, 2))), key=len
     ).replace("+", "-")
-    journal = Journal.create(tmp_path)
+    run_folder = RunFolder.create(tmp_path)
     for backend, device in itertools.product(BACKENDS, DEVICES):
         ids = [
             Cell(LONGEST, variant, backend, device, 9_999).id,
@@ -47,8 +46,8 @@ def test_the_longest_names_are_written_and_read(tmp_path: Path, attempt: str) ->
             f"reference-{LONGEST}-{backend}-{device}",
         ]
         for shard_id in ids:
-            journal.write("accuracy", f"{shard_id}.{attempt}", {})
-            path = journal.folder / "shards" / f"{shard_id}.{attempt}.json"
+            keep(run_folder, "accuracy", f"{shard_id}.{attempt}", {})
+            path = run_folder.path / "shards" / f"{shard_id}.{attempt}.json"
             assert envelopes.read_envelope(path).shard_id == path.stem
 
 
@@ -118,7 +117,7 @@ class Answering:
 
     def call(self, _: str, arguments: dict[str, str]) -> dict[str, object]:
         np.savez(arguments["arrays"], **self._arrays)  # type: ignore[arg-type]
-        return {}
+        return {"steps": 200}
 
     def kill(self) -> None:
         """It is no process."""
@@ -130,7 +129,9 @@ class Answering:
 def test_an_answer_may_have_as_many_arrays_as_a_report_reads(
     tmp_path: Path, arrays: int, status: str
 ) -> None:
-    climber = Climber("jax", Answering(tmp_path, arrays), {"status": "ok", "facts": {}})  # type: ignore[arg-type]
-    answer(climber, ["trajectory"])
-    assert climber.payload["status"] == status
-    assert len(climber.arrays) == (arrays if status == "ok" else 0)
+    member = Member(Lane("jax", "cpu", ""))
+    member.worker = Answering(tmp_path, arrays)  # type: ignore[assignment]
+    respondent = Respondent(member)
+    respondent.answer(["trajectory"])
+    assert respondent.told()["status"] == status
+    assert len(respondent.arrays) == (arrays if status == "ok" else 0)

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from msgspec.structs import asdict
 
+from bench.contract.speed_schema import Evidence
 from bench.coordinator.speed import evidence
 
 BEFORE = evidence.Counters(
@@ -14,8 +16,7 @@ BEFORE = evidence.Counters(
 
 def test_nothing_happened() -> None:
     told = evidence.between(BEFORE, replace(BEFORE, monotonic=12.0), (0.0, 0.0))
-    assert told.pop("seconds") == 2.0
-    assert set(told.values()) == {0.0}
+    assert told == Evidence(2.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_what_happened_is_told() -> None:
@@ -30,7 +31,7 @@ def test_what_happened_is_told() -> None:
         cpu=(2.0, 1.5),
     )
     told = evidence.between(BEFORE, after, (1.0, 0.1))
-    assert told == {
+    assert asdict(told) == {
         "seconds": 2.0,
         "steal_percent": pytest.approx(10.0),
         "throttled_seconds": 0.25,
@@ -42,14 +43,14 @@ def test_what_happened_is_told() -> None:
 
 def test_a_lane_that_has_gone_is_no_idle_lane() -> None:
     after = replace(BEFORE, monotonic=12.0, cpu=(float("nan"), 1.0))
-    assert evidence.between(BEFORE, after, (0.0, 0.0))["idle_cpu_percent"] == 0.0
+    assert evidence.between(BEFORE, after, (0.0, 0.0)).idle_cpu_percent == 0.0
 
 
 def test_a_worker_that_spins_is_seen_and_one_that_sleeps_is_not() -> None:
     programs = ("while True: pass", "import signal; signal.pause()")
     processes = [subprocess.Popen([sys.executable, "-c", program]) for program in programs]
     try:
-        watched = [psutil.Process(process.pid) for process in processes]
+        watched = [process.pid for process in processes]
         before = evidence.read(watched)
         while evidence.read(watched[:1]).cpu[0] < before.cpu[0] + 0.2:
             pass
@@ -61,38 +62,36 @@ def test_a_worker_that_spins_is_seen_and_one_that_sleeps_is_not() -> None:
     spun, slept = (end - start for start, end in zip(before.cpu, after.cpu, strict=True))
     assert spun >= 0.2
     assert slept < 0.1  # it was starting up
-    assert evidence.between(before, after, (0.0, slept))["idle_cpu_percent"] > 5
+    assert evidence.between(before, after, (0.0, slept)).idle_cpu_percent > 5
 
 
 def test_a_process_that_is_gone_has_no_reading() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
-    watched = psutil.Process(process.pid)
     process.wait()
-    (cpu,) = evidence.read([watched]).cpu
+    (cpu,) = evidence.read([process.pid]).cpu
     assert cpu != cpu  # NaN
 
 
 def test_the_state_of_the_machine() -> None:
     state = evidence.state([1, 0])
-    assert state["affinity"] == [0, 1]
-    assert state["load"] >= 0
-    assert state["memory_available_mib"] > 0
+    assert state.affinity == [0, 1]
+    assert state.load >= 0
+    assert state.memory_available_mib > 0
 
 
 def test_another_process_is_seen_and_a_lane_is_none() -> None:
     spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        spins = psutil.Process(spinner.pid)
-        before = evidence.read([spins])
-        while evidence.read([spins]).cpu[0] < before.cpu[0] + 0.5:
+        before = evidence.read([spinner.pid])
+        while evidence.read([spinner.pid]).cpu[0] < before.cpu[0] + 0.5:
             pass
-        after = evidence.read([spins])
+        after = evidence.read([spinner.pid])
     finally:
         spinner.kill()
         spinner.wait()
     spun = after.cpu[0] - before.cpu[0]
-    as_lane = evidence.between(before, after, (spun,))["others_percent"]
+    as_lane = evidence.between(before, after, (spun,)).others_percent
     stranger = {"before": replace(before, cpu=()), "after": replace(after, cpu=())}
-    as_other = evidence.between(**stranger, own_cpu=())["others_percent"]
+    as_other = evidence.between(**stranger, own_cpu=()).others_percent
     share = 100 * spun / ((after.monotonic - before.monotonic) * (psutil.cpu_count() or 1))
     assert as_other - as_lane == pytest.approx(share, abs=0.2 * share)

@@ -14,17 +14,19 @@ import pytest
 
 from bench.contract import envelopes, limits
 from bench.contract.errors import BenchError
-from bench.coordinator.run_folder import Journal
+from bench.contract.schema import Accuracy
+from bench.coordinator.run_folder import RunFolder
 from bench.inputs import datasets
 from reports.judging.comparison import Comparison
 from reports.pages import files, html, markdown
 from reports.read import shards
 from tests.support import golden
 from tests.support.faulty_files import failing
-from tests.support.stored_runs import accuracy_payload, predictions, run_plan, store_run
+from tests.support.stored_runs import accuracy_payload, keep, predictions, run_plan, store_run
 
 CODES = [errno.ENOSPC, errno.EIO, errno.EACCES]
 ARRAYS = {"probabilities": predictions(0)}
+PAYLOAD = accuracy_payload("jax")
 
 every_code = pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
 
@@ -60,12 +62,12 @@ def assert_whole(results: Path) -> None:
 @every_code
 def test_fault_10_a_run_that_cannot_be_written(tmp_path: Path, code: int) -> None:
     def work() -> None:
-        journal = Journal.create(tmp_path)
-        journal.lock()
-        journal.write("plan", "plan", run_plan([]))
-        journal.point_latest()
-        journal.write("accuracy", journal.next_attempt("cell"), {"value": 1}, ARRAYS)
-        assert journal.attempts("cell") == ["cell.try1"]
+        run_folder = RunFolder.create(tmp_path)
+        run_folder.lock()
+        keep(run_folder, "plan", "plan", run_plan([]))
+        run_folder.point_latest()
+        keep(run_folder, "accuracy", run_folder.next_attempt("cell"), PAYLOAD, ARRAYS)
+        assert run_folder.attempts("cell") == ["cell.try1"]
 
     for told in each_failure(tmp_path, code, work):
         assert isinstance(told, BenchError)
@@ -77,15 +79,15 @@ def test_fault_10_a_run_that_cannot_be_written(tmp_path: Path, code: int) -> Non
 
 @every_code
 def test_fault_10_a_run_that_goes_on_keeps_what_it_has(tmp_path: Path, code: int) -> None:
-    first = Journal.create(tmp_path)
-    first.write("accuracy", "cell.try1", {"value": 1}, ARRAYS)
-    before = {path: path.read_bytes() for path in first.folder.glob("shards/*")}
+    first = RunFolder.create(tmp_path)
+    keep(first, "accuracy", "cell.try1", PAYLOAD, ARRAYS)
+    before = {path: path.read_bytes() for path in first.path.glob("shards/*")}
 
     def work() -> None:
-        journal = Journal.resume(tmp_path, first.run_id)
-        if journal.read("accuracy", "cell.try1") is None:
+        run_folder = RunFolder.resume(tmp_path, first.run_id)
+        if run_folder.read("cell.try1", Accuracy) is None:
             return  # it will be made again
-        journal.write("accuracy", journal.next_attempt("cell"), {"value": 2}, ARRAYS)
+        keep(run_folder, "accuracy", run_folder.next_attempt("cell"), PAYLOAD, ARRAYS)
 
     for told in each_failure(tmp_path, code, work):
         assert told is None or isinstance(told, BenchError)
@@ -108,19 +110,19 @@ def test_fault_10_a_dataset_that_cannot_be_kept(tmp_path: Path, code: int) -> No
 
 @every_code
 def test_fault_10_shards_that_cannot_be_read(tmp_path: Path, code: int) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax"), accuracy_payload("torch")])
+    run_folder = store_run(tmp_path, [accuracy_payload("jax"), accuracy_payload("torch")])
     found = [0, 0, 0]
 
     def work() -> None:
-        read = shards.read([journal.folder])
+        read = shards.read([run_folder.path])
         found[len(read.accuracy)] += 1
         told = read.problems + ["" for _ in range(2 - len(read.accuracy))]
         assert bool(read.problems) == (len(read.accuracy) < 2), told
         for problem in read.problems:
-            assert str(journal.folder) in problem
+            assert str(run_folder.path) in problem
             assert os.strerror(code) in problem
 
-    assert list(each_failure(journal.folder, code, work)).count(None) > 4
+    assert list(each_failure(run_folder.path, code, work)).count(None) > 4
     assert found[1] > 0  # one shard was lost, and the other was read
 
 

@@ -9,23 +9,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from bench.contract.errors import UsageError
+from bench.contract.speed_schema import Anchor as AnchorRecord
+from bench.contract.speed_schema import Speed
 from bench.contract.units import Series, Workload
+from bench.coordinator import fleet
 from bench.coordinator.accuracy import protocol
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed import evidence, launches, turn_order
 from bench.coordinator.speed import launch as measure
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan, resolve
-from bench.planning.resume import plan_payload
 from bench.planning.selection import Selection
+from bench.session.stored_plan import plan_record
 from reports.read import shards
 from reports.statistics import intervals
 from reports.tables import pairs, samples
+from tests.support.stored_launches import launch_payload
 from tests.support.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)
@@ -37,11 +42,11 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lanes and clocks are virtual; the process that stands for each lane sleeps."""
 
     class Anchor:
-        def measure(self) -> dict[str, Any]:
-            return {"seconds": 0.01, "flops": 10**9}
+        def measure(self, number: int) -> AnchorRecord:
+            return AnchorRecord(number, 0.01, 10**9)
 
     sleeper = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    monkeypatch.setattr(measure, "Worker", VirtualWorker)
+    monkeypatch.setattr(fleet, "Worker", VirtualWorker)
     monkeypatch.setattr(measure, "Anchor", Anchor)
 
     def now() -> float:
@@ -74,30 +79,25 @@ def selected(plan: Plan, *workloads: Workload) -> Selection:
     )
 
 
-def run(plan: Plan, dataset: datasets.Dataset, folder: Path) -> list[dict[str, Any]]:
-    journal = Journal.create(folder)
-    return launches.measure(plan, selected(plan), dataset, journal, lambda _: None)
+def run(plan: Plan, dataset: datasets.Dataset, folder: Path) -> list[Speed]:
+    run_folder = RunFolder.create(folder)
+    return launches.measure(plan, selected(plan), dataset, run_folder, lambda _: None)
 
 
 def launch_values_of(plan: Plan, dataset: datasets.Dataset, folder: Path) -> dict[str, np.ndarray]:
     """Of TensorFlow over JAX and of the twin over torch, as the report reads them."""
     work = selected(plan)
-    journal = Journal.create(folder)
-    stored = plan_payload(plan, work) | {
-        "protocol": protocol(plan, dataset),
-        "dataset_note": "",
-        "model_notes": [],
-    }
-    journal.write("plan", "plan", stored)
-    launches.measure(plan, work, dataset, journal, lambda _: None)
-    found = shards.read([journal.folder])
+    run_folder = RunFolder.create(folder)
+    run_folder.write("plan", plan_record(plan, work, protocol(plan, dataset), "", ()))
+    launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    found = shards.read([run_folder.path])
     assert found.problems == []
     measured = samples.collect(found)
-    speed = found.plans[journal.run_id].speed
+    speed = found.plans[run_folder.run_id].speed
     assert speed is not None
     tensorflow, jax, torch, twin = ((speed.workloads[0], lane) for lane in speed.lanes)
     return {
-        name: pairs.values_of(measured, journal.run_id, pair)[0]
+        name: pairs.values_of(measured, run_folder.run_id, pair)[0]
         for name, pair in (("step", (tensorflow, jax)), ("twin", (twin, torch)))
     }
 
@@ -141,11 +141,11 @@ def test_one_lane_after_the_other_it_is_missed(
     assert misses >= 15
 
 
-def _whole_lanes(payload: dict[str, Any]) -> float:
+def _whole_lanes(launch: Speed) -> float:
     """Log of the ratio of torch and its twin, from all turns of one and then of the other."""
-    (one,) = payload["rounds"]
+    (one,) = launch.rounds
     torch, twin = (
-        np.median([sample["seconds"] for sample in one["samples"] if sample["lane"] == lane])
+        np.median([sample.seconds for sample in one.samples if sample.lane == lane])
         for lane in (2, 3)
     )
     return float(np.log(torch / twin))
@@ -156,7 +156,7 @@ def test_every_lane_takes_every_turn_in_a_balanced_order(
 ) -> None:
     """The default suite's 6 rounds are one block and a half of 4; the next launch goes on."""
     payloads = run(planned(monkeypatch, Machine(STEPS), launches=2), dataset, tmp_path)
-    orders = [[s["lane"] for s in one["samples"]] for p in payloads for one in p["rounds"]]
+    orders = [[s.lane for s in one.samples] for p in payloads for one in p.rounds]
     assert [sorted(order) for order in orders] == [[0, 1, 2, 3]] * 12
     for place in range(4):
         assert sorted(order[place] for order in orders) == sorted([0, 1, 2, 3] * 3)
@@ -167,8 +167,8 @@ def test_slot_and_single_step_take_turns_at_being_first(
 ) -> None:
     machine = Machine(STEPS)
     plan = planned(monkeypatch, machine, launches=1)
-    journal = Journal.create(tmp_path)
-    launches.measure(plan, selected(plan, *plan.workloads), dataset, journal, lambda _: None)
+    run_folder = RunFolder.create(tmp_path)
+    launches.measure(plan, selected(plan, *plan.workloads), dataset, run_folder, lambda _: None)
     for workload in plan.workloads:
         asked = [
             first
@@ -182,12 +182,11 @@ def test_training_takes_part_in_every_round_and_the_rest_in_every_third(
     monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     plan = planned(monkeypatch, Machine(STEPS), launches=1, rounds=6)
-    journal = Journal.create(tmp_path)
+    run_folder = RunFolder.create(tmp_path)
     work = selected(plan, *plan.workloads)
-    (payload,) = launches.measure(plan, work, dataset, journal, lambda _: None)
+    (payload,) = launches.measure(plan, work, dataset, run_folder, lambda _: None)
     counts = [
-        sum(one["workload"] == index for one in payload["rounds"])
-        for index in range(len(plan.workloads))
+        sum(one.workload == index for one in payload.rounds) for index in range(len(plan.workloads))
     ]
     assert counts == [6, 2, 2, 2] * 3  # stock, tuned and native
 
@@ -198,7 +197,7 @@ def test_the_slot_is_fixed_once_for_the_whole_run(
     machine = Machine(STEPS)
     payloads = run(planned(monkeypatch, machine, launches=2), dataset, tmp_path)
     assert machine.calls.count(("jax", "calibrate")) == 1
-    steps = {s["steps"] for p in payloads for one in p["rounds"] for s in one["samples"]}
+    steps = {s.steps for p in payloads for one in p.rounds for s in one.samples}
     assert steps == {8}
 
 
@@ -207,11 +206,11 @@ def test_a_resumed_run_keeps_launches_and_slots(
 ) -> None:
     machine = Machine(STEPS)
     plan = planned(monkeypatch, machine, launches=2)
-    journal = Journal.create(tmp_path)
+    run_folder = RunFolder.create(tmp_path)
     work = selected(plan)
-    launches.measure(replace(plan, launches=1), work, dataset, journal, lambda _: None)
-    payloads = launches.measure(plan, work, dataset, journal, lambda _: None)
-    assert [payload["launch"] for payload in payloads] == [1, 2]
+    launches.measure(replace(plan, launches=1), work, dataset, run_folder, lambda _: None)
+    payloads = launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    assert [payload.launch for payload in payloads] == [1, 2]
     assert machine.calls.count(("jax", "prepare")) == 2
     assert machine.calls.count(("jax", "calibrate")) == 1
 
@@ -222,11 +221,11 @@ def test_fault_01_a_lane_that_dies_is_started_again_and_the_others_go_on(
     machine = Machine(STEPS, fails={"jax": [2]})
     payloads = run(planned(monkeypatch, machine, launches=3), dataset, tmp_path)
     assert [[*measure.failed_lanes(payload)] for payload in payloads] == [["jax"], [], [], []]
-    record = payloads[0]["lanes"][1]
-    assert record["status"] == "crashed"
-    assert record["log"] == "stack"
-    assert record["peak_rss_mib"] is None
-    assert [len(one["samples"]) for one in payloads[0]["rounds"]] == [4, 4, 3, 3, 3, 3]
+    record = payloads[0].lanes[1]
+    assert record.status == "crashed"
+    assert record.log == "stack"
+    assert record.peak_rss_mib is None
+    assert [len(one.samples) for one in payloads[0].rounds] == [4, 4, 3, 3, 3, 3]
 
 
 def test_a_lane_that_dies_twice_is_given_up(
@@ -235,7 +234,7 @@ def test_a_lane_that_dies_twice_is_given_up(
     machine = Machine(STEPS, fails={"jax": [0, 0, 0, 0]})
     payloads = run(planned(monkeypatch, machine, launches=3), dataset, tmp_path)
     assert [[*measure.failed_lanes(payload)] for payload in payloads] == [["jax"], ["jax"], []]
-    assert len(payloads[2]["lanes"]) == 3
+    assert len(payloads[2].lanes) == 3
 
 
 def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
@@ -243,10 +242,10 @@ def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
 ) -> None:
     machine = Machine(STEPS, fails={"jax": [0, 0]})
     plan = planned(monkeypatch, machine, launches=3)
-    journal = Journal.create(tmp_path)
+    run_folder = RunFolder.create(tmp_path)
     work = selected(plan)
-    launches.measure(plan, work, dataset, journal, lambda _: None)
-    payloads = launches.measure(plan, work, dataset, journal, lambda _: None)
+    launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    payloads = launches.measure(plan, work, dataset, run_folder, lambda _: None)
     assert [[*measure.failed_lanes(payload)] for payload in payloads[:3]] == [["jax"], ["jax"], []]
     assert (
         sum("jax" in measure.lane_names(p) and not measure.failed_lanes(p) for p in payloads) == 3
@@ -258,29 +257,22 @@ def test_fault_23_a_lane_that_does_fewer_steps_must_not_look_fast(
 ) -> None:
     machine = Machine(STEPS, shortfall={"torch": 1})
     payload = run(planned(monkeypatch, machine, launches=1), dataset, tmp_path)[0]
-    record = payload["lanes"][2]
-    assert record["status"] == "invalid"
-    assert record["error"] == "torch: 7 steps were done, not 8"
-    assert all(s["lane"] != 2 for one in payload["rounds"] for s in one["samples"])
+    record = payload.lanes[2]
+    assert record.status == "invalid"
+    assert record.error == "torch: 7 steps were done, not 8"
+    assert all(s.lane != 2 for one in payload.rounds for s in one.samples)
 
 
-def launch(seconds: float = 60.0, failed: str = "") -> dict[str, Any]:
-    lanes = [
-        {"lane": {"backend": name, "device": "cpu", "twin": False}, "status": "ok"}
-        for name in ("tensorflow", "jax", "torch")
-    ]
-    for record in lanes:
-        if record["lane"]["backend"] == failed:  # type: ignore[index]
-            record["status"] = "crashed"
-    return {
-        "lanes": lanes,
-        "start_seconds": seconds,
-        "warm_up_seconds": 0.0,
-        "measuring_seconds": 0.0,
-    }
+def launch(seconds: float = 60.0, failed: str = "", status: str = "crashed") -> Speed:
+    content = launch_payload(1)
+    for record in content["lanes"]:
+        if record["lane"]["backend"] in failed.split():
+            record["status"] = status
+    durations = {"start_seconds": seconds, "warm_up_seconds": 0.0, "measuring_seconds": 0.0}
+    return msgspec.convert(content | durations, Speed)
 
 
-def stops(payloads: list[dict[str, Any]], half_width: float = 99, **options: str) -> bool:
+def stops(payloads: list[Speed], half_width: float = 99, **options: str) -> bool:
     plan = resolve({**NOT_GIVEN, **options}, (), {})
     work = replace(plan, twins=0).everything
     return launches.finished(plan, work, payloads, 0, lambda: half_width)
@@ -320,17 +312,14 @@ def test_a_lane_that_came_back_is_not_given_up() -> None:
 
 def test_fault_02_a_lane_that_ran_out_of_memory_is_not_started_again() -> None:
     """It would need as much in the next launch."""
-    payload = launch(failed="jax")
-    for record in payload["lanes"]:
-        if record["status"] != "ok":
-            record["status"] = "out_of_memory"
+    payload = launch(failed="jax", status="out_of_memory")
     assert launches._given_up([payload]) == {"jax"}
 
 
 def test_when_every_lane_is_given_up_it_stops() -> None:
-    dead = {"lanes": [r | {"status": "crashed"} for r in launch()["lanes"]]}
-    assert stops([launch() | dead] * 2)
-    assert not stops([launch() | dead])
+    dead = launch(failed="tensorflow jax torch")
+    assert stops([dead] * 2)
+    assert not stops([dead])
 
 
 @pytest.mark.parametrize("text", ["10", "0m", "m", "-3s", "1.5h", "ten"])
@@ -346,4 +335,4 @@ def test_the_cores_of_this_process_are_recorded(
     monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     payload = run(planned(monkeypatch, Machine(STEPS), launches=1), dataset, tmp_path)[0]
-    assert payload["state"]["affinity"] == sorted(os.sched_getaffinity(0))
+    assert payload.state.affinity == sorted(os.sched_getaffinity(0))

@@ -63,17 +63,17 @@ def test_hash_does_not_see_the_memory_layout() -> None:
 
 def test_a_nudge_is_one_unit_in_the_last_place_and_drawn_anew_each_time() -> None:
     weights = [np.linspace(-1, 1, 1000, dtype=np.float32), np.zeros(3, np.float32)]
-    nudged = draws.nudged(weights, 0, 5)
-    for before, after in zip(weights, nudged, strict=True):
+    perturbed = draws.perturbed(weights, 0, 5)
+    for before, after in zip(weights, perturbed, strict=True):
         assert after.dtype == np.float32
         up, down = (np.nextafter(before, np.float32(end)) for end in (np.inf, -np.inf))
         assert ((after == up) | (after == down)).all()
-    moved_up = (nudged[0] > weights[0]).mean()
+    moved_up = (perturbed[0] > weights[0]).mean()
     assert 0.4 < moved_up < 0.6
     for neighbour, step in ((1, 5), (0, 10)):
-        other = draws.nudged(weights, neighbour, step)[0]
-        assert 0.4 < (other == nudged[0]).mean() < 0.6
-    assert np.array_equal(draws.nudged(weights, 0, 5)[0], nudged[0])
+        other = draws.perturbed(weights, neighbour, step)[0]
+        assert 0.4 < (other == perturbed[0]).mean() < 0.6
+    assert np.array_equal(draws.perturbed(weights, 0, 5)[0], perturbed[0])
 
 
 def test_probe_weights_move_what_would_hide_a_fault_and_nothing_else() -> None:
@@ -93,4 +93,4 @@ def test_probe_weights_move_what_would_hide_a_fault_and_nothing_else() -> None:
 
 def test_a_nudge_leaves_whole_numbers_alone() -> None:
     count: NDArray[Any] = np.arange(3)
-    assert np.array_equal(draws.nudged([count], 0, 0)[0], count)
+    assert np.array_equal(draws.perturbed([count], 0, 0)[0], count)

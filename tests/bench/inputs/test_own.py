@@ -13,10 +13,12 @@ from bench.contract.errors import DataError, UsageError
 from bench.inputs import user_models
 from bench.inputs.datasets import read_npz
 from bench.inputs.examples import Examples
-from bench.planning import plan, resume
+from bench.planning import plan
 from bench.planning.options import NOT_GIVEN
+from bench.session import stored_plan
 from models.files import ModelFile
 from tests.support.front_end import run_bench
+from tests.support.stored_runs import kept
 
 FakePython = Callable[[str], str]
 
@@ -91,16 +93,14 @@ def test_data_of_ones_own_contradicts_a_shipped_dataset(other: str, file: Path) 
 
 def test_a_run_goes_on_with_the_models_it_was_begun_with(file: Path) -> None:
     first = resolve(str(file))
-    stored = resume.plan_payload(first, first.everything) | {
-        "protocol": {"dataset": "drawn", "epochs": 10, "batch_size": 200}
-    }
-    options, environ, files = resume.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    stored = kept(first, first.everything, dataset="drawn", epochs=10)
+    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
     assert plan.resolve(options, (), environ, files) == first
     with pytest.raises(UsageError, match="leave out --model"):
-        resume.again(stored, NOT_GIVEN, {}, [str(file)])
+        stored_plan.again(stored, NOT_GIVEN, {}, [str(file)])
     file.write_text("def build(): return 1\n", encoding="utf-8")
     with pytest.raises(UsageError, match="has changed since the run was begun"):
-        resume.again(stored, NOT_GIVEN, {})
+        stored_plan.again(stored, NOT_GIVEN, {})
 
 
 def arrays(**changes: Any) -> dict[str, Any]:

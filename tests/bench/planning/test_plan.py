@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bench.contract.errors import UsageError
-from bench.planning import estimate, plan, resume
-from bench.planning.options import NOT_GIVEN
+from bench.planning import estimate, plan
+from bench.planning.options import NOT_GIVEN, refuse_decided
 from bench.planning.plan import ROOT, Plan
 from bench.planning.selection import Selection
+from bench.session import stored_plan
+from tests.support.stored_runs import kept
 
 
 def resolve(
@@ -94,21 +96,19 @@ def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> N
         "dataset": "digits",
     }
     first = plan.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
-    stored = resume.plan_payload(first, first.everything) | {
-        "protocol": {"dataset": "digits", "epochs": 4, "batch_size": 200}
-    }
-    options, environ, files = resume.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    stored = kept(first, first.everything, dataset="digits", epochs=4)
+    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
     second = plan.resolve(options, (), environ, files)
     assert second == first
-    assert resume.begun(stored, second) == first.everything
+    assert stored_plan.begun(stored, second) == first.everything
 
 
 def test_a_stored_selection_comes_back() -> None:
     first = resolve()
     chosen = Selection(first.cells[:2], ())
-    stored = resume.plan_payload(first, chosen)
-    assert stored["speed"] is None
-    assert resume.begun(stored, first) == chosen
+    stored = kept(first, chosen)
+    assert stored.speed is None
+    assert stored_plan.begun(stored, first) == chosen
 
 
 def test_training_is_swept_in_full_alone() -> None:
@@ -132,7 +132,7 @@ def test_a_precision_that_cannot_be_read(text: str) -> None:
 
 def test_a_resumed_run_takes_no_other_plan() -> None:
     with pytest.raises(UsageError, match="leave out --epochs"):
-        resume.again({"protocol": {}}, {**NOT_GIVEN, "resume": "r", "epochs": "3"}, {})
+        refuse_decided({**NOT_GIVEN, "resume": "r", "epochs": "3"})
 
 
 def test_the_estimate_grows_with_the_work() -> None:

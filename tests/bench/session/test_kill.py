@@ -13,7 +13,7 @@ import pytest
 
 from bench.contract.errors import WorkerError
 from bench.contract.units import Lane
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from bench.process.temp_folders import PREFIX
 from bench.process.worker_process import GRACE_SECONDS, Worker
 from reports.read import shards
@@ -195,4 +195,4 @@ def test_fault_08_a_real_worker_dies_with_its_coordinator(
         process.kill()
         process.wait(20)
         assert_all_end(children)
-    assert Journal.resume(tmp_path, "latest").plan()["backends"] == [backend]
+    assert RunFolder.resume(tmp_path, "latest").plan().backends == [backend]

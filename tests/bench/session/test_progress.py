@@ -57,4 +57,4 @@ def test_the_time_left_learns_from_the_time_spent() -> None:
 def test_an_epoch_is_told_by_error_or_by_loss(
     accuracy: float | None, loss: float | None, words: str
 ) -> None:
-    assert outcome_of({"test_accuracy": accuracy, "test_loss": loss}) == words
+    assert outcome_of(accuracy, loss) == words

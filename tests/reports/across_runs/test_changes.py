@@ -101,8 +101,8 @@ def test_too_few_launches_change_nothing() -> None:
 
 def read(folder: Path, wrong: dict[int, int]) -> Side:
     payloads = [accuracy_payload("jax", seed=seed) for seed in wrong]
-    journal = store_run(folder, payloads, wrong=lambda cell: wrong[cell["seed"]])
-    return Side(shards.read([journal.folder]))
+    run_folder = store_run(folder, payloads, wrong=lambda cell: wrong[cell["seed"]])
+    return Side(shards.read([run_folder.path]))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_model_that_is_another_one_now_is_named(tmp_path: Path) -> None:
     def stored(sha256: str) -> Side:
         own = {"name": "mine", "path": "mine.py", "function": "build", "sha256": sha256}
         run = store_run(tmp_path, [accuracy_payload("jax")], own_models=[own])
-        return Side(shards.read([run.folder]))
+        return Side(shards.read([run.path]))
 
     old, new = stored("a" * 64), stored("b" * 64)
     assert two_runs.changed_models(old, old) == []

@@ -67,31 +67,31 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seeds = range(3)
     payloads = [accuracy_payload("jax", seed=seed) for seed in seeds]
     good, bad, same = (
-        store_run(tmp_path, payloads, wrong=lambda cell, w=w: w + cell["seed"]).folder  # type: ignore[misc]
+        store_run(tmp_path, payloads, wrong=lambda cell, w=w: w + cell["seed"]).path  # type: ignore[misc]
         for w in (2, 9, 2)
     )
-    single = store_run(tmp_path, payloads[:1]).folder
-    other = store_run(tmp_path, payloads[:1], wrong=lambda _: 3).folder
+    single = store_run(tmp_path, payloads[:1]).path
+    other = store_run(tmp_path, payloads[:1], wrong=lambda _: 3).path
     limit = ("--max-error-increase", "0.3")
     assert gated(good, same, *limit) == 0
     assert gated(good, bad, *limit) == 1
     assert gated(bad, good, *limit) == 0
     assert gated(single, other, *limit) == 3
     assert "--seeds 3" in capsys.readouterr().out
-    fallen = store_run(tmp_path, [failed_payload("jax")]).folder
+    fallen = store_run(tmp_path, [failed_payload("jax")]).path
     assert gated(single, fallen, *limit) == 4
-    absent = store_run(tmp_path, [accuracy_payload("torch")]).folder
+    absent = store_run(tmp_path, [accuracy_payload("torch")]).path
     assert gated(single, absent, *limit) == 4
     assert "MISSING error of single_layer jax" in capsys.readouterr().out
     assert gated(good, single, *limit) == 4
     assert "seeds 1, 2 are not in this run" in capsys.readouterr().out
-    diverged = store_run(tmp_path, payloads[:1], wrong=lambda _: 190).folder
+    diverged = store_run(tmp_path, payloads[:1], wrong=lambda _: 190).path
     assert gated(diverged, diverged, *limit) == 1
     assert "FAIL training of single_layer jax, seed 0: diverged" in capsys.readouterr().out
     assert gated(good, same, "--max-slowdown", "5%", *limit) == 3
     assert "INCONCLUSIVE speed: the baseline has none" in capsys.readouterr().out
     # What the baseline lacks cannot be judged, and must not go through as if it had been.
-    halved = store_run(tmp_path, [payloads[0], failed_payload("torch")]).folder
+    halved = store_run(tmp_path, [payloads[0], failed_payload("torch")]).path
     capsys.readouterr()
     assert gated(halved, single, *limit) == 3
     assert "INCONCLUSIVE the baseline's training of single_layer torch" in capsys.readouterr().out
@@ -105,7 +105,7 @@ def test_speeds_of_two_machines_are_not_gated(
     here, there = launches(), launches(1.2)
     for payload in there:
         payload["machine"] = payload["machine"] | {"id": "another"}
-    folders = [store_launches(tmp_path, payloads).folder for payloads in (here, there)]
+    folders = [store_launches(tmp_path, payloads).path for payloads in (here, there)]
     assert gated(folders[0], folders[1], "--max-slowdown", "5%") == 3
     assert "another machine" in capsys.readouterr().out
     assert command.main(["compare", *map(str, folders)]) == 0
@@ -122,7 +122,7 @@ def test_runs_of_other_things_are_not_comparable(
     other["protocol"] = other["protocol"] | {"dataset": "digits", "dataset_sha256": "e" * 64}
     reordered = accuracy_payload("jax")
     reordered["training"]["batches_sha256"] = "e" * 64
-    folders = [store_run(tmp_path, [payload]).folder for payload in (one, other, reordered)]
+    folders = [store_run(tmp_path, [payload]).path for payload in (one, other, reordered)]
     for new in folders[1:]:
         assert gated(folders[0], new, "--max-error-increase", "0.3") == 5
         assert command.main(["compare", str(folders[0]), str(new)]) == 5
@@ -130,9 +130,9 @@ def test_runs_of_other_things_are_not_comparable(
     there = launches(seed=1)
     for payload in there:
         payload["dataset_sha256"] = "e" * 64
-    speeds = [store_launches(tmp_path, launches()).folder]
+    speeds = [store_launches(tmp_path, launches()).path]
     speeds.append(
-        store_launches(tmp_path, there, protocol=PROTOCOL | {"dataset_sha256": "e" * 64}).folder
+        store_launches(tmp_path, there, protocol=PROTOCOL | {"dataset_sha256": "e" * 64}).path
     )
     assert gated(speeds[0], speeds[1], "--max-slowdown", "5%") == 5
 
@@ -143,14 +143,14 @@ def test_every_code_has_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     def wrong(_: Any, arrays: Any) -> None:
         arrays["gradients.gradient0"] = 2 * arrays["gradients.gradient0"]
 
-    asked, failing = store_answers(tmp_path).folder, store_answers(tmp_path, torch=wrong).folder
+    asked, failing = store_answers(tmp_path).path, store_answers(tmp_path, torch=wrong).path
     limit = ("--max-error-increase", "0.3")
     assert gated(asked, failing, *limit) == 1
     assert "FAIL parity of single_layer torch: P3" in " ".join(capsys.readouterr().out.split())
-    fewer = store_answers(tmp_path, ("jax", "torch")).folder
+    fewer = store_answers(tmp_path, ("jax", "torch")).path
     assert gated(asked, fewer, *limit) == 4
     assert "MISSING parity of single_layer tensorflow" in capsys.readouterr().out
-    dead = store_answers(tmp_path, torch=crash).folder
+    dead = store_answers(tmp_path, torch=crash).path
     assert gated(dead, dead, *limit) == 4
     assert "INCONCLUSIVE the baseline: INCOMPLETE" in capsys.readouterr().out
     # An empty run can be compared, too.
@@ -161,7 +161,7 @@ def test_every_code_has_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_run_that_was_cut_off_at_once_can_be_compared(tmp_path: Path) -> None:
-    cut = store_run(tmp_path, [], planned=[accuracy_payload("jax")]).folder
+    cut = store_run(tmp_path, [], planned=[accuracy_payload("jax")]).path
     assert command.main(["compare", str(cut), str(cut)]) == 0
 
 
@@ -170,13 +170,13 @@ def test_a_run_that_is_not_trusted_is_not_let_through(tmp_path: Path) -> None:
     for payload in bad:
         for item in payload["rounds"]:
             item["evidence"]["steal_percent"] = 90.0
-    old, new = (store_launches(tmp_path, payloads).folder for payloads in (good, bad))
+    old, new = (store_launches(tmp_path, payloads).path for payloads in (good, bad))
     assert gated(old, new, "--max-slowdown", "5%") == 3
     assert gated(new, old, "--max-slowdown", "5%") == 3
 
 
 def test_compare_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = [store_launches(tmp_path, p).folder for p in (launches(), launches(1.2, seed=1))]
+    folders = [store_launches(tmp_path, p).path for p in (launches(), launches(1.2, seed=1))]
     assert command.main(["compare", *map(str, folders)]) == 0
     told = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in told.splitlines()]

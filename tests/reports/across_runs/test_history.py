@@ -58,7 +58,7 @@ def test_a_folder_of_runs_is_drawn_and_its_step_is_told(
     for number in range(8):
         wrong = 4 if number < 4 else 8
         made = store_run(tmp_path / "made", [accuracy_payload("jax")], wrong=lambda _, w=wrong: w)  # type: ignore[misc]
-        made.folder.rename(tmp_path / f"run{number}")
+        made.path.rename(tmp_path / f"run{number}")
     broken = tmp_path / "9-broken" / "shards"
     broken.mkdir(parents=True)
     (broken / "plan.json").write_text("{")

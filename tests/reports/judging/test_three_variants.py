@@ -24,7 +24,7 @@ from tests.bench.planning.test_plan import resolve
 from tests.support.golden import PROBES
 from tests.support.stored_answers import write_answers
 from tests.support.stored_launches import TRAIN, launch_payload, speed_plan
-from tests.support.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run
+from tests.support.stored_runs import PROTOCOL, accuracy_payload, failed_payload, keep, store_run
 
 VARIANTS = ("stock", "tuned", "native")
 BACKENDS = ("jax", "torch")
@@ -52,7 +52,7 @@ def store(results: Path, *, probes: list[str], model: str = "single_layer", **pl
         for variant in VARIANTS
         for backend in BACKENDS
     ]
-    journal = store_run(
+    run_folder = store_run(
         results,
         trainings,
         speed=speed_plan(launches),
@@ -61,9 +61,9 @@ def store(results: Path, *, probes: list[str], model: str = "single_layer", **pl
         **plan,
     )
     for payload in launches:
-        journal.write("speed", f"speed-launch{payload['launch']:02}", payload)
-    write_answers(journal, subjects, ORIGIN, probes)
-    return journal.folder
+        keep(run_folder, "speed", f"speed-launch{payload['launch']:02}", payload)
+    write_answers(run_folder, subjects, ORIGIN, probes)
+    return run_folder.path
 
 
 def side(folder: Path) -> Side:

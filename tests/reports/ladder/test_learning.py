@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from reports.parity import divergence
 from reports.read import shards
 from reports.tables import curves, predictions
 from tests.support import golden
-from tests.support.stored_runs import LABELS, PROTOCOL, accuracy_payload, failed_payload, store_run
+from tests.support.stored_runs import (
+    LABELS,
+    PROTOCOL,
+    accuracy_payload,
+    failed_payload,
+    keep,
+    store_run,
+)
 
 ORIGIN = {"dataset": PROTOCOL["dataset"], "dataset_sha256": PROTOCOL["dataset_sha256"]}
 
@@ -20,7 +27,7 @@ ORIGIN = {"dataset": PROTOCOL["dataset"], "dataset_sha256": PROTOCOL["dataset_sh
 def test_curves_add_up_the_seconds_of_training(tmp_path: Path) -> None:
     payloads = [accuracy_payload("jax"), failed_payload("torch")]
     payloads[0]["training"]["epochs"][1] |= {"test_accuracy": 0.99, "train_loss": None}
-    table = curves.table(shards.read([store_run(tmp_path, payloads).folder]))
+    table = curves.table(shards.read([store_run(tmp_path, payloads).path]))
     assert list(table["trained_seconds"]) == [10.0, 40.0]
     assert list(table["error_percent"]) == pytest.approx([6.25, 1.0])
     assert table["train_loss"].isna().tolist() == [False, True]
@@ -34,7 +41,7 @@ def test_curves_add_up_the_seconds_of_training(tmp_path: Path) -> None:
 
 def test_confusion_counts_every_image_of_every_seed(tmp_path: Path) -> None:
     payloads = [accuracy_payload("jax", seed=seed) for seed in (0, 1)]
-    found = shards.read([store_run(tmp_path, payloads, wrong=lambda _: 3).folder])
+    found = shards.read([store_run(tmp_path, payloads, wrong=lambda _: 3).path])
     table = predictions.confusion(found)
     matrix = table.pivot_table(index="label", columns="answer", values="count").to_numpy()
     assert matrix.sum() == 2 * len(LABELS)
@@ -44,7 +51,7 @@ def test_confusion_counts_every_image_of_every_seed(tmp_path: Path) -> None:
 
 def test_confusion_of_very_many_classes_is_no_table(tmp_path: Path) -> None:
     """It would have a row for each pair of them."""
-    found = shards.read([store_run(tmp_path, [accuracy_payload("jax")]).folder])
+    found = shards.read([store_run(tmp_path, [accuracy_payload("jax")]).path])
     (shard,) = found.accuracy
     for classes, rows in ((100, 10_000), (101, 0)):
         answers = np.zeros((len(LABELS), classes), np.float32)
@@ -58,7 +65,7 @@ def test_disagreements_are_of_one_seed_that_all_have(
     payloads = [accuracy_payload("jax", seed=seed) for seed in (0, 1)]
     payloads.append(accuracy_payload("torch", seed=1))
     wrong = {"jax": 2, "torch": 4}
-    found = shards.read([store_run(tmp_path, payloads, wrong=lambda c: wrong[c["backend"]]).folder])
+    found = shards.read([store_run(tmp_path, payloads, wrong=lambda c: wrong[c["backend"]]).path])
     table = predictions.disagreements(found)
     assert set(table["seed"]) == {1}
     assert set(table["image"]) == {2, 3}
@@ -67,7 +74,7 @@ def test_disagreements_are_of_one_seed_that_all_have(
     assert list(torch["probability"]) == pytest.approx([0.91, 0.91])
     monkeypatch.setattr(predictions, "MOST_IMAGES", 1)
     assert set(predictions.disagreements(found)["image"]) == {2}
-    alone = shards.read([store_run(tmp_path, payloads[:1]).folder])
+    alone = shards.read([store_run(tmp_path, payloads[:1]).path])
     assert predictions.disagreements(alone).empty
 
 
@@ -82,9 +89,9 @@ def test_divergence_is_in_the_units_of_its_envelope() -> None:
 
 
 def with_images(folder: Path, origin: dict[str, Any], images: Any) -> shards.Shards:
-    journal: Journal = store_run(folder, [accuracy_payload("jax")])
-    journal.write("images", "images", origin, {"images": images})
-    return shards.read([journal.folder])
+    run_folder: RunFolder = store_run(folder, [accuracy_payload("jax")])
+    keep(run_folder, "images", "images", origin, {"images": images})
+    return shards.read([run_folder.path])
 
 
 def test_images_are_those_of_the_dataset(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_first_screen_is_the_answer(page: str) -> None:
 
 def test_what_is_wrong_comes_before_everything_else(tmp_path: Path) -> None:
     payloads = [accuracy_payload("jax"), failed_payload("torch")]
-    folder = store_run(tmp_path, payloads).folder
+    folder = store_run(tmp_path, payloads).path
     compared = comparison.compare(shards.read([folder]))
     text = Parsed(html.report(compared, html.draw(compared))).text
     assert text.index("FAILED single_layer") < text.index("The answer")
@@ -102,7 +102,7 @@ def test_fault_28_hostile_words_are_shown_and_do_nothing(
     other = accuracy_payload("tensorflow")
     for payload in (good, bad, other):
         payload["machine"] |= {"cpu_model": HOSTILE, "system": HOSTILE}
-    folder = store_run(tmp_path, [good, bad, other], dataset_note=HOSTILE).folder
+    folder = store_run(tmp_path, [good, bad, other], dataset_note=HOSTILE).path
     command.main([str(folder)])
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -124,7 +124,7 @@ def test_fault_28_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
         payload["facts"]["identity"]["layers"] = ["=cmd|' /C calc'!A0", "@SUM(1)\x1b[31m"]
 
     changes: dict[str, Any] = dict.fromkeys((*BACKENDS, "reference"), rename)
-    folder = store_answers(tmp_path, **changes).folder
+    folder = store_answers(tmp_path, **changes).path
     command.main([str(folder)])
     quantities = pd.read_csv(folder / "tables" / "parity.csv")["quantity"]
     assert "'=cmd|' /C calc'!A0" in set(quantities)
@@ -133,7 +133,7 @@ def test_fault_28_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
 
 def test_a_summary_of_a_huge_run_fits_where_it_is_read(tmp_path: Path) -> None:
     payloads = [accuracy_payload("jax", f"m{number:03}") for number in range(150)]
-    text = markdown.render(comparison.compare(shards.read([store_run(tmp_path, payloads).folder])))
+    text = markdown.render(comparison.compare(shards.read([store_run(tmp_path, payloads).path])))
     assert len(text.encode()) <= markdown.MAX_BYTES
     assert text.rstrip().endswith(markdown.LEFT_OUT)
     assert len(markdown.render(golden.loaded()).encode()) <= markdown.MAX_BYTES

@@ -40,7 +40,7 @@ def run(*arguments: object) -> Told:
 
 def test_a_good_run_is_told_and_written(tmp_path: Path) -> None:
     payloads = [accuracy_payload(name, model) for name in BACKENDS for model in ("a_cnn", "b_cnn")]
-    folder = store_run(tmp_path, payloads).folder
+    folder = store_run(tmp_path, payloads).path
     told = run(folder)
     assert told.returncode == 0, told.stderr
     assert re.search(r"a_cnn +jax +1\.00 +99\.00 +3,000 +40\.0 +ok", told.stdout)
@@ -66,14 +66,14 @@ def test_published_errors_stand_beside_runs_of_the_reference_protocol_alone(
         training = payload["training"]
         training["steps"] = 300 * epochs
         training["epochs"] = [training["epochs"][0] | {"epoch": n + 1} for n in range(epochs)]
-        told = run(store_run(tmp_path, [payload]).folder).stdout
+        told = run(store_run(tmp_path, [payload]).path).stdout
         assert bool(re.search(r"single_layer +published +1\.40 +98\.60", told)) is expected
         assert ("Not the reference's protocol" in told) is not expected
 
 
 def test_a_failed_and_a_missing_backend_turn_the_exit_code(tmp_path: Path) -> None:
     planned = [accuracy_payload(name) for name in BACKENDS]
-    folder = store_run(tmp_path, [planned[0], failed_payload("torch")], planned=planned).folder
+    folder = store_run(tmp_path, [planned[0], failed_payload("torch")], planned=planned).path
     told = run(folder)
     assert told.returncode == 4
     flat = " ".join(told.stdout.split())
@@ -82,7 +82,7 @@ def test_a_failed_and_a_missing_backend_turn_the_exit_code(tmp_path: Path) -> No
 
 
 def test_merged_runs_need_every_required_backend(tmp_path: Path) -> None:
-    folders = [store_run(tmp_path / "r", [accuracy_payload(name)]).folder for name in BACKENDS]
+    folders = [store_run(tmp_path / "r", [accuracy_payload(name)]).path for name in BACKENDS]
     output = tmp_path / "merged"
     whole = run(*folders, "--require", ",".join(BACKENDS), "--output", output)
     assert whole.returncode == 0
@@ -97,14 +97,14 @@ def test_fault_15_runs_of_several_machines_say_so(tmp_path: Path) -> None:
     for number, name in enumerate(BACKENDS):
         payload = accuracy_payload(name)
         payload["machine"]["id"] = f"machine{number}"
-        folders.append(store_run(tmp_path / "r", [payload]).folder)
+        folders.append(store_run(tmp_path / "r", [payload]).path)
     told = run(*folders, "--output", tmp_path / "merged")
     assert "ran on 3 machines" in told.stdout
 
 
 def test_fault_27_a_page_is_not_written_through_a_link(tmp_path: Path) -> None:
     """Not even where it leads to nothing yet."""
-    folder = store_run(tmp_path / "run", [accuracy_payload("jax")]).folder
+    folder = store_run(tmp_path / "run", [accuracy_payload("jax")]).path
     outside = tmp_path / "outside"
     outside.mkdir()
     (folder / "tables").mkdir()
@@ -122,7 +122,7 @@ def test_fault_27_a_page_is_not_written_through_a_link(tmp_path: Path) -> None:
 def test_a_launch_without_all_its_rounds_is_incomplete(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 2, 3)]
     del launches[1]["rounds"][4]
-    folder = store_launches(tmp_path, launches).folder
+    folder = store_launches(tmp_path, launches).path
     told = run(folder)
     assert told.returncode == 4
     assert "INCOMPLETE" in told.stdout
@@ -130,7 +130,7 @@ def test_a_launch_without_all_its_rounds_is_incomplete(tmp_path: Path) -> None:
 
 
 def test_fault_27_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
-    folder = store_run(tmp_path / "r", [accuracy_payload("jax")]).folder
+    folder = store_run(tmp_path / "r", [accuracy_payload("jax")]).path
     mine = tmp_path / "mine"
     for name in ("tables", "figures"):
         (mine / name).mkdir(parents=True)
@@ -142,7 +142,7 @@ def test_fault_27_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path
 
 
 def test_a_diverged_run_fails(tmp_path: Path) -> None:
-    folder = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 190).folder
+    folder = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 190).path
     told = run(folder)
     assert told.returncode == 1
     assert "DIVERGED single_layer jax" in told.stdout
@@ -151,7 +151,7 @@ def test_a_diverged_run_fails(tmp_path: Path) -> None:
 def test_other_inputs_are_refused_in_one_line_and_nothing_is_written(tmp_path: Path) -> None:
     other = accuracy_payload("jax")
     other["training"]["weights_sha256"] = "e" * 64
-    folder = store_run(tmp_path, [accuracy_payload("torch"), other]).folder
+    folder = store_run(tmp_path, [accuracy_payload("torch"), other]).path
     told = run(folder)
     assert told.returncode == 5
     assert told.stderr.count("\n") == 1
@@ -160,7 +160,7 @@ def test_other_inputs_are_refused_in_one_line_and_nothing_is_written(tmp_path: P
 
 
 def test_a_damaged_shard_is_listed_and_turns_the_exit_code(tmp_path: Path) -> None:
-    folder = store_run(tmp_path, [accuracy_payload(name) for name in BACKENDS]).folder
+    folder = store_run(tmp_path, [accuracy_payload(name) for name in BACKENDS]).path
     damaged = folder / "shards" / "single_layer-stock-jax-cpu-seed0.try1.json"
     damaged.write_bytes(damaged.read_bytes()[:100])
     told = run(folder)
@@ -177,7 +177,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    folder = store_run(tmp_path, [accuracy_payload("jax")]).folder
+    folder = store_run(tmp_path, [accuracy_payload("jax")]).path
     (tmp_path / "file").touch()
     told = run(folder, "--output", tmp_path / "file")
     assert told.returncode == 4
@@ -186,7 +186,7 @@ def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_fault_28_a_folder_in_the_place_of_a_figure_moves_no_cursor(tmp_path: Path) -> None:
-    folder = store_run(tmp_path, [accuracy_payload("jax")]).folder
+    folder = store_run(tmp_path, [accuracy_payload("jax")]).path
     (folder / "figures" / "ratios-1\x1b[2J\n::error::.svg").mkdir(parents=True)
     told = run(folder)
     assert told.returncode == 4
@@ -211,7 +211,7 @@ def test_hostile_error_text_does_not_reach_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = failed_payload("jax") | {"error": "\x1b[2J[red]gone[/red]"}
-    assert command.main([str(store_run(tmp_path, [bad]).folder)]) == 4
+    assert command.main([str(store_run(tmp_path, [bad]).path)]) == 4
     told = capsys.readouterr().out
     assert "\x1b[2J" not in told
     assert "?[2J[red]gone[/red]" in told
@@ -224,7 +224,7 @@ def trained() -> list[dict[str, object]]:
 def test_ratios_are_told_and_written(tmp_path: Path) -> None:
     machine = Machine(round_sd=0.02, launch_sd=0.01, turn_sd=0.05)
     launches = [launch_payload(number, twin="jax", machine=machine) for number in range(1, 7)]
-    folder = store_launches(tmp_path, launches, trained()).folder
+    folder = store_launches(tmp_path, launches, trained()).path
     told = run(folder)
     assert told.returncode == 0, told.stderr + told.stdout
     assert told.stderr == ""
@@ -261,7 +261,7 @@ def test_ratios_are_told_and_written(tmp_path: Path) -> None:
 
 def test_two_launches_claim_nothing(tmp_path: Path) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2)]
-    told = run(store_launches(tmp_path, launches, trained()).folder)
+    told = run(store_launches(tmp_path, launches, trained()).path)
     assert told.returncode == 0
     assert "Ratios of fewer than 3 launches are indicative" in told.stdout
     assert not re.search("faster|slower|equivalent", told.stdout)
@@ -272,7 +272,7 @@ def test_fault_29_an_untrusted_run_says_so_at_the_prompt_and_is_inconclusive(
 ) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     mutate(launches, "torch", lambda _: {"compilations": 1})
-    folder = store_launches(tmp_path, launches, trained()).folder
+    folder = store_launches(tmp_path, launches, trained()).path
     told = run(folder)
     assert told.returncode == 3
     words = "UNTRUSTED: 18 of 18 samples of torch in single_layer stock train batch 200 are invalid"
@@ -288,7 +288,7 @@ def test_fault_29_an_untrusted_run_says_so_at_the_prompt_and_is_inconclusive(
 def test_a_run_that_claims_nothing_has_nothing_to_take_back(tmp_path: Path) -> None:
     launches = [launch_payload(1)]
     mutate(launches, "torch", lambda _: {"compilations": 1})
-    told = run(store_launches(tmp_path, launches, trained()).folder)
+    told = run(store_launches(tmp_path, launches, trained()).path)
     assert told.returncode == 0
     assert "\nUNTRUSTED" in told.stdout
 
@@ -306,7 +306,7 @@ def lose(launch: dict[str, Any], lane: int) -> None:
 def test_a_lane_that_died_turns_the_exit_code(tmp_path: Path) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     lose(launches[2], lane=3)
-    folder = store_launches(tmp_path, launches, trained()).folder
+    folder = store_launches(tmp_path, launches, trained()).path
     told = run(folder)
     assert told.returncode == 4
     assert "FAILED launch 3, jax (twin): crashed: ?[2J[red]jax[/red] | <b>" in told.stdout
@@ -318,7 +318,7 @@ def test_a_lane_that_died_turns_the_exit_code(tmp_path: Path) -> None:
 def test_a_lane_that_came_back_is_told_and_no_more(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 2, 3, 4)]
     lose(launches[1], lane=1)
-    told = run(store_launches(tmp_path, launches, trained(), launches=3).folder)
+    told = run(store_launches(tmp_path, launches, trained(), launches=3).path)
     assert told.returncode == 0
     assert "Recovered after launch 2, jax: crashed" in told.stdout
     assert re.search(r"tensorflow / jax +2\.000", told.stdout)
@@ -331,7 +331,7 @@ def test_a_lane_that_was_given_up_is_told(tmp_path: Path) -> None:
     del launches[2]["lanes"][2]
     for item in launches[2]["rounds"]:
         item["samples"] = [sample for sample in item["samples"] if sample["lane"] != 2]
-    told = run(store_launches(tmp_path, launches, trained()).folder)
+    told = run(store_launches(tmp_path, launches, trained()).path)
     assert told.returncode == 4
     assert re.search(r"single_layer +torch +- +- +- +crashed", told.stdout)
     assert re.search(r"tensorflow / jax +2\.000 .*faster", told.stdout)
@@ -340,25 +340,25 @@ def test_a_lane_that_was_given_up_is_told(tmp_path: Path) -> None:
 
 def test_launches_that_are_not_there_are_told(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 3)]
-    told = run(store_launches(tmp_path, launches, trained(), launches=3).folder)
+    told = run(store_launches(tmp_path, launches, trained(), launches=3).path)
     assert told.returncode == 4
     assert "2 of 3 launches are there" in told.stdout
     # A run with a budget may end early.
     plan: dict[str, Any] = {"launches": 4, "budget_seconds": 60.0}
-    told = run(store_launches(tmp_path, launches, trained(), **plan).folder)
+    told = run(store_launches(tmp_path, launches, trained(), **plan).path)
     assert told.returncode == 0
     assert "was enough for 2 of the 3 launches that an interval takes: --budget 2m" in told.stdout
 
 
 def test_a_run_of_speeds_alone(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 2, 3)]
-    told = run(store_launches(tmp_path, launches).folder)
+    told = run(store_launches(tmp_path, launches).path)
     assert told.returncode == 0, told.stderr
     assert re.search(r"tensorflow / jax +2\.0", told.stdout)
 
 
 def test_launches_of_two_runs_are_never_one(tmp_path: Path) -> None:
-    folders = [store_launches(tmp_path, [launch_payload(1)]).folder for _ in range(2)]
+    folders = [store_launches(tmp_path, [launch_payload(1)]).path for _ in range(2)]
     told = run(*folders, "--output", tmp_path / "merged")
     assert told.returncode == 5
     assert re.search(r"was timed in two runs: \S+ and \S+$", told.stderr.strip())
@@ -367,7 +367,7 @@ def test_launches_of_two_runs_are_never_one(tmp_path: Path) -> None:
 def test_launches_of_other_data_or_another_keras_stand_in_no_table_together(tmp_path: Path) -> None:
     one, other = (launch_payload(1, truth={name: TRUTH[name]}) for name in ("jax", "torch"))
     other["lanes"][0]["worker"]["versions"]["keras"] = "3.14.0"
-    folders = [store_launches(tmp_path, [payload]).folder for payload in (one, other)]
+    folders = [store_launches(tmp_path, [payload]).path for payload in (one, other)]
     told = run(*folders, "--output", tmp_path / "merged")
     assert told.returncode == 5
     assert "not comparable: Keras versions differ" in told.stderr
@@ -393,7 +393,7 @@ def test_backends_of_other_runs_stand_side_by_side_without_a_ratio(tmp_path: Pat
         payload = launch_payload(1, truth={name: TRUTH[name]})
         cell = accuracy_payload(name)
         payload["machine"]["id"] = cell["machine"]["id"] = f"machine{number}"
-        folders.append(store_launches(tmp_path, [payload], [cell]).folder)
+        folders.append(store_launches(tmp_path, [payload], [cell]).path)
     told = run(*folders, "--output", tmp_path / "merged", "--require", ",".join(BACKENDS))
     assert told.returncode == 0, told.stdout
     assert "ran on 3 machines" in told.stdout

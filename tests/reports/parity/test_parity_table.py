@@ -41,7 +41,7 @@ def certified(table: Any, *backends: str) -> str:
 
 
 def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_path: Path) -> None:
-    table, found = tabled(store_answers(tmp_path).folder)
+    table, found = tabled(store_answers(tmp_path).path)
     assert found.problems == []
     assert odd(table) == []
     files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
@@ -58,7 +58,7 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
     def wrong(_: Payload, arrays: Payload) -> None:
         arrays["gradients.gradient0"] = 2 * arrays["gradients.gradient0"]
 
-    table, _ = tabled(store_answers(tmp_path, torch=wrong).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=wrong).path)
     assert verdicts(table) == [
         "single_layer: NOT the same answers under torch.",
         "single_layer: jax, tensorflow give the same answers as a reference in float64, to "
@@ -73,7 +73,7 @@ def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Pat
     def other(payload: Payload, _: Payload) -> None:
         payload["portability"]["loaded"]["jax"]["weights"]["weights_sha256"] = "b" * 64
 
-    table, _ = tabled(store_answers(tmp_path, torch=other).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=other).path)
     same, files, which = verdicts(table)
     assert same.startswith("single_layer: jax, tensorflow, torch give the same answers")
     assert files == "single_layer: files of other backends are NOT read as they were under torch."
@@ -81,20 +81,20 @@ def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Pat
 
 
 def test_one_that_said_nothing_is_not_called_wrong(tmp_path: Path) -> None:
-    table, _ = tabled(store_answers(tmp_path, torch=crash).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=crash).path)
     silent, same = verdicts(table)
     assert silent == "single_layer: NO answer of torch."
     assert same.startswith("single_layer: jax, tensorflow give the same answers")
 
 
 def test_one_that_lives_is_not_blamed_for_two_that_died(tmp_path: Path) -> None:
-    table, _ = tabled(store_answers(tmp_path, jax=crash, torch=crash).folder)
+    table, _ = tabled(store_answers(tmp_path, jax=crash, torch=crash).path)
     why = "answers: crashed, killed by SIGSEGV"
     assert odd(table) == [(backend, "P0", why) for backend in ("jax", "torch")]
 
 
 def test_a_backend_alone_is_not_asked_for_the_files_of_others(tmp_path: Path) -> None:
-    table, _ = tabled(store_answers(tmp_path, ("jax",)).folder)
+    table, _ = tabled(store_answers(tmp_path, ("jax",)).path)
     assert "P8" not in set(table["rung"])
     assert odd(table) == []
 
@@ -103,7 +103,7 @@ def test_a_layer_that_draws_at_random_in_another_way_is_named(tmp_path: Path) ->
     def noisy(payload: Payload, _: Payload) -> None:
         payload["facts"]["identity"]["random"] = ["noise"]
 
-    table, _ = tabled(store_answers(tmp_path, torch=noisy).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=noisy).path)
     name = "noise, which draws at random, as it trains: not compared"
     assert odd(table) == [("torch", "P3", name)]
     assert "warn" in set(table["status"])
@@ -113,28 +113,28 @@ def test_files_that_were_not_read_are_told(tmp_path: Path) -> None:
     def forgetful(payload: Payload, _: Payload) -> None:
         del payload["portability"]["loaded"]["jax"]
 
-    table, _ = tabled(store_answers(tmp_path, torch=forgetful).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=forgetful).path)
     assert odd(table) == [("torch", "P8", "jax's files were not read")]
 
 
 def test_a_required_backend_that_no_run_has_is_told(tmp_path: Path) -> None:
-    found = shards.read([store_answers(tmp_path, ("jax", "torch")).folder])
+    found = shards.read([store_answers(tmp_path, ("jax", "torch")).path])
     owed = notes.incomplete(found, ("tensorflow", "jax", "torch"))
     assert owed == ("INCOMPLETE: tensorflow is in none of the runs",)
 
 
 def test_a_required_backend_that_a_plan_only_names_is_not_there(tmp_path: Path) -> None:
-    found = shards.read([store_run(tmp_path, [], backends=["jax"]).folder])
+    found = shards.read([store_run(tmp_path, [], backends=["jax"]).path])
     assert notes.incomplete(found, ("jax",)) == ("INCOMPLETE: jax is in none of the runs",)
 
 
 def test_a_required_backend_that_was_never_asked_is_told_where_others_were(tmp_path: Path) -> None:
     trained = store_run(tmp_path / "trained", [accuracy_payload("tensorflow")])
     asked = store_answers(tmp_path / "asked", ("jax", "torch"))
-    found = shards.read([trained.folder, asked.folder])
+    found = shards.read([trained.path, asked.path])
     owed = notes.incomplete(found, ("tensorflow", "jax", "torch"))
     assert owed == ("INCOMPLETE: tensorflow was not asked on the parity ladder",)
-    assert notes.incomplete(shards.read([trained.folder]), ("tensorflow",)) == ()
+    assert notes.incomplete(shards.read([trained.path]), ("tensorflow",)) == ()
 
 
 @pytest.mark.parametrize("loss", [None, 0.0])
@@ -145,7 +145,7 @@ def test_losses_that_are_no_number_or_nothing_fail_and_raise_nothing(
         payload["portability"]["saved"]["loss"] = loss
         payload["facts"]["gradients"]["loss"] = loss
 
-    table, _ = tabled(store_answers(tmp_path, torch=hollow).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=hollow).path)
     found = odd(table)
     assert ("torch", "P3", "loss") in found
     assert ("jax", "P8", "loss after torch's weights file") in found
@@ -158,7 +158,7 @@ def test_an_oracle_that_has_lost_an_answer_is_rejected_and_nobody_passes(
     def lose(payload: Payload, _: Payload) -> None:
         del payload["facts"][probe]
 
-    table, found = tabled(store_answers(tmp_path, reference=lose).folder)
+    table, found = tabled(store_answers(tmp_path, reference=lose).path)
     assert len(found.problems) == 1
     assert f"no answer to {probe}" in found.problems[0]
     assert set(table["quantity"]) == {"answers of the reference: missing"}
@@ -178,7 +178,7 @@ def test_an_oracle_whose_arrays_are_not_whole_is_rejected(
         else:
             arrays[name] = arrays[name][:0]
 
-    table, found = tabled(store_answers(tmp_path, reference=spoil).folder)
+    table, found = tabled(store_answers(tmp_path, reference=spoil).path)
     assert (table["status"] == "fail").any()
     if (name, how) != ("forward.odd33.layer0", "of another shape"):  # any shape is one's own
         assert len(found.problems) == 1
@@ -199,7 +199,7 @@ def test_an_oracle_whose_arrays_are_not_whole_is_rejected(
 def test_an_oracle_whose_facts_are_not_whole_is_rejected(
     tmp_path: Path, change: Callable[[Payload, Payload], None]
 ) -> None:
-    table, found = tabled(store_answers(tmp_path, reference=change).folder)
+    table, found = tabled(store_answers(tmp_path, reference=change).path)
     assert len(found.problems) == 1
     assert set(table["quantity"]) == {"answers of the reference: missing"}
 
@@ -208,8 +208,8 @@ def test_runs_of_one_backend_each_are_judged_together(tmp_path: Path) -> None:
     def configured(payload: Payload, _: Payload) -> None:
         payload["facts"]["identity"]["config"] = '{"other": 1}'
 
-    runs = [store_answers(tmp_path, (name,)).folder for name in ("tensorflow", "jax")]
-    runs.append(store_answers(tmp_path, ("torch",), torch=configured).folder)
+    runs = [store_answers(tmp_path, (name,)).path for name in ("tensorflow", "jax")]
+    runs.append(store_answers(tmp_path, ("torch",), torch=configured).path)
     table, _ = tabled(*runs)
     assert odd(table) == [("torch", "P0", "model configuration")]
 
@@ -227,14 +227,14 @@ def other_keras(payload: Payload, _: Payload) -> None:
     ],
 )
 def test_answers_to_other_questions_are_not_merged(tmp_path: Path, how: Any, what: str) -> None:
-    one = store_answers(tmp_path, ("jax",)).folder
-    other = store_answers(tmp_path, ("torch",), **how).folder
+    one = store_answers(tmp_path, ("jax",)).path
+    other = store_answers(tmp_path, ("torch",), **how).path
     with pytest.raises(comparable.NotComparableError, match=f"single_layer, parity: {what} differ"):
         tabled(one, other)
 
 
 def test_a_subject_that_stands_in_two_runs_is_refused(tmp_path: Path) -> None:
-    folders = [store_answers(tmp_path, ("jax",)).folder for _ in range(2)]
+    folders = [store_answers(tmp_path, ("jax",)).path for _ in range(2)]
     with pytest.raises(comparable.NotComparableError, match="answers of jax on cpu differ"):
         tabled(*folders)
 
@@ -245,7 +245,7 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
     def lost(_: Payload, arrays: Payload) -> None:
         arrays["update.adam1"] = np.full_like(arrays["update.adam1"], np.nan)
 
-    table, _ = tabled(store_answers(tmp_path, torch=lost).folder)
+    table, _ = tabled(store_answers(tmp_path, torch=lost).path)
     worst = sections.rung_errors(table)
     (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "torch")].to_dict("records")
     assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
@@ -283,7 +283,7 @@ def test_stock_may_leave_out_no_layer(tmp_path: Path) -> None:
     def shy(payload: Payload, _: Payload) -> None:
         payload["facts"]["identity"]["unlike"] = ["hidden"]
 
-    _, found = tabled(store_answers(tmp_path, torch=shy).folder)
+    _, found = tabled(store_answers(tmp_path, torch=shy).path)
     assert "layers that are left out, of what Keras ships" in found.problems[0]
 
 
@@ -296,7 +296,7 @@ def test_variants_are_subjects_of_their_own(tmp_path: Path) -> None:
         arrays["gradients.gradient0"] = 2 * arrays["gradients.gradient0"]
 
     kinds = {"torch": "tuned"}
-    table, found = tabled(store_answers(tmp_path, variants=kinds, torch=tuned).folder)
+    table, found = tabled(store_answers(tmp_path, variants=kinds, torch=tuned).path)
     assert found.problems == []
     lines = verdicts(table)
     assert "single_layer tuned: NOT the same answers under torch." in lines

@@ -35,7 +35,7 @@ a_few = settings(
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = hostile.store(tmp_path_factory.mktemp("good")).folder
+    folder = hostile.store(tmp_path_factory.mktemp("good")).path
     found = shards.read([folder])
     assert found.problems == []
     markdown.render(compare(found))

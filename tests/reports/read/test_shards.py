@@ -18,7 +18,7 @@ from bench.contract import envelopes, limits
 from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError
 from bench.contract.migrations import SCHEMA
-from bench.coordinator.run_folder import Journal
+from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import read_npz
 from reports.read import shards
 from tests.support.stored_runs import (
@@ -36,25 +36,25 @@ def room() -> envelopes.Room:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
+def run_folder(tmp_path: Path) -> RunFolder:
     return store_run(tmp_path / "results", [accuracy_payload(backend) for backend in BACKENDS])
 
 
-def shard_path(journal: Journal, backend: str = "jax") -> Path:
-    return journal.folder / "shards" / f"single_layer-stock-{backend}-cpu-seed0.try1.json"
+def shard_path(run_folder: RunFolder, backend: str = "jax") -> Path:
+    return run_folder.path / "shards" / f"single_layer-stock-{backend}-cpu-seed0.try1.json"
 
 
-def rewrite(path: Path, journal: Journal, change: dict[str, Any]) -> None:
+def rewrite(path: Path, run_folder: RunFolder, change: dict[str, Any]) -> None:
     """Store a changed payload with a hash that fits it, as a hostile author would."""
     content = json.loads(path.read_text())
     payload = content["payload"] | change
-    path.write_bytes(sealed(content["kind"], journal.run_id, content["shard_id"], payload))
+    path.write_bytes(sealed(content["kind"], run_folder.run_id, content["shard_id"], payload))
 
 
-def test_what_bench_writes_reports_reads(journal: Journal) -> None:
-    found = shards.read([journal.folder])
+def test_what_bench_writes_reports_reads(run_folder: RunFolder) -> None:
+    found = shards.read([run_folder.path])
     assert found.problems == []
-    assert list(found.plans) == [journal.run_id]
+    assert list(found.plans) == [run_folder.run_id]
     assert [shard.payload.cell.backend for shard in found.accuracy] == sorted(BACKENDS)
     assert found.accuracy[0].payload.training is not None
     assert found.accuracy[0].probabilities is not None
@@ -69,35 +69,35 @@ def test_the_last_attempt_counts_unless_an_earlier_one_went_well(tmp_path: Path)
         ([bad, bad], "crashed", 2),
         ([bad] * 10 + [good], "ok", 11),
     ):
-        journal = store_run(tmp_path / "results", payloads)
-        (shard,) = shards.read([journal.folder]).accuracy
+        run_folder = store_run(tmp_path / "results", payloads)
+        (shard,) = shards.read([run_folder.path]).accuracy
         assert shard.payload.status == status
         assert shard.shard_id.endswith(f".try{number}")
 
 
-def one_problem(journal: Journal) -> str:
-    found = shards.read([journal.folder])
+def one_problem(run_folder: RunFolder) -> str:
+    found = shards.read([run_folder.path])
     assert len(found.problems) == 1
     assert len(found.accuracy) == 2
     assert "\n" not in found.problems[0]
     return found.problems[0]
 
 
-def test_every_truncation_is_one_problem(journal: Journal) -> None:
-    path = shard_path(journal)
+def test_every_truncation_is_one_problem(run_folder: RunFolder) -> None:
+    path = shard_path(run_folder)
     whole = path.read_bytes()
     for length in range(0, len(whole) - 1, 97):
         path.write_bytes(whole[:length])
-        assert str(path) in one_problem(journal)
+        assert str(path) in one_problem(run_folder)
 
 
-def test_every_flipped_byte_is_one_problem_or_changes_nothing(journal: Journal) -> None:
-    path = shard_path(journal)
+def test_every_flipped_byte_is_one_problem_or_changes_nothing(run_folder: RunFolder) -> None:
+    path = shard_path(run_folder)
     whole = path.read_bytes()
     before = json.loads(whole)
     for position in range(0, len(whole), 31):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-        found = shards.read([journal.folder])
+        found = shards.read([run_folder.path])
         if not found.problems:
             assert json.loads(path.read_bytes()) == before
 
@@ -121,10 +121,10 @@ def test_every_flipped_byte_is_one_problem_or_changes_nothing(journal: Journal) 
     ],
 )
 def test_fault_12_what_is_no_shard_is_told_with_its_reason(
-    journal: Journal, content: bytes, words: str
+    run_folder: RunFolder, content: bytes, words: str
 ) -> None:
-    shard_path(journal).write_bytes(content)
-    assert words in one_problem(journal)
+    shard_path(run_folder).write_bytes(content)
+    assert words in one_problem(run_folder)
 
 
 def test_fault_11_every_truncation_and_every_bit_of_a_small_shard(tmp_path: Path) -> None:
@@ -154,73 +154,75 @@ def damages(whole: bytes) -> Iterator[bytes]:
             yield whole[:place] + bytes([byte ^ (1 << bit)]) + whole[place + 1 :]
 
 
-def test_fault_12_a_number_beyond_all_numbers(journal: Journal) -> None:
-    path = shard_path(journal)
+def test_fault_12_a_number_beyond_all_numbers(run_folder: RunFolder) -> None:
+    path = shard_path(run_folder)
     path.write_text(path.read_text().replace('"wall_seconds": ', '"wall_seconds": 1e400'))
-    assert str(path) in one_problem(journal)
+    assert str(path) in one_problem(run_folder)
 
 
-def test_fault_14_a_newer_schema_says_what_reads_it(journal: Journal) -> None:
-    path = shard_path(journal)
+def test_fault_14_a_newer_schema_says_what_reads_it(run_folder: RunFolder) -> None:
+    path = shard_path(run_folder)
     path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}'))
-    assert "is newer than this program's" in one_problem(journal)
-    assert "use a newer Keras Backend Bench" in one_problem(journal)
+    assert "is newer than this program's" in one_problem(run_folder)
+    assert "use a newer Keras Backend Bench" in one_problem(run_folder)
 
 
-def test_fault_27_what_is_no_plain_file_is_not_opened(journal: Journal, tmp_path: Path) -> None:
+def test_fault_27_what_is_no_plain_file_is_not_opened(
+    run_folder: RunFolder, tmp_path: Path
+) -> None:
     """A link of a stranger's leads where it likes, and nobody ever writes into a pipe."""
-    path = shard_path(journal)
+    path = shard_path(run_folder)
     elsewhere = path.rename(tmp_path / "elsewhere.json")
     path.symlink_to(elsewhere)
-    assert "not a plain file" in one_problem(journal)
+    assert "not a plain file" in one_problem(run_folder)
     path.unlink()
     os.mkfifo(path)
-    assert "not a plain file" in one_problem(journal)
+    assert "not a plain file" in one_problem(run_folder)
 
 
 def test_fault_27_a_run_of_too_many_files_is_not_read(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "MAX_SHARDS", 2)
-    found = shards.read([journal.folder])
+    found = shards.read([run_folder.path])
     assert found.accuracy == []
     assert "more than 2 files" in found.problems[0]
 
 
 def test_fault_27_a_run_of_too_much_json_is_not_read(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of its files may be of a permitted size."""
-    sizes = [path.stat().st_size for path in shard_path(journal).parent.glob("*.json")]
+    sizes = [path.stat().st_size for path in shard_path(run_folder).parent.glob("*.json")]
     monkeypatch.setattr(shards, "MAX_SHARDS_BYTES", sum(sizes))
-    assert shards.read([journal.folder]).problems == []
+    assert shards.read([run_folder.path]).problems == []
     monkeypatch.setattr(shards, "MAX_SHARDS_BYTES", sum(sizes) - 1)
-    found = shards.read([journal.folder])
+    found = shards.read([run_folder.path])
     assert found.accuracy == []
     assert "MiB of JSON; none of it is read" in found.problems[0]
 
 
 def test_fault_27_small_files_that_are_huge_together(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand zeros take a byte, so each file may be small and within its own limit."""
-    found = shards.read([journal.folder]).accuracy[0]
+    found = shards.read([run_folder.path]).accuracy[0]
     assert found.probabilities is not None
     assert found.labels is not None
     one = 8 * (found.probabilities.size + found.labels.size)
     monkeypatch.setattr(shards, "MAX_ARRAYS_BYTES", 3 * one - 1)
-    read = shards.read([journal.folder])
+    read = shards.read([run_folder.path])
     assert len(read.accuracy) == 2
     assert f"takes {one:,} bytes, and {one - 1:,} are left" in read.problems[0]
 
 
 def test_fault_27_more_arrays_than_a_list_can_hold(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(envelopes, "MAX_ARRAYS", 2)
-    assert shards.read([journal.folder]).problems == []
+    assert shards.read([run_folder.path]).problems == []
     monkeypatch.setattr(envelopes, "MAX_ARRAYS", 1)
-    assert "more than 1 arrays" in shards.read([journal.folder]).problems[0]
+    assert "more than 1 arrays" in shards.read([run_folder.path]).problems[0]
 
 
 def test_fault_27_more_arrays_than_a_run_has(tmp_path: Path) -> None:
@@ -309,51 +311,51 @@ def test_fault_27_arrays_of_other_types_are_not_even_read(tmp_path: Path, dtype:
         envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
 
 
-def test_fault_27_a_link_in_the_place_of_the_shards(journal: Journal, tmp_path: Path) -> None:
-    elsewhere = (journal.folder / "shards").rename(tmp_path / "elsewhere")
-    (journal.folder / "shards").symlink_to(elsewhere)
-    assert "a link, where a folder is wanted" in shards.read([journal.folder]).problems[0]
+def test_fault_27_a_link_in_the_place_of_the_shards(run_folder: RunFolder, tmp_path: Path) -> None:
+    elsewhere = (run_folder.path / "shards").rename(tmp_path / "elsewhere")
+    (run_folder.path / "shards").symlink_to(elsewhere)
+    assert "a link, where a folder is wanted" in shards.read([run_folder.path]).problems[0]
 
 
-def test_fault_28_no_problem_moves_the_cursor(journal: Journal) -> None:
-    path = shard_path(journal)
+def test_fault_28_no_problem_moves_the_cursor(run_folder: RunFolder) -> None:
+    path = shard_path(run_folder)
     path.write_text(path.read_text().replace('"error"', '"\\u001b[2J\\u202eerror"'))
-    (problem,) = shards.read([journal.folder]).problems
+    (problem,) = shards.read([run_folder.path]).problems
     assert "does not have the hash" in problem
     path.rename(path.with_name("\x1b[2J.json"))
-    (problem,) = shards.read([journal.folder]).problems
+    (problem,) = shards.read([run_folder.path]).problems
     assert "?[2J.json" in problem
 
 
-def test_fault_28_a_file_whose_name_is_no_text(journal: Journal) -> None:
-    Path(os.fsdecode(os.fsencode(shard_path(journal).parent) + b"/b\xff.json")).touch()
-    (problem,) = shards.read([journal.folder]).problems
+def test_fault_28_a_file_whose_name_is_no_text(run_folder: RunFolder) -> None:
+    Path(os.fsdecode(os.fsencode(shard_path(run_folder).parent) + b"/b\xff.json")).touch()
+    (problem,) = shards.read([run_folder.path]).problems
     assert "b\\udcff.json: not JSON" in problem
 
 
-def test_fault_27_arrays_that_claim_to_be_huge(journal: Journal, monkeypatch: Any) -> None:
+def test_fault_27_arrays_that_claim_to_be_huge(run_folder: RunFolder, monkeypatch: Any) -> None:
     monkeypatch.setattr(shards, "MAX_ARRAYS_BYTES", 100)
-    found = shards.read([journal.folder])
+    found = shards.read([run_folder.path])
     assert len(found.problems) == 3
     assert "larger than" in found.problems[0]
 
 
-def test_a_huge_file_is_not_read(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = shard_path(journal)
+def test_a_huge_file_is_not_read(run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shard_path(run_folder)
     path.write_bytes(path.read_bytes() + b" " * 10_000)
     monkeypatch.setattr(envelopes, "MAX_JSON_BYTES", 9_000)
-    assert "larger than" in one_problem(journal)
+    assert "larger than" in one_problem(run_folder)
 
 
-def test_a_shard_of_another_run_is_refused(journal: Journal) -> None:
-    other = store_run(journal.folder.parent, [accuracy_payload("jax")])
-    shutil.copy(shard_path(other), shard_path(journal))
-    assert f"belongs to run {other.run_id}" in one_problem(journal)
+def test_a_shard_of_another_run_is_refused(run_folder: RunFolder) -> None:
+    other = store_run(run_folder.path.parent, [accuracy_payload("jax")])
+    shutil.copy(shard_path(other), shard_path(run_folder))
+    assert f"belongs to run {other.run_id}" in one_problem(run_folder)
 
 
-def test_fault_16_a_shard_under_another_name_is_refused(journal: Journal) -> None:
-    shard_path(journal).rename(shard_path(journal).with_name("other.json"))
-    assert "under another name" in one_problem(journal)
+def test_fault_16_a_shard_under_another_name_is_refused(run_folder: RunFolder) -> None:
+    shard_path(run_folder).rename(shard_path(run_folder).with_name("other.json"))
+    assert "under another name" in one_problem(run_folder)
 
 
 @pytest.mark.parametrize(
@@ -377,25 +379,25 @@ def test_fault_16_a_shard_under_another_name_is_refused(journal: Journal) -> Non
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused(
-    journal: Journal, change: dict[str, Any], words: str
+    run_folder: RunFolder, change: dict[str, Any], words: str
 ) -> None:
-    rewrite(shard_path(journal), journal, change)
-    assert words in one_problem(journal)
+    rewrite(shard_path(run_folder), run_folder, change)
+    assert words in one_problem(run_folder)
 
 
-def test_arrays_that_were_exchanged_are_refused(journal: Journal) -> None:
-    arrays = shard_path(journal).with_suffix(".npz")
+def test_arrays_that_were_exchanged_are_refused(run_folder: RunFolder) -> None:
+    arrays = shard_path(run_folder).with_suffix(".npz")
     np.savez(arrays, probabilities=predictions(0))
-    assert "does not have the hash" in one_problem(journal)
+    assert "does not have the hash" in one_problem(run_folder)
     arrays.unlink()
-    assert "No such file" in one_problem(journal)
+    assert "No such file" in one_problem(run_folder)
 
 
 def test_arrays_of_another_form_are_refused(tmp_path: Path) -> None:
     payload = accuracy_payload("jax")
     payload["protocol"]["test_examples"] = 100
-    journal = store_run(tmp_path, [payload])
-    (problem,) = shards.read([journal.folder]).problems
+    run_folder = store_run(tmp_path, [payload])
+    (problem,) = shards.read([run_folder.path]).problems
     assert "labels for 100 test examples" in problem
 
 
@@ -405,8 +407,8 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     assert "not a run: it has no shards/plan.json" in found.problems[1]
 
 
-def test_fault_16_a_run_given_twice_is_read_once(journal: Journal) -> None:
-    found = shards.read([journal.folder, journal.folder])
+def test_fault_16_a_run_given_twice_is_read_once(run_folder: RunFolder) -> None:
+    found = shards.read([run_folder.path, run_folder.path])
     assert len(found.accuracy) == 3
     assert "given twice" in found.problems[0]
 

@@ -18,7 +18,7 @@ from tests.support.stored_launches import (
     launch_payload,
     store_launches,
 )
-from tests.support.stored_runs import accuracy_payload, store_run
+from tests.support.stored_runs import accuracy_payload, keep, store_run
 
 
 def launches(count: int = 2) -> list[Payload]:
@@ -35,7 +35,7 @@ def sample(payload: Payload, workload: int = 0) -> Payload:
 
 
 def test_what_bench_writes_reports_reads(tmp_path: Path) -> None:
-    found = shards.read([store_launches(tmp_path, launches(12)).folder])
+    found = shards.read([store_launches(tmp_path, launches(12)).path])
     assert found.problems == []
     assert [shard.payload.launch for shard in found.speed] == list(range(1, 13))
     assert len(found.speed[0].payload.rounds[0].samples) == 4
@@ -77,7 +77,7 @@ def test_a_launch_that_does_not_hold_together_is_one_problem(
     tmp_path: Path, change: Callable[[Payload], object], words: str
 ) -> None:
     good, bad = copy.deepcopy(launches())
-    folder = store_launches(tmp_path, [good]).folder
+    folder = store_launches(tmp_path, [good]).path
     change(bad)
     run = json.loads((folder / "shards" / "plan.json").read_text())["run_id"]
     path = folder / "shards" / "speed-launch02.json"
@@ -90,9 +90,9 @@ def test_a_launch_that_does_not_hold_together_is_one_problem(
 
 
 def test_a_launch_in_a_run_without_speed_is_refused(tmp_path: Path) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax")])
-    journal.write("speed", "speed-launch01", launch_payload(1))
-    (problem,) = shards.read([journal.folder]).problems
+    run_folder = store_run(tmp_path, [accuracy_payload("jax")])
+    keep(run_folder, "speed", "speed-launch01", launch_payload(1))
+    (problem,) = shards.read([run_folder.path]).problems
     assert "a launch, in a run that planned none" in problem
 
 

@@ -42,8 +42,8 @@ def test_a_sure_and_wrong_answer_costs_what_keras_says() -> None:
 
 
 def test_a_row_is_computed_from_the_stored_predictions(tmp_path: Path) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 3)
-    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    run_folder = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 3)
+    (row,) = accuracy.table(read(run_folder.path)).to_dict("records")
     assert list(row) == list(columns.dtypes("accuracy"))
     assert (row["correct"], row["total"]) == (197, 200)
     assert row["error_percent"] == pytest.approx(1.5)
@@ -56,48 +56,48 @@ def test_a_row_is_computed_from_the_stored_predictions(tmp_path: Path) -> None:
 
 def test_what_was_planned_and_is_not_there_is_a_row(tmp_path: Path) -> None:
     planned = [accuracy_payload(backend) for backend in BACKENDS]
-    journal = store_run(tmp_path, [planned[0], failed_payload("torch")], planned=planned)
-    table = accuracy.table(read(journal.folder)).set_index("backend")
+    run_folder = store_run(tmp_path, [planned[0], failed_payload("torch")], planned=planned)
+    table = accuracy.table(read(run_folder.path)).set_index("backend")
     assert table["status"].to_dict() == {"jax": "missing", "tensorflow": "ok", "torch": "crashed"}
     assert table.loc[["jax", "torch"], "error_percent"].isna().all()
 
 
 def test_what_is_required_and_was_not_even_planned_is_a_row(tmp_path: Path) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax")])
-    table = accuracy.table(read(journal.folder), ["jax", "torch"]).set_index("backend")
+    run_folder = store_run(tmp_path, [accuracy_payload("jax")])
+    table = accuracy.table(read(run_folder.path), ["jax", "torch"]).set_index("backend")
     assert table["status"].to_dict() == {"jax": "ok", "torch": "missing"}
 
 
 @pytest.mark.parametrize("wrong", [180, 200])
 def test_a_model_that_learned_nothing_has_diverged(tmp_path: Path, wrong: int) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: wrong)
-    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    run_folder = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: wrong)
+    (row,) = accuracy.table(read(run_folder.path)).to_dict("records")
     assert row["status"] == "diverged"
 
 
 def test_what_a_model_of_ones_own_can_learn_nobody_knows(tmp_path: Path) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 200, **own_model())
-    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    run_folder = store_run(tmp_path, [accuracy_payload("jax")], wrong=lambda _: 200, **own_model())
+    (row,) = accuracy.table(read(run_folder.path)).to_dict("records")
     assert row["status"] == "ok"
 
 
 def test_a_loss_that_is_no_number_has_diverged(tmp_path: Path) -> None:
     payload = accuracy_payload("jax")
     payload["training"]["epochs"][-1]["train_loss"] = None
-    journal = store_run(tmp_path, [payload])
-    (row,) = accuracy.table(read(journal.folder)).to_dict("records")
+    run_folder = store_run(tmp_path, [payload])
+    (row,) = accuracy.table(read(run_folder.path)).to_dict("records")
     assert row["status"] == "diverged"
 
 
 def test_an_empty_run_has_a_table(tmp_path: Path) -> None:
-    journal = store_run(tmp_path, [], planned=[accuracy_payload("jax")])
-    table = accuracy.table(read(journal.folder))
+    run_folder = store_run(tmp_path, [], planned=[accuracy_payload("jax")])
+    table = accuracy.table(read(run_folder.path))
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("accuracy")
     assert table["status"].tolist() == ["missing"]
 
 
 def test_runs_of_one_backend_each_may_be_compared(tmp_path: Path) -> None:
-    folders = [store_run(tmp_path, [accuracy_payload(name)]).folder for name in BACKENDS]
+    folders = [store_run(tmp_path, [accuracy_payload(name)]).path for name in BACKENDS]
     found = read(*folders)
     comparable.check(found)
     assert accuracy.table(found, BACKENDS)["status"].tolist() == ["ok"] * 3
@@ -121,7 +121,7 @@ def test_other_inputs_are_never_compared(
     other[part][key] = value
     if key == "steps":  # half the examples, and therefore half the steps
         other["protocol"]["train_examples"] = 30_000
-    runs = [store_run(tmp_path, [payload]).folder for payload in (accuracy_payload("torch"), other)]
+    runs = [store_run(tmp_path, [payload]).path for payload in (accuracy_payload("torch"), other)]
     with pytest.raises(comparable.NotComparableError, match=words) as caught:
         comparable.check(read(*runs))
     assert "jax" in str(caught.value)
@@ -129,7 +129,7 @@ def test_other_inputs_are_never_compared(
 
 def test_other_labels_are_never_compared(tmp_path: Path) -> None:
     """Of one dataset by name and hash; whose they are cannot be told."""
-    found = read(store_run(tmp_path, [accuracy_payload(name) for name in ("jax", "torch")]).folder)
+    found = read(store_run(tmp_path, [accuracy_payload(name) for name in ("jax", "torch")]).path)
     comparable.check(found)
     one, other = found.accuracy
     assert one.labels is not None
@@ -141,7 +141,7 @@ def test_other_labels_are_never_compared(tmp_path: Path) -> None:
 def test_other_protocols_are_not_averaged_over_seeds(tmp_path: Path) -> None:
     other = accuracy_payload("jax", seed=1)
     other["protocol"] |= {"dataset": "digits"}
-    folders = [store_run(tmp_path, [p]).folder for p in (accuracy_payload("jax"), other)]
+    folders = [store_run(tmp_path, [p]).path for p in (accuracy_payload("jax"), other)]
     with pytest.raises(comparable.NotComparableError, match="datasets differ"):
         comparable.check(read(*folders))
 
@@ -157,7 +157,7 @@ def test_models_of_one_name_and_two_files_are_never_merged(tmp_path: Path) -> No
     def merged(*plans: dict[str, Any]) -> None:
         backends = ("jax", "torch")
         folders = [
-            store_run(tmp_path, [accuracy_payload(backend)], **plan).folder
+            store_run(tmp_path, [accuracy_payload(backend)], **plan).path
             for backend, plan in zip(backends, plans, strict=True)
         ]
         comparable.check(read(*folders))
@@ -171,18 +171,18 @@ def test_models_of_one_name_and_two_files_are_never_merged(tmp_path: Path) -> No
 def test_seeds_have_their_own_weights_and_batches(tmp_path: Path) -> None:
     other = accuracy_payload("jax", seed=1)
     other["training"] |= {"weights_sha256": "e" * 64, "batches_sha256": "f" * 64}
-    comparable.check(read(store_run(tmp_path, [accuracy_payload("jax"), other]).folder))
+    comparable.check(read(store_run(tmp_path, [accuracy_payload("jax"), other]).path))
 
 
 def test_a_cell_that_stands_in_two_runs_is_refused(tmp_path: Path) -> None:
-    folders = [store_run(tmp_path, [accuracy_payload("jax")]).folder for _ in range(2)]
+    folders = [store_run(tmp_path, [accuracy_payload("jax")]).path for _ in range(2)]
     with pytest.raises(comparable.NotComparableError, match="stands in two runs"):
         comparable.check(read(*folders))
 
 
 def test_a_failed_cell_does_not_stop_the_comparison(tmp_path: Path) -> None:
-    journal = store_run(tmp_path, [accuracy_payload("jax"), failed_payload("torch")])
-    comparable.check(read(journal.folder))
+    run_folder = store_run(tmp_path, [accuracy_payload("jax"), failed_payload("torch")])
+    comparable.check(read(run_folder.path))
 
 
 def test_predictions_helper_is_what_it_says() -> None:

@@ -57,7 +57,7 @@ def frames(folder: Path) -> tuple[shards.Shards, pd.DataFrame, samples.Samples]:
 
 
 def test_the_parts_of_a_cell_sum_up_to_its_wall_time(tmp_path: Path) -> None:
-    _, trained, measured = frames(store_run(tmp_path, [accuracy_payload("jax")]).folder)
+    _, trained, measured = frames(store_run(tmp_path, [accuracy_payload("jax")]).path)
     table = costs.table(trained, measured)
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("costs")
     (row,) = table.to_dict("records")
@@ -78,7 +78,7 @@ def test_a_row_sums_up_over_several_seeds_too(tmp_path: Path) -> None:
         payload["training"]["first_step_seconds"] += extra
         payload["wall_seconds"] += extra
         payload["worker"]["import_seconds"] += 8 - extra
-    _, trained, measured = frames(store_run(tmp_path, payloads).folder)
+    _, trained, measured = frames(store_run(tmp_path, payloads).path)
     (row,) = costs.table(trained, measured).to_dict("records")
     assert row["first_step_seconds"] == 4
     assert sum(row[part] for part in costs.PARTS) + row["other_seconds"] == pytest.approx(
@@ -94,7 +94,7 @@ def test_slots_foretell_an_epoch(tmp_path: Path) -> None:
             epoch["train_seconds"] = seconds
             epoch["steal_seconds"] = 0.05 * seconds * 2  # of two cores
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
-    found, rows, measured = frames(store_launches(tmp_path, launches, trained).folder)
+    found, rows, measured = frames(store_launches(tmp_path, launches, trained).path)
     table = costs.table(rows, measured).set_index("backend")
     assert table.loc["tensorflow", "steady_step_ms"] == pytest.approx(4)
     assert table.loc["tensorflow", "fixed_ms_per_fit"] == pytest.approx(100)
@@ -120,7 +120,7 @@ def test_the_break_even_of_two_backends(tmp_path: Path) -> None:
     for payload, seconds in ((slow_start, 10.0), (other, 14.0)):
         for epoch in payload["training"]["epochs"]:
             epoch["train_seconds"] = seconds
-    folder = store_run(tmp_path, [slow_start, other]).folder
+    folder = store_run(tmp_path, [slow_start, other]).path
     table = costs.break_even_table(cells.collect(shards.read([folder])))
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("break_even")
     overtakes, never = table.to_dict("records")
@@ -137,14 +137,14 @@ def test_one_that_is_ahead_from_the_start(tmp_path: Path) -> None:
     slow["training"]["first_step_seconds"] = 20.0
     slow["training"]["epochs"][0]["train_seconds"] = 50.0
     slow["wall_seconds"] = 120.0
-    folder = store_run(tmp_path, [accuracy_payload("jax"), slow]).folder
+    folder = store_run(tmp_path, [accuracy_payload("jax"), slow]).path
     table = costs.break_even_table(cells.collect(shards.read([folder])))
     assert table["verdict"].tolist() == ["from_start", "never"]
     assert table["steps"].tolist()[0] == 0
 
 
 def test_failed_cells_have_no_costs(tmp_path: Path) -> None:
-    _, trained, measured = frames(store_run(tmp_path, [failed_payload("jax")]).folder)
+    _, trained, measured = frames(store_run(tmp_path, [failed_payload("jax")]).path)
     table = costs.table(trained, measured)
     assert table.empty
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("costs")

@@ -23,8 +23,8 @@ def read(folder: Path, errors: Any, models: tuple[str, ...] = ("single_layer",))
         for model in models
         for backend in ("jax", "torch")
     ]
-    journal = store_run(folder, payloads, wrong=errors)
-    found = shards.read([journal.folder])
+    run_folder = store_run(folder, payloads, wrong=errors)
+    found = shards.read([run_folder.path])
     assert found.problems == []
     return found
 
@@ -78,7 +78,7 @@ def test_which_model_errs_less_is_tested_over_paired_seeds(tmp_path: Path) -> No
 
 def test_one_seed_is_one_draw(tmp_path: Path) -> None:
     payloads = [accuracy_payload(backend) for backend in ("jax", "torch")]
-    found = shards.read([store_run(tmp_path, payloads).folder])
+    found = shards.read([store_run(tmp_path, payloads).path])
     assert seeds.pairs_table(found).empty
     assert seeds.errors_table(found, reference_protocol=True).empty
     assert seeds.models_table(found).empty

@@ -200,13 +200,13 @@ def test_the_precision_is_the_widest_half_width(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     launches = [launch_payload(n, machine=NOISY, twin="jax") for n in range(1, 6)]
-    folder = store_launches(tmp_path, launches).folder
+    folder = store_launches(tmp_path, launches).path
     assert precision.main([str(folder)]) == 0
     found = shards.read([folder])
     table = pairs.ratios_table(found, samples.collect(found))
     widest = 100 * (np.sqrt(table["high"] / table["low"]) - 1).max()
     assert float(capsys.readouterr().out) == pytest.approx(widest)
-    folder = store_launches(tmp_path, launches[:2]).folder
+    folder = store_launches(tmp_path, launches[:2]).path
     assert precision.main([str(folder)]) == 0
     assert capsys.readouterr().out == "inf\n"
 

@@ -31,7 +31,7 @@ def table_of(*folders: Path) -> pd.DataFrame:
 
 def test_a_row_says_what_the_lane_truly_does(tmp_path: Path) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
-    table = table_of(store_launches(tmp_path, launches).folder)
+    table = table_of(store_launches(tmp_path, launches).path)
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("speed")
     assert table["backend"].tolist() == list(TRUTH)
     row = table.set_index("backend").loc["tensorflow"]
@@ -50,14 +50,14 @@ def test_a_row_says_what_the_lane_truly_does(tmp_path: Path) -> None:
 def test_the_interval_is_that_of_the_launches(tmp_path: Path) -> None:
     machine = Machine(launch_sd=0.03)
     launches = [launch_payload(number, machine=machine) for number in range(1, 9)]
-    table = table_of(store_launches(tmp_path, launches).folder).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
     # Torch has no price of a call, and this machine no noise within a launch.
     steps = [turns_of(payload, "torch")[0]["seconds"] / 40 for payload in launches]
     expected = stats.ttest_1samp(np.log(200 / np.array(steps)), 0).confidence_interval(0.95)
     row = table.loc["torch"]
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.exp(expected)))
     assert row["images_per_second"] == pytest.approx(stats.gmean(200 / np.array(steps)))
-    few = table_of(store_launches(tmp_path, launches[:2]).folder)
+    few = table_of(store_launches(tmp_path, launches[:2]).path)
     assert few[["low", "high"]].isna().all(axis=None)
 
 
@@ -65,7 +65,7 @@ def test_start_and_memory_come_from_workers_that_had_the_machine_to_themselves(
     tmp_path: Path,
 ) -> None:
     trained = [accuracy_payload(backend, seed=seed) for backend in BACKENDS for seed in (0, 1)]
-    folder = store_launches(tmp_path, [launch_payload(1)], trained).folder
+    folder = store_launches(tmp_path, [launch_payload(1)], trained).path
     table = table_of(folder)
     assert len(table) == 3
     assert set(table["first_step_seconds"]) == {2}
@@ -74,7 +74,7 @@ def test_start_and_memory_come_from_workers_that_had_the_machine_to_themselves(
 
 def test_latency_has_percentiles_of_single_calls(tmp_path: Path) -> None:
     launches = [launch_payload(number, workloads=[PREDICT, LATENCY]) for number in (1, 2, 3)]
-    table = table_of(store_launches(tmp_path, launches).folder)
+    table = table_of(store_launches(tmp_path, launches).path)
     slots = table[table["batch_size"] == 200]
     assert slots.filter(like="latency").isna().all(axis=None)
     assert slots.set_index("backend").loc["jax", "gflops"] == pytest.approx(
@@ -95,7 +95,7 @@ def test_a_gpu_is_not_measured_by_the_processors_product(tmp_path: Path) -> None
         "jax",
         lambda _: {"seconds": 1e-3, "one_step_seconds": 1e-4, "call_seconds": 1e-2},
     )
-    table = table_of(store_launches(tmp_path, [payload]).folder)
+    table = table_of(store_launches(tmp_path, [payload]).path)
     assert set(table["status"]) == {"ok"}
     assert table["utilisation_percent"].isna().all()
     assert table["gflops"].max() > ANCHOR_GFLOPS
@@ -105,7 +105,7 @@ def test_flops_that_were_not_counted_leave_no_utilisation(tmp_path: Path) -> Non
     payload = launch_payload(1)
     for record in payload["lanes"]:
         record["preparations"][0]["costs"]["train_flops"] = None
-    table = table_of(store_launches(tmp_path, [payload]).folder)
+    table = table_of(store_launches(tmp_path, [payload]).path)
     assert table[["gflops", "utilisation_percent"]].isna().all(axis=None)
     assert set(table["status"]) == {"ok"}
 
@@ -113,8 +113,8 @@ def test_flops_that_were_not_counted_leave_no_utilisation(tmp_path: Path) -> Non
 def test_what_is_not_there_is_a_row(tmp_path: Path) -> None:
     none = launch_payload(1)
     none["rounds"] = []
-    journal = store_launches(tmp_path, [none], rounds=6)
-    table = table_of(journal.folder)
+    run_folder = store_launches(tmp_path, [none], rounds=6)
+    table = table_of(run_folder.path)
     assert table["status"].tolist() == ["missing"] * 3
     assert table["launches"].tolist() == [0] * 3
 
@@ -124,7 +124,7 @@ def test_a_lane_that_failed_for_good_is_not_hidden_by_good_launches(tmp_path: Pa
     launches[1]["lanes"][2] |= {"status": "timed_out", "worker": None, "warm_ups": []}
     for item in launches[1]["rounds"]:
         item["samples"] = [sample for sample in item["samples"] if sample["lane"] != 2]
-    table = table_of(store_launches(tmp_path, launches).folder).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
     assert table["status"].to_dict() == {"tensorflow": "ok", "jax": "ok", "torch": "timed_out"}
     assert table["launches"].to_dict() == {"tensorflow": 2, "jax": 2, "torch": 1}
     assert table["rounds"].to_dict() == {"tensorflow": 12, "jax": 12, "torch": 6}
@@ -133,7 +133,7 @@ def test_a_lane_that_failed_for_good_is_not_hidden_by_good_launches(tmp_path: Pa
 def test_an_invalid_lane_shows_no_figures(tmp_path: Path) -> None:
     launches = [launch_payload(1)]
     mutate(launches, "jax", lambda _: {"compilations": 1})
-    table = table_of(store_launches(tmp_path, launches).folder).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
     assert table["status"].to_dict() == {"tensorflow": "ok", "jax": "invalid", "torch": "ok"}
     assert pd.isna(table["images_per_second"]["jax"])
 
@@ -141,12 +141,12 @@ def test_an_invalid_lane_shows_no_figures(tmp_path: Path) -> None:
 def test_one_bad_sample_is_left_out_and_told_by_the_count(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 2)]
     turns_of(launches[0], "jax")[0]["compilations"] = 1
-    table = table_of(store_launches(tmp_path, launches).folder).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
     assert (table.loc["jax", "status"], table.loc["jax", "rounds"]) == ("ok", 11)
 
 
 def test_a_required_backend_that_was_not_planned_is_a_row(tmp_path: Path) -> None:
-    folder = store_launches(tmp_path, [launch_payload(1)], [accuracy_payload("jax")]).folder
+    folder = store_launches(tmp_path, [launch_payload(1)], [accuracy_payload("jax")]).path
     found = shards.read([folder])
     required = accuracy.table(found, ["cupy"])
     table = speed.table(found, required, samples.collect(found), cells.collect(found))
@@ -157,14 +157,14 @@ def test_a_run_with_slots_and_one_without_stand_in_one_table(tmp_path: Path) -> 
     launches = [launch_payload(1, truth={"jax": TRUTH["jax"]})]
     with_slots = store_launches(tmp_path, launches, [accuracy_payload("jax")])
     without = store_run(tmp_path, [accuracy_payload("torch")])
-    table = table_of(with_slots.folder, without.folder).set_index("backend")
+    table = table_of(with_slots.path, without.path).set_index("backend")
     assert table.loc["jax", "images_per_second"] == pytest.approx(200 / 0.008)
     assert table.loc["torch", "images_per_second"] == pytest.approx(60_000 / 20)
 
 
 def test_what_a_hypervisor_took_is_taken_off(tmp_path: Path) -> None:
     """Each percent costs JAX 4 % here and torch nothing, and more is taken in each launch."""
-    quiet = table_of(store_launches(tmp_path, [launch_payload(n) for n in (1, 2, 3, 4)]).folder)
+    quiet = table_of(store_launches(tmp_path, [launch_payload(n) for n in (1, 2, 3, 4)]).path)
     launches = [launch_payload(number) for number in (1, 2, 3, 4)]
     generator = np.random.default_rng(0)
     for number, payload in enumerate(launches):
@@ -178,7 +178,7 @@ def test_what_a_hypervisor_took_is_taken_off(tmp_path: Path) -> None:
                 ticks = percent / 100 * worked / samples.TICK_SECONDS
                 counted = np.floor(ticks + generator.random(cores)).sum()  # each core on its own
                 sample["steal_seconds"] = float(counted * samples.TICK_SECONDS)
-    rows = table_of(store_launches(tmp_path / "noisy", launches).folder).set_index("backend")
+    rows = table_of(store_launches(tmp_path / "noisy", launches).path).set_index("backend")
     assert rows["images_per_second"].to_list() == pytest.approx(
         quiet["images_per_second"].to_list(), rel=0.02
     )

@@ -90,7 +90,7 @@ def test_what_could_not_be_prepared_is_a_row_with_the_reason(tmp_path: Path) -> 
         for item in payload["rounds"]:
             if item["workload"] == late:
                 item["samples"] = [each for each in item["samples"] if each["lane"] != 0]
-    found = shards.read([store_launches(tmp_path, payloads).folder])
+    found = shards.read([store_launches(tmp_path, payloads).path])
     assert found.problems == []
     measured = samples.collect(found)
     assert set(measured.rounds["void"]) == {""}
@@ -106,7 +106,7 @@ def test_what_could_not_be_prepared_is_a_row_with_the_reason(tmp_path: Path) -> 
 def test_a_preparation_that_went_well_and_failed_is_rejected(tmp_path: Path) -> None:
     payloads = launches()
     payloads[0]["lanes"][0]["preparations"][0]["error"] = "no"
-    found = shards.read([store_launches(tmp_path, payloads).folder])
+    found = shards.read([store_launches(tmp_path, payloads).path])
     assert "went well and failed" in found.problems[0]
 
 
@@ -139,5 +139,5 @@ def test_a_run_of_one_backend_is_as_precise_as_its_variants(tmp_path: Path) -> N
         launch_payload(n, truth=truth, workloads=WORKLOADS, speedups=SPEEDUPS, machine=noisy)
         for n in range(1, 5)
     ]
-    found = shards.read([store_launches(tmp_path, payloads).folder])
+    found = shards.read([store_launches(tmp_path, payloads).path])
     assert 0.5 < precision.widest_percent(found) < 50

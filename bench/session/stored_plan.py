@@ -1,0 +1,114 @@
+"""A plan as its run keeps it, and how `--resume` goes on from there."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import asdict
+
+from bench.contract import schema
+from bench.contract.errors import UsageError
+from bench.contract.units import Cell, Lane, Series, Subject, Workload
+from bench.coordinator.speed.launch import lane_record
+from bench.planning.options import DATASETS, refuse_decided
+from bench.planning.plan import Plan, user_models
+from bench.planning.selection import Selection
+
+R = TypeVar("R")
+
+
+def plan_record(
+    plan: Plan,
+    selection: Selection,
+    protocol: schema.Protocol,
+    dataset_note: str,
+    model_notes: Sequence[str],
+) -> schema.Plan:
+    """What the run keeps of the plan, and of what of it is done."""
+    speed = schema.SpeedPlan(
+        workloads=_records(selection.workloads, schema.Workload),
+        lanes=[lane_record(lane) for lane in selection.lanes],
+        launches=plan.launches,
+        rounds=plan.rounds,
+        precision_percent=plan.precision_percent,
+        budget_seconds=plan.budget_seconds,
+    )
+    parity = schema.ParityPlan(_records(selection.subjects, schema.Subject), list(plan.probes))
+    return schema.Plan(
+        suite=plan.suite,
+        models=list(plan.models),
+        variants=list(plan.variants),
+        own_models=[
+            schema.OwnModel(file.name, str(file.path), file.function, file.sha256)
+            for file in plan.user_models
+        ],
+        model_notes=list(model_notes),
+        backends=list(plan.backends),
+        device=plan.device,
+        seeds=plan.seeds,
+        protocol=protocol,
+        dataset_note=dataset_note,
+        cells=_records(selection.cells, schema.Cell),
+        speed=speed if selection.series else None,
+        parity=parity if selection.subjects else None,
+    )
+
+
+def again(
+    stored: schema.Plan,
+    options: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    files: Sequence[str] = (),
+) -> tuple[dict[str, str | None], dict[str, str], list[str]]:
+    """Options, variables and model files with which a stored run goes on.
+
+    Raises:
+        UsageError: An option was given that the run has decided already, or a model has changed.
+    """
+    refuse_decided(options, files)
+    protocol, own = stored.protocol, stored.own_models
+    named = {model.name for model in own}
+    shipped = [name for name in stored.models if name not in named]
+    # The prepared dataset is taken by its hash; which one it was is all that must be known.
+    dataset = None if protocol.dataset == "drawn" else protocol.dataset
+    decided = {
+        "suite": stored.suite,
+        "models": ",".join(shipped) or None,
+        "variants": ",".join(stored.variants),
+        "seeds": str(stored.seeds),
+        "epochs": str(protocol.epochs),
+        "batch_size": str(protocol.batch_size),
+        "dataset" if dataset in DATASETS else "data": dataset,
+    }
+    if stored.speed and stored.speed.budget_seconds is not None:
+        decided |= {
+            "budget": f"{stored.speed.budget_seconds:.0f}s",
+            "precision": f"{stored.speed.precision_percent:g}",
+        }
+    selected = {"BENCH_BACKENDS": ",".join(stored.backends), "BENCH_DEVICE": stored.device}
+    texts = [f"{model.path}:{model.function}" for model in own]
+    for model, file in zip(own, user_models(texts), strict=True):
+        if model.sha256 != file.sha256:
+            raise UsageError(
+                f"--resume: {model.path} has changed since the run was begun; start a new one"
+            )
+    return {**options, **decided}, {**environ, **selected}, texts
+
+
+def begun(stored: schema.Plan, plan: Plan) -> Selection:
+    """What a stored run selected of `plan`, which was resolved as `again` says."""
+    speed, parity = stored.speed, stored.parity
+    workloads = [Workload(**asdict(each)) for each in speed.workloads] if speed else []
+    lanes = [
+        Lane(lane.backend, lane.device, plan.workers[lane.backend], lane.twin)
+        for lane in (speed.lanes if speed else ())
+    ]
+    return Selection(
+        tuple(Cell(**asdict(cell)) for cell in stored.cells),
+        tuple(Series(each, lane) for each in workloads for lane in lanes),
+        tuple(Subject(**asdict(subject)) for subject in (parity.subjects if parity else ())),
+    )
+
+
+def _records(units: Sequence[object], struct: type[R]) -> list[R]:
+    return [msgspec.convert(unit, struct, from_attributes=True) for unit in units]
