@@ -16,7 +16,7 @@ from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
 from reports.tables import pairs, samples, speed
 from reports.tables.cells import KEYS
 from reports.tables.comparable import NotComparableError
-from reports.tables.samples import Samples, only, series
+from reports.tables.samples import Samples, only
 from reports.tables.wording import models, named
 
 
@@ -53,7 +53,7 @@ class Side:
                 continue
             if speed.lane_status(self.found, self.samples, run, workload, lane) != "ok":
                 return None
-            own = series(self.samples.usable, run, workload, lane)
+            own = self.samples.usable_of(run, workload, lane)
             values, _ = launch_values.launch_values(own)
             if len(values) < MIN_LAUNCHES:
                 return None

@@ -238,16 +238,12 @@ def _certified(
     table: pd.DataFrame, parity_table: pd.DataFrame, which: str, other: str
 ) -> pd.DataFrame:
     """Ratios of two subjects, that differ in what these two columns name, with `certified`."""
-    found = [
-        parity.certified(
-            parity_table,
-            [
-                [(row | {which: row[name]})[key] for key in parity.SUBJECT]
-                for name in (which, other)
-            ],
-        )
+    known = parity.certificates(parity_table)
+    subjects = (
+        [(*({**row, which: row[name]}[key] for key in parity.SUBJECT),) for name in (which, other)]
         for row in table.to_dict("records")
-    ]
+    )
+    found = [parity.certified(known, both) for both in subjects]
     return table.assign(certified=pd.Series(found, table.index, "str"))
 
 

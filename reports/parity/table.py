@@ -1,7 +1,8 @@
 """The parity table: every rung of every subject that was planned, against the oracle."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -75,28 +76,25 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     return words.reset_index().rename_axis(columns=None)
 
 
-def certified(parity_table: pd.DataFrame, subjects: Sequence[Sequence[str]]) -> str:
-    """Whether subjects give the same answers, as far as they were asked.
-
-    Args:
-        parity_table: `table`.
-        subjects: Values of `SUBJECT`.
+def certificates(parity_table: pd.DataFrame) -> dict[Any, str]:
+    """Whether each subject, by its values of `SUBJECT`, gives the right answers.
 
     Returns:
-        `yes` if all passed all of `CERTIFYING` (a warning is no failure), `no` if one failed,
-        `partly` if what was asked went well but not all of them were, `unchecked` if one was asked
-        nothing.
+        `yes` if it passed all of `CERTIFYING` (a warning is no failure), `no` if it failed one,
+        `partly` if what was asked went well but not all of them were.
     """
     asked = parity_table[parity_table["rung"].isin(CERTIFYING)]
-    answers = []
-    for subject in subjects:
-        own = asked[(asked[SUBJECT] == list(subject)).all(axis=1)]
-        if own.empty:
-            return "unchecked"
-        if (own["status"] == "fail").any():
-            return "no"
-        answers.append(set(own["rung"]) == set(CERTIFYING))
-    return "yes" if all(answers) else "partly"
+    found = {}
+    for subject, own in asked.groupby(SUBJECT):
+        whole = set(own["rung"]) == set(CERTIFYING)
+        found[subject] = "no" if (own["status"] == "fail").any() else "yes" if whole else "partly"
+    return found
+
+
+def certified(known: Mapping[Any, str], subjects: Iterable[tuple[str, ...]]) -> str:
+    """What `certificates` say of subjects together; `unchecked` if one was asked nothing."""
+    found = [known.get(subject, "unchecked") for subject in subjects]
+    return next(word for word in ("unchecked", "no", "partly", "yes") if word in found)
 
 
 def saturated_losses(shards: Shards) -> pd.DataFrame:

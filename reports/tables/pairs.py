@@ -18,7 +18,7 @@ from reports.statistics import intervals, launch_values
 from reports.statistics.intervals import LaunchValues
 from reports.tables import speed
 from reports.tables.columns import frame, picked
-from reports.tables.samples import Samples, series, workload_name
+from reports.tables.samples import Samples, workload_name
 
 Side = tuple[Workload, Lane]
 Pair = tuple[Side, Side]
@@ -103,7 +103,7 @@ def differing_twins(
 
 def values_of(samples: Samples, run: str, pair: Pair) -> tuple[LaunchValues, int]:
     """Logs of the ratio of a pair, one per launch that has any, and the rounds behind them."""
-    return launch_values.launch_values(*(series(samples.usable, run, *side) for side in pair))
+    return launch_values.launch_values(*(samples.usable_of(run, *side) for side in pair))
 
 
 def _compared(

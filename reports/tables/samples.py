@@ -1,7 +1,9 @@
 """Launches as tables: one row per round, per sample, per anchor and per lane's start."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,7 @@ _MEASURED = {
     "flops_per_image": "float64",
 }
 _IN_LAUNCH = ["run", "launch", *WORKLOAD, *LANE]
+_SERIES = ["run", *WORKLOAD, *LANE]
 
 TICK_SECONDS = 0.01
 """In which Linux counts steal (USER_HZ), for each core on its own."""
@@ -58,10 +61,26 @@ class Samples:
     anchors: pd.DataFrame
     starts: pd.DataFrame
 
-    @property
+    @cached_property
     def usable(self) -> pd.DataFrame:
         """The samples that count."""
         return self.samples[(self.samples["void"] == "") & (self.samples["invalid"] == "")]
+
+    def of(self, run: str, workload: Workload, lane: Lane) -> pd.DataFrame:
+        """All samples of one lane in one workload of one run."""
+        return self._all.get(_key(run, workload, lane), self.samples.iloc[:0])
+
+    def usable_of(self, run: str, workload: Workload, lane: Lane) -> pd.DataFrame:
+        """Those of them that count."""
+        return self._usable.get(_key(run, workload, lane), self.usable.iloc[:0])
+
+    @cached_property
+    def _all(self) -> Mapping[Any, pd.DataFrame]:
+        return dict(iter(self.samples.groupby(_SERIES, sort=False)))
+
+    @cached_property
+    def _usable(self) -> Mapping[Any, pd.DataFrame]:
+        return dict(iter(self.usable.groupby(_SERIES, sort=False)))
 
 
 def collect(shards: Shards) -> Samples:
@@ -271,11 +290,12 @@ def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(invalid=validity.invalid_reasons(samples, _IN_LAUNCH, best))
 
 
-def series(frame: pd.DataFrame, run: str, workload: Workload, lane: Lane) -> pd.DataFrame:
-    """The samples of one lane in one workload of one run."""
-    values = [*(getattr(workload, name) for name in WORKLOAD)]
-    values += [getattr(lane, name) for name in LANE]
-    return only(frame, ["run", *WORKLOAD, *LANE], [run, *values])
+def _key(run: str, workload: Workload, lane: Lane) -> tuple[object, ...]:
+    return (
+        run,
+        *(getattr(workload, name) for name in WORKLOAD),
+        *(getattr(lane, name) for name in LANE),
+    )
 
 
 def only(frame: pd.DataFrame, columns: Sequence[str], values: Sequence[object]) -> pd.DataFrame:

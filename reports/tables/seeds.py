@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from reports.read.shards import AccuracyShard, Shards
+from reports.statistics.intervals import holm
 from reports.statistics.paired import Paired
 from reports.tables import columns, published
 
@@ -203,7 +203,7 @@ def _adjusted(
     found = [np.empty(0)] * len(groups)
     for group in set(groups):
         own = [number for number, other in enumerate(groups) if other == group]
-        together = multipletests(np.concatenate([p_values[n] for n in own]), method="holm")[1]
+        together = holm(np.concatenate([p_values[n] for n in own]))
         ends = np.cumsum([len(p_values[number]) for number in own])
         for number, part in zip(own, np.split(together, ends[:-1]), strict=True):
             found[number] = part

@@ -12,7 +12,7 @@ from reports.read.shards import Shards
 from reports.statistics import intervals, launch_values, validity
 from reports.tables.cells import KEYS
 from reports.tables.columns import dtypes, frame, picked
-from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only, series
+from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only
 
 FAILED = "failed"
 """Status of a variant that a lane could not prepare."""
@@ -85,7 +85,7 @@ def _row(
 ) -> dict[str, object]:
     identity = picked(workload, *WORKLOAD) | picked(lane, "backend", "device")
     status = lane_status(shards, samples, run, workload, lane)
-    used = series(samples.usable, run, workload, lane)
+    used = samples.usable_of(run, workload, lane)
     if status == "invalid":  # a figure of something else is worse than none
         used = used.iloc[:0]
     row = identity | {"status": status, "launches": used["launch"].nunique(), "rounds": len(used)}
@@ -157,7 +157,7 @@ def lane_status(shards: Shards, samples: Samples, run: str, workload: Workload, 
         return end
     if variant_error(shards, run, workload, lane):
         return FAILED
-    found = series(samples.samples, run, workload, lane)
+    found = samples.of(run, workload, lane)
     if found.empty:
         return "missing"
     counted = found[found["void"] == ""]
