@@ -6,10 +6,10 @@ May import: across_runs, judging and what is below.
 from collections.abc import Callable, Mapping
 
 from reports.figures import agreement, learning, mistakes, timing
-from reports.figures.style import Picture
+from reports.figures.style import Parts, Picture, picture
 from reports.judging.comparison import Comparison
 
-PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
+PICTURES: Mapping[str, Callable[[Comparison], Parts]] = {
     "throughput": timing.throughput,
     "ratios": timing.forest,
     "variants": timing.variants,
@@ -30,5 +30,5 @@ PICTURES: Mapping[str, Callable[[Comparison], Picture]] = {
 
 def draw(comparison: Comparison) -> dict[str, Picture]:
     """All pictures for which there is anything to show; to be called in `style.applied()`."""
-    drawn = {name: make(comparison) for name, make in PICTURES.items()}
-    return {name: picture for name, picture in drawn.items() if picture.panels}
+    drawn = {name: picture(name, make(comparison)) for name, make in PICTURES.items()}
+    return {name: made for name, made in drawn.items() if made.panels}

@@ -3,108 +3,82 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
 from reports.figures import style
-from reports.figures.style import INK, Panel, Picture
+from reports.figures.style import INK, Panel, Parts
 from reports.judging.comparison import Comparison
-from reports.ladder.findings import TOLERANCES
+from reports.parity.table import RUNGS
 from reports.tables import wording
-from reports.tables.columns import DECLARED
 
 COLOURS, NORM = mpl.colormaps["cividis_r"], LogNorm(0.5, 1000, clip=True)
 WORDS = {"pass": "ok", "warn": "warn", "fail": "FAIL"}
 
 
-def ladder(comparison: Comparison) -> Picture:
+def ladder(comparison: Comparison) -> Parts:
     """Rungs of each model and backend, in multiples of the rounding floor."""
-    table, panels = comparison.parity, []
-    rungs = sorted(set(table["rung"]))
-    names = [f"P{number}" for number in range(9) if f"P{number}" in rungs]
+    table = comparison.parity
+    names = [rung for rung in RUNGS if rung in set(table["rung"])]
     for model, rows in table.groupby(wording.models(table), sort=False):
-        rows = rows.assign(backend=wording.backends(rows))
-        backends = list(dict.fromkeys(rows["backend"]))
+        backends = list(rows.groupby(wording.backends(rows), sort=False))
         figure, (axes,) = style.panel(1.0 + 0.42 * len(backends), str(model))
         told = []
-        for y, backend in enumerate(backends):
-            words = []
-            for x, rung in enumerate(names):
-                own = rows[(rows["backend"] == backend) & (rows["rung"] == rung)]
-                if own.empty:
-                    continue
-                status, text, share = _cell(own)
-                axes.add_patch(
-                    Rectangle(
-                        (x - 0.48, y - 0.46),
-                        0.96,
-                        0.92,
-                        linewidth=2 if status != "pass" else 0,
-                        edgecolor=INK,
-                        facecolor=COLOURS(NORM(share)) if share else "none",
-                    )
-                )
-                dark = share and NORM(share) > 0.55
-                axes.text(
-                    x,
-                    y,
-                    text,
-                    ha="center",
-                    va="center",
-                    fontsize="small",
-                    color="#ffffff" if dark else "#000000" if share else INK,
-                    fontweight="bold" if status == "fail" else "normal",
-                )
-                words.append(f"{rung} {status}{f' {text}' if share else ''}")
-            told.append(f"{backend}: {', '.join(words)}")
+        for y, (backend, own) in enumerate(backends):
+            cells = {rung: _cell(of_rung) for rung, of_rung in own.groupby("rung")}
+            for rung, cell in cells.items():
+                _draw_cell(axes, names.index(str(rung)), y, *cell)
+            said = ", ".join(_said(str(rung), *cell) for rung, cell in cells.items())
+            told.append(f"{backend}: {said}")
         axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(backends) - 0.5, -0.5))
         axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(backends)), backends)
+        axes.set_yticks(range(len(backends)), [str(backend) for backend, _ in backends])
         axes.tick_params(length=0)
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        panels.append(Panel(figure, f"{model}, worst error in rounding floors: {'; '.join(told)}"))
-    return Picture(
-        "Do they give the same answers",
-        f"{DECLARED['ladder']['caption']} Numbers are the worst error of a rung in floors; a frame "
-        "marks a warning or a failure.",
-        tuple(panels),
+        yield Panel(figure, f"{model}, worst error in rounding floors: {'; '.join(told)}")
+
+
+def _said(rung: str, status: str, text: str, share: float) -> str:
+    return f"{rung} {status} {text}" if share else f"{rung} {status}"
+
+
+def _draw_cell(axes: Axes, x: int, y: int, status: str, text: str, share: float) -> None:
+    axes.add_patch(
+        Rectangle(
+            (x - 0.48, y - 0.46),
+            0.96,
+            0.92,
+            linewidth=2 if status != "pass" else 0,
+            edgecolor=INK,
+            facecolor=COLOURS(NORM(share)) if share else "none",
+        )
     )
+    dark = share and NORM(share) > 0.55
+    colour = "#ffffff" if dark else "#000000" if share else INK
+    weight = "bold" if status == "fail" else "normal"
+    text_at = axes.text(x, y, text, fontsize="small", color=colour, fontweight=weight)
+    text_at.set(ha="center", va="center")
 
 
-def divergence(comparison: Comparison) -> Picture:
+def divergence(comparison: Comparison) -> Parts:
     """How far trainings go from the reference's, and how far rounding may take them."""
-    panels = []
-    limit = TOLERANCES["P5 distance"][1]
     for model, rows in comparison.divergence.groupby("model", sort=False):
         figure, (axes,) = style.panel(3.2, str(model))
         told = []
-        for backend, own in rows.groupby(wording.backends(rows), sort=False):
-            colour, marker = style.look(str(backend))
-            axes.plot(
-                own["step"],
-                own["distance"],
-                color=colour,
-                marker=marker,
-                markersize=4,
-                label=str(backend),
-            )
-            axes.plot(own["step"], own["envelope"], color=colour, linestyle=":", linewidth=1.5)
+        rows = rows.assign(backend=wording.backends(rows))
+        for backend, own, colour, marker in style.by_backend(rows):
+            steps, marked = own["step"], f"{marker}-"
+            axes.plot(steps, own["distance"], marked, color=colour, markersize=4, label=backend)
+            axes.plot(steps, own["envelope"], color=colour, linestyle=":", linewidth=1.5)
             widths = (own["distance"] / own["envelope"]).max()
             told.append(f"{backend} at most {widths:.2f} widths of its envelope")
         axes.plot([], [], color=INK, linestyle=":", label="envelope")
         style.both_logarithmic(axes, "step", "distance of all weights")
         axes.legend(ncols=2)
-        panels.append(Panel(figure, f"{model}, distance from the oracle: {', '.join(told)}"))
-    return Picture(
-        "Training divergence",
-        "Euclidean distance of all weights from the reference's training. Dotted: how far "
-        "trainings part whose weights are moved by one unit in the last place, at the start and "
-        "at every point that is shown. A backend fails where it is farther than "
-        f"{limit:g} times that.",
-        tuple(panels),
-    )
+        yield Panel(figure, f"{model}, distance from the oracle: {', '.join(told)}")
 
 
 def _cell(own: pd.DataFrame) -> tuple[str, str, float]:

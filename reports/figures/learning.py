@@ -8,33 +8,28 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
-from reports.figures.style import INK, Panel, Picture
+from reports.figures.style import INK, Panel, Parts
 from reports.judging.comparison import Comparison
 from reports.tables import published, wording
 from reports.tables.curves import seconds_until
 
 
-def curves(comparison: Comparison) -> Picture:
+def curves(comparison: Comparison) -> Parts:
     """Loss and accuracy over the epochs."""
-    panels = []
     for model, epochs in wording.by_model(comparison.curves):
         classifies = epochs["test_accuracy"].notna().any()
         figure, grid = style.panel(5.2 if classifies else 2.8, model, rows=1 + int(classifies))
         loss, accuracy = grid[0], grid[-1]
         for width, (backend, own) in _narrowing(epochs):
             means = own.groupby("epoch").mean(numeric_only=True)
-            shown = ((loss, "loss", 1), (accuracy, "accuracy", 100))
-            for axes, name, scale in shown if classifies else shown[:1]:
+            drawn = ((loss, "loss", 1), (accuracy, "accuracy", 100))
+            for axes, name, scale in drawn if classifies else drawn[:1]:
                 train, test = (scale * means[f"{part}_{name}"] for part in ("train", "test"))
                 colour, _ = style.look(backend)
                 # Of a single epoch there is no line, but a point.
                 dot = "o" if len(means) == 1 else ""
-                axes.plot(
-                    train.index, train, marker=dot, color=colour, linestyle="--", linewidth=width
-                )
-                axes.plot(
-                    test.index, test, marker=dot, color=colour, linestyle="-", linewidth=width
-                )
+                for shown, line in ((train, f"{dot}--"), (test, f"{dot}-")):
+                    axes.plot(shown.index, shown, line, color=colour, linewidth=width)
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         shipped = epochs["model"].iloc[0]
         known = published.EPOCH_ACCURACY_PERCENT.get(shipped)
@@ -61,40 +56,23 @@ def curves(comparison: Comparison) -> Picture:
             else f"loss over {epochs['epoch'].max()} epochs; of the test set in the end: "
             f"{_by_backend(last['test_loss'], last, '.4g', '')}"
         )
-        panels.append(Panel(figure, f"{model}: {told}"))
-    return Picture(
-        "How they learn",
-        "Mean over seeds. Solid: the test set after each epoch; dashed: training, a mean over the "
-        "epoch; dotted: the test accuracy that the reference published.",
-        tuple(panels),
-    )
+        yield Panel(figure, f"{model}: {told}")
 
 
-def time_to_error(comparison: Comparison) -> Picture:
+def time_to_error(comparison: Comparison) -> Parts:
     """Error over the seconds of training."""
-    panels, lines = [], []
     classified = comparison.curves[comparison.curves["error_percent"].notna()]
+    columns = ["trained_seconds", "error_percent"]
     for model, epochs in wording.by_model(classified):
         figure, (axes,) = style.panel(3.2, model)
         several = len(set(epochs["seed"])) > 1
-        for backend, own in epochs.groupby("backend", sort=False):
-            colour, marker = style.look(str(backend))
+        for _, own, colour, marker in style.by_backend(epochs):
             for _, one in own.groupby("seed") if several else ():
-                axes.plot(
-                    one["trained_seconds"],
-                    one["error_percent"],
-                    color=colour,
-                    linewidth=0.8,
-                    alpha=0.35,
-                )
-            middle = own.groupby("epoch")[["trained_seconds", "error_percent"]].median()
-            axes.plot(
-                middle["trained_seconds"],
-                middle["error_percent"],
-                color=colour,
-                marker=marker,
-                markersize=4,
-            )
+                seconds, errors = (one[name] for name in columns)
+                axes.plot(seconds, errors, color=colour, linewidth=0.8, alpha=0.35)
+            middle = own.groupby("epoch")[columns].median()
+            seconds, errors = (middle[name] for name in columns)
+            axes.plot(seconds, errors, color=colour, marker=marker, markersize=4)
         style.both_logarithmic(axes, "seconds of training", "error %")
         _legend(axes, epochs)
         told = ""
@@ -102,30 +80,21 @@ def time_to_error(comparison: Comparison) -> Picture:
         if error is not None:
             axes.axhline(error, color=INK, linestyle=":", linewidth=1)
             told = _time_to(epochs, error)
-            lines.append(f"{model}, seconds of training until the error is {error:.2f} %: {told}.")
-        panels.append(Panel(figure, f"{model}: error over seconds of training. {told}".strip()))
-    return Picture(
-        "How soon they learn",
-        "Each point is an epoch, in the median over seeds; thin lines are the trainings. Seconds "
-        "of training alone, as epochs took them, one training after another. Dotted: the error "
-        "that was published.",
-        tuple(panels),
-        tuple(lines),
-    )
+            yield f"{model}, seconds of training until the error is {error:.2f} %: {told}."
+        yield Panel(figure, f"{model}: error over seconds of training. {told}".strip())
 
 
-def seeds(comparison: Comparison) -> Picture:
+def seeds(comparison: Comparison) -> Parts:
     """The error of each training."""
-    panels = []
     errors = comparison.accuracy[comparison.accuracy["error_percent"].notna()]
     for model, cells in wording.by_model(errors):
         figure, (axes,) = style.panel(2.6, model)
-        for place, (backend, own) in enumerate(cells.groupby("backend", sort=False)):
-            colour, marker = style.look(str(backend))
+        names = []
+        for place, (backend, own, colour, marker) in enumerate(style.by_backend(cells)):
+            names.append(backend)
             spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else np.zeros(1)
             axes.plot(place + spread, own["error_percent"], marker, color=colour, markersize=5)
             axes.hlines(own["error_percent"].mean(), place - 0.3, place + 0.3, color=colour)
-        names = list(dict.fromkeys(cells["backend"]))
         axes.set(ylabel="error %", xticks=range(len(names)), xticklabels=names)
         axes.set_xlim(-0.6, len(names) - 0.4)
         axes.margins(y=0.25)
@@ -140,19 +109,8 @@ def seeds(comparison: Comparison) -> Picture:
                 va="bottom",
                 fontsize="small",
             )
-        panels.append(
-            Panel(
-                figure,
-                f"{model}: error of {len(cells)} trainings; mean by backend: "
-                f"{_by_backend(cells['error_percent'], cells, '.2f', ' %')}",
-            )
-        )
-    return Picture(
-        "Errors over seeds",
-        "Each point is a training from other initial weights and batches, the bar their mean. "
-        "Compare spreads, never two single points.",
-        tuple(panels),
-    )
+        means = _by_backend(cells["error_percent"], cells, ".2f", " %")
+        yield Panel(figure, f"{model}: error of {len(cells)} trainings; mean by backend: {means}")
 
 
 def _legend(axes: Axes, rows: pd.DataFrame) -> None:

@@ -8,24 +8,23 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.figures import style
-from reports.figures.style import INK, MUTED, Panel, Picture
+from reports.figures.style import INK, MUTED, Panel, Parts
 from reports.judging.comparison import Comparison
 from reports.tables import predictions, wording
 
 MOST_CLASSES = 20
 """More cannot be read in a heat map of this width."""
 
-SHOWN, COLUMNS = 12, 4
-"""Images that are shown for each model, and how many stand beside each other."""
+COLUMNS = 4
+"""How many images stand beside each other."""
 
 WRONG = to_rgb("#d55e00")
 SHADES = LinearSegmentedColormap.from_list("shades", [(*WRONG, 0.12), (*WRONG, 0.75)])
 """More is stronger on a light page and on a dark one."""
 
 
-def confusion(comparison: Comparison) -> Picture:
+def confusion(comparison: Comparison) -> Parts:
     """Which class is taken for which."""
-    panels = []
     of_models = wording.by_model(comparison.confusion)
     for model, backend, counts in (
         (model, backend, counts)
@@ -53,36 +52,22 @@ def confusion(comparison: Comparison) -> Picture:
         axes.set_yticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.index])
         axes.invert_yaxis()
         axes.tick_params(length=0)
-        panels.append(Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}"))
-    return Picture(
-        "Confusion matrix",
-        "How many test images of each label (rows) got which answer (columns), summed over seeds; "
-        "right answers on the diagonal, without colour.",
-        tuple(panels),
-    )
+        yield Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}")
 
 
-def disagreements(comparison: Comparison) -> Picture:
+def disagreements(comparison: Comparison) -> Parts:
     """Images that backends answer differently."""
-    panels, lines = [], []
     for model, found in wording.by_model(comparison.disagreements):
         images = list(dict.fromkeys(found["image"]))
         most = "at least " if len(images) == predictions.MOST_IMAGES else ""
-        lines.append(
-            f"{model}: {most}{len(images)} images are answered differently at seed "
-            f"{found['seed'].iloc[0]}."
-        )
+        seed = found["seed"].iloc[0]
+        line = f"{model}: {most}{len(images)} images are answered differently at seed {seed}."
+        yield line
         pixels = comparison.images.get(str(found["dataset_sha256"].iloc[0]))
         if pixels is not None and max(images) < len(pixels):
-            figure = _grid(model, found, images[:SHOWN], pixels)
-            panels.append(Panel(figure, f"{lines[-1]} {_answers_in_words(found, images[:SHOWN])}"))
-    return Picture(
-        "Where they disagree",
-        f"Up to {SHOWN} test images on which backends are sure and yet disagree: the "
-        "label, and what each answers with its probability.",
-        tuple(panels),
-        tuple(lines) if panels else (),
-    )
+            shown = images[: style.IMAGES]
+            figure = _grid(model, found, shown, pixels)
+            yield Panel(figure, f"{line} {_answers_in_words(found, shown)}")
 
 
 def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np.uint8]) -> Figure:

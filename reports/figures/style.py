@@ -3,17 +3,26 @@
 import contextlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+
+from reports.ladder.findings import TOLERANCES
+from reports.tables.columns import DECLARED
+
+IMAGES = 12
+"""That are shown for each model."""
 
 WIDTH = 5.2
 """Inches: at this width text is as large as the page's, and still readable on a phone."""
@@ -95,6 +104,25 @@ class Picture:
     lines: tuple[str, ...] = ()
 
 
+Parts = Iterable[Panel | str]
+"""Panels of a picture, and lines that stand below them."""
+
+TEXTS = tomllib.loads((Path(__file__).parent / "pictures.toml").read_text(encoding="utf-8"))
+
+
+def picture(name: str, parts: Parts) -> Picture:
+    """A picture of `pictures.toml`."""
+    made = list(parts)
+    panels = tuple(part for part in made if isinstance(part, Panel))
+    lines = tuple(part for part in made if isinstance(part, str)) if panels else ()
+    known = {
+        "caption": DECLARED["ladder"]["caption"],
+        "limit": TOLERANCES["P5 distance"][1],
+        "shown": IMAGES,
+    }
+    return Picture(TEXTS[name]["title"], TEXTS[name]["text"].format(**known), panels, lines)
+
+
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
     """Draw and save figures in our style, and leave that of others as it was."""
@@ -122,6 +150,17 @@ def look(backend: str) -> tuple[str, str]:
     if device:  # the same colour, another marker
         return look(backend)[0], "X"
     return BACKENDS.get(backend) or OTHERS[sum(map(ord, backend)) % len(OTHERS)]
+
+
+def by_backend(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
+    """Rows of each backend, with its name, colour and marker."""
+    for backend, own in rows.groupby("backend", sort=False):
+        yield str(backend), own, *look(str(backend))
+
+
+def words(rows: pd.DataFrame, form: str, between: str = ", ") -> str:
+    """Each row in words; `form` has names of columns in braces."""
+    return between.join(form.format_map(row) for row in rows.to_dict("records"))
 
 
 def plain_numbers(axis: Axis) -> None:

@@ -1,12 +1,14 @@
 """Figures of speed: throughput, ratios, costs, latency, and how the machine wandered."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from bench.contract.variants import NATIVE, STOCK, THREE
 from reports.figures import style
-from reports.figures.style import GROUND, INK, MUTED, Panel, Picture
+from reports.figures.style import GROUND, INK, MUTED, Panel, Parts
 from reports.judging import sections, speed_lines
 from reports.judging.comparison import Comparison
 from reports.statistics import intervals
@@ -27,13 +29,11 @@ MANY_POINTS = 4000
 """More are drawn as pixels: the page must stay small."""
 
 
-def throughput(comparison: Comparison) -> Picture:
+def throughput(comparison: Comparison) -> Parts:
     """Examples per second of each workload, with intervals."""
-    panels = []
     table = comparison.speed[comparison.speed["images_per_second"].notna()]
     for model, rows in wording.by_model(table[table["batch_size"].isin(comparison.batch_sizes)]):
-        names = [f"{row['phase']} {row['batch_size']}" for row in rows.to_dict("records")]
-        rows = rows.assign(workload=names)
+        rows = rows.assign(workload=rows["phase"] + " " + rows["batch_size"].astype("str"))
         figure, (axes,) = style.panel(1.0 + 0.3 * len(rows), model)
         places = _places(rows)
         for place, row in zip(places, rows.to_dict("records"), strict=True):
@@ -45,87 +45,54 @@ def throughput(comparison: Comparison) -> Picture:
         style.rows(axes, places, labels, "examples per second")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        told = ", ".join(
-            f"{row['workload']} {row['backend']} {row['images_per_second']:,.0f}"
-            for row in rows.to_dict("records")
-        )
-        panels.append(Panel(figure, f"{model}, examples per second: {told}"))
-    return Picture(
-        "How fast",
-        "Examples per second in the steady state, longer is faster; the dark line is the 95 % "
-        "interval over launches. Without one they are epochs of one backend after another, or too "
-        "few launches: compare nothing.",
-        tuple(panels),
-    )
+        told = style.words(rows, "{workload} {backend} {images_per_second:,.0f}")
+        yield Panel(figure, f"{model}, examples per second: {told}")
 
 
-def forest(comparison: Comparison) -> Picture:
+def forest(comparison: Comparison) -> Parts:
     """Ratios with their intervals."""
-    panels = []
     table = comparison.ratios[comparison.ratios["ratio"].notna()]
     table = table[table["variant"].isin(THREE)]  # settings are compared within a backend
     shown = table["batch_size"].isin(comparison.batch_sizes) | _latency(table)
     for model, rows in wording.by_model(table[shown]):
         rows = rows.sort_values(["phase", "batch_size"], ascending=False, kind="stable")
-        pair = sections.pair_names(rows).reset_index(drop=True)
-        labels = [
-            f"{row['phase']} {row['batch_size']}: {pair[place]}"
-            for place, row in enumerate(rows.to_dict("records"))
-        ]
+        workload = rows["phase"] + " " + rows["batch_size"].astype("str")
         colours = [INK if pair else MUTED for pair in rows["backend"] != rows["baseline"]]
-        panels.append(_ratios(model, rows, labels, colours))
-    return Picture(
-        "Which is faster, and by how much",
-        "Ratios of speeds from slots of the same rounds with 95 % intervals over launches. Filled: "
-        "decided; hollow: unresolved, or too few launches. The band is 5 % either way, which does "
-        "not count. A twin is the same backend once more: it shows what noise alone does.",
-        tuple(panels),
-    )
+        yield _ratios(model, rows, workload + ": " + sections.pair_names(rows), colours)
 
 
-def variants(comparison: Comparison) -> Picture:
+def variants(comparison: Comparison) -> Parts:
     """What settings bring and what Keras costs, in training."""
     table = comparison.main_variants[comparison.main_variants["ratio"].notna()]
-    panels = []
     for model, rows in table.groupby("model", sort=False):
         # The inverse stands there too: stock over native.
         rows = rows[(rows["variant"] != NATIVE) | (rows["over"] != STOCK)]
-        labels = list(wording.backends(rows) + ": " + rows["variant"] + " / " + rows["over"])
+        labels = wording.backends(rows) + ": " + rows["variant"] + " / " + rows["over"]
         colours = [style.look(backend)[0] for backend in rows["backend"]]
-        panels.append(_ratios(str(model), rows, labels, colours))
-    return Picture(
-        "Tuning gains and Keras overhead",
-        "The same model in training under one backend: Keras as shipped (stock), with the best "
-        "settings for that backend (tuned) or with one alone, and written in the framework itself "
-        "(native). Ratios as above.",
-        tuple(panels),
-    )
+        yield _ratios(str(model), rows, labels, colours)
 
 
-def _ratios(title: str, rows: pd.DataFrame, labels: list[str], colours: list[str]) -> Panel:
+def _ratios(
+    title: str, rows: pd.DataFrame, labels: "pd.Series[str]", colours: Sequence[str]
+) -> Panel:
     figure, (axes,) = style.panel(1.1 + 0.3 * len(rows), title)
     margin = 1 + intervals.MARGIN
     axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(1, color=INK, linewidth=1)
-    records = rows.to_dict("records")
-    for place, (row, colour) in enumerate(zip(records, colours, strict=True)):
+    for place, (row, colour) in enumerate(zip(rows.to_dict("records"), colours, strict=True)):
         if pd.notna(row["low"]):
             axes.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
         fill = colour if row["verdict"] in {"faster", "slower", "equivalent"} else GROUND
         axes.plot(row["ratio"], place, "D", color=colour, markerfacecolor=fill, markersize=5)
-    style.rows(axes, range(len(rows)), labels, "times as fast as the second of the pair")
+    style.rows(axes, range(len(rows)), list(labels), "times as fast as the second of the pair")
     axes.set_xscale("log")
     style.plain_numbers(axes.xaxis)
-    told = "; ".join(
-        f"{label} {row['ratio']:.2f} ({row['verdict']})"
-        for label, row in zip(labels, records, strict=True)
-    )
+    told = style.words(rows.assign(label=labels), "{label} {ratio:.2f} ({verdict})", "; ")
     return Panel(figure, f"{title}, ratios: {told}")
 
 
-def costs(comparison: Comparison) -> Picture:
+def costs(comparison: Comparison) -> Parts:
     """What a whole training costs, part by part."""
-    panels = []
     for model, rows in wording.by_model(comparison.costs):
         figure, (axes,) = style.panel(1.7 + 0.4 * len(rows), model)
         left = np.zeros(len(rows))
@@ -135,31 +102,21 @@ def costs(comparison: Comparison) -> Picture:
             left += seconds
         style.rows(axes, range(len(rows)), list(rows["backend"]), "seconds")
         figure.legend(loc="outside lower left", ncols=3)
-        told = ", ".join(
-            f"{row['backend']} {row['wall_seconds']:.0f} s, of which {row['train_seconds']:.0f} s "
-            "are training"
-            for row in rows.to_dict("records")
-        )
-        panels.append(Panel(figure, f"{model}, seconds of a whole training: {told}"))
-    return Picture(
-        "Where the time goes",
-        "A whole training, from the start of the process to its last prediction: the median over "
-        "seeds.",
-        tuple(panels),
-        tuple(speed_lines.start_lines(comparison.break_even)) if panels else (),
-    )
+        form = "{backend} {wall_seconds:.0f} s, of which {train_seconds:.0f} s are training"
+        told = style.words(rows, form)
+        yield Panel(figure, f"{model}, seconds of a whole training: {told}")
+    yield from speed_lines.start_lines(comparison.break_even)
 
 
-def latency(comparison: Comparison) -> Picture:
+def latency(comparison: Comparison) -> Parts:
     """Percentiles of a prediction of one example."""
-    panels = []
-    for model, rows in wording.by_model(
-        comparison.speed[comparison.speed["latency_p50_ms"].notna()]
-    ):
+    table = comparison.speed[comparison.speed["latency_p50_ms"].notna()]
+    columns = [f"latency_{name}_ms" for name in ("p50", "p90", "p99")]
+    for model, rows in wording.by_model(table):
         figure, (axes,) = style.panel(1.2 + 0.35 * len(rows), model)
         for place, row in enumerate(rows.to_dict("records")):
             colour, _ = style.look(row["backend"])
-            values = [row[f"latency_{name}_ms"] for name in ("p50", "p90", "p99")]
+            values = [row[name] for name in columns]
             axes.plot(values, [place] * 3, color=colour, linewidth=2)
             for value, marker in zip(values, "o|x", strict=True):
                 axes.plot(value, place, marker, color=colour, markersize=8)
@@ -167,54 +124,33 @@ def latency(comparison: Comparison) -> Picture:
         axes.margins(y=0.3)
         axes.set_xscale("log")
         style.plain_numbers(axes.xaxis)
-        told = ", ".join(
-            f"{row['backend']} {row['latency_p50_ms']:.2f}, {row['latency_p90_ms']:.2f} and "
-            f"{row['latency_p99_ms']:.2f} ms"
-            for row in rows.to_dict("records")
-        )
-        panels.append(Panel(figure, f"{model}, median, 90th and 99th percentile: {told}"))
-    return Picture(
-        "How long one prediction takes",
-        "Calls of predict with a single example: the median (dot), 90th (bar) and 99th percentile "
-        "(cross) of all calls.",
-        tuple(panels),
-    )
+        p50, p90, p99 = (f"{{{name}:.2f}}" for name in columns)
+        told = style.words(rows, f"{{backend}} {p50}, {p90} and {p99} ms")
+        yield Panel(figure, f"{model}, median, 90th and 99th percentile: {told}")
 
 
-def sweep(comparison: Comparison) -> Picture:
+def sweep(comparison: Comparison) -> Parts:
     """Throughput over batch sizes."""
-    panels = []
     table = comparison.speed[comparison.speed["images_per_second"].notna()]
     for model, of_model in wording.by_model(table[~_latency(table)]):
         for phase, rows in of_model.groupby("phase", sort=False):
             if rows["batch_size"].nunique() < 2:
                 continue
             figure, (axes,) = style.panel(3.0, f"{model}, {phase}")
-            for backend, own in rows.sort_values("batch_size").groupby("backend", sort=False):
-                colour, marker = style.look(str(backend))
+            for backend, own, colour, marker in style.by_backend(rows.sort_values("batch_size")):
                 sizes = own["batch_size"].to_numpy(np.float64)
-                axes.plot(
-                    sizes, own["images_per_second"], color=colour, marker=marker, label=str(backend)
-                )
+                speeds = own["images_per_second"]
+                axes.plot(sizes, speeds, color=colour, marker=marker, label=backend)
                 axes.fill_between(sizes, own["low"], own["high"], color=colour, alpha=0.2)
             style.both_logarithmic(axes, "batch size", "examples per second")
             axes.legend()
             best = rows.loc[rows.groupby("backend")["images_per_second"].idxmax()]
-            told = ", ".join(
-                f"{row['backend']} {row['images_per_second']:,.0f} at {row['batch_size']}"
-                for row in best.to_dict("records")
-            )
-            panels.append(Panel(figure, f"{model}, {phase}: most examples per second: {told}"))
-    return Picture(
-        "What the batch size does",
-        "Examples per second in the steady state; the shade is the 95 % interval.",
-        tuple(panels),
-    )
+            told = style.words(best, "{backend} {images_per_second:,.0f} at {batch_size}")
+            yield Panel(figure, f"{model}, {phase}: most examples per second: {told}")
 
 
-def wander(comparison: Comparison) -> Picture:
+def wander(comparison: Comparison) -> Parts:
     """Every sample, in the order of measuring."""
-    panels = []
     turns = comparison.samples
     main = (turns["phase"] == "train") & turns["batch_size"].isin(comparison.batch_sizes)
     turns = turns[main & ~turns["twin"] & turns["seconds_per_step"].notna()]
@@ -224,9 +160,7 @@ def wander(comparison: Comparison) -> Picture:
         place = rows[["run", "launch", "round"]].merge(
             order.assign(place=order.index), on=["run", "launch", "round"]
         )["place"]
-        rows = rows.assign(place=place.to_numpy())
-        for backend, own in rows.groupby("backend", sort=False):
-            colour, marker = style.look(str(backend))
+        for backend, own, colour, marker in style.by_backend(rows.assign(place=place.to_numpy())):
             counts = (own["void"] == "") & (own["invalid"] == "")
             slower = own["seconds_per_step"] / own.loc[counts, "seconds_per_step"].median()
             for chosen, fill in ((counts, colour), (~counts, "none")):
@@ -237,7 +171,7 @@ def wander(comparison: Comparison) -> Picture:
                     color=colour,
                     markerfacecolor=fill,
                     markersize=3.5,
-                    label=str(backend) if fill == colour else None,
+                    label=backend if fill == colour else None,
                     rasterized=len(rows) > MANY_POINTS,
                 )
         begins = order.drop_duplicates(["run", "launch"]).index
@@ -249,20 +183,11 @@ def wander(comparison: Comparison) -> Picture:
         times = rows.groupby("backend", sort=False)["seconds_per_step"]
         spread = times.quantile(0.9) / times.quantile(0.1)
         told = ", ".join(f"{backend} {ratio:.2f}" for backend, ratio in spread.items())
-        panels.append(
-            Panel(
-                figure,
-                f"{model}: {len(order)} rounds in {len(begins)} launches; the ninth decile of the "
-                f"times of a step over the first: {told}",
-            )
+        yield Panel(
+            figure,
+            f"{model}: {len(order)} rounds in {len(begins)} launches; the ninth decile of the "
+            f"times of a step over the first: {told}",
         )
-    return Picture(
-        "Machine speed over time",
-        "Every slot of training, in the order of measuring, over the median of its backend. Dotted "
-        "lines part launches. Where all go up together the machine was slow, which a ratio does "
-        "not notice. Hollow: not counted.",
-        tuple(panels),
-    )
 
 
 def _places(rows: pd.DataFrame) -> list[float]:

@@ -4,13 +4,10 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures import style
-from reports.figures.style import MUTED, Panel, Picture
+from reports.figures.style import MUTED, Panel, Parts, Picture
 from reports.tables import wording
 
-METRICS = {
-    "images_per_second": ("Training speed", "examples per second"),
-    "error_percent": ("Error", "error %"),
-}
+UNITS = {"images_per_second": "examples per second", "error_percent": "error %"}
 
 
 def draw(table: pd.DataFrame) -> dict[str, Picture]:
@@ -20,19 +17,13 @@ def draw(table: pd.DataFrame) -> dict[str, Picture]:
         table: `reports.across_runs.history.History.table`.
     """
     return {
-        metric: Picture(
-            title,
-            "Each point is a run, in the order of their making, with its 95 % interval where it "
-            "has one. Lines are levels: where they break, the figure stepped.",
-            tuple(_panels(table[table["metric"] == metric], unit)),
-        )
-        for metric, (title, unit) in METRICS.items()
+        metric: style.picture(metric, _panels(table[table["metric"] == metric], unit))
+        for metric, unit in UNITS.items()
         if (table["metric"] == metric).any()
     }
 
 
-def _panels(table: pd.DataFrame, unit: str) -> list[Panel]:
-    panels = []
+def _panels(table: pd.DataFrame, unit: str) -> Parts:
     several = [name for name in ("machine", "protocol") if len(set(table[name])) > 1]
     for key, alike in table.groupby(["machine", "protocol"], sort=False):
         where = dict(zip(("machine", "protocol"), key, strict=True))
@@ -41,8 +32,7 @@ def _panels(table: pd.DataFrame, unit: str) -> list[Panel]:
             title = ", ".join([model, *(str(where[name]) for name in several)])
             figure, (axes,) = style.panel(3.0, title)
             told = []
-            for backend, own in rows.groupby("backend", sort=False):
-                colour, marker = style.look(str(backend))
+            for backend, own, colour, marker in style.by_backend(rows):
                 runs = own["run"].map(places)
                 axes.plot(runs, own["value"], marker, color=colour, label=backend, markersize=4)
                 axes.vlines(runs, own["low"], own["high"], color=colour, linewidth=1)
@@ -57,5 +47,4 @@ def _panels(table: pd.DataFrame, unit: str) -> list[Panel]:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(ncols=3)
             axes.margins(y=0.2)
-            panels.append(Panel(figure, f"{title}, {unit} over runs: {', '.join(told)}"))
-    return panels
+            yield Panel(figure, f"{title}, {unit} over runs: {', '.join(told)}")
