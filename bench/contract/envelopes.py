@@ -3,9 +3,7 @@
 import hashlib
 import io
 import json
-import math
 import stat
-import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +16,12 @@ from numpy.typing import NDArray
 
 from bench.contract.limits import BYTES_A_NUMBER, MAX_ARRAYS, MAX_JSON_BYTES, MAX_RUN_ARRAYS
 from bench.contract.migrations import OLDEST, SCHEMA, migrated
+from bench.contract.npz import ArrayError, Claim, claims
 from bench.contract.parity_schema import Parity, Reference
 from bench.contract.schema import Accuracy, Envelope, Images, Plan, Record
 from bench.contract.speed_schema import Speed
 
 ZIP_MEMBER = b"PK\1\2"
-# Others are unpacked without end, whatever size a member claims.
-ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 T = TypeVar("T")
 
@@ -181,29 +178,28 @@ def read_arrays(path: Path, sha256: str | None, room: Room) -> dict[str, NDArray
             room.enter(path, len(members))
             if len({member.filename for member in members}) != len(members):
                 raise ShardError(f"{path}: duplicate array")
-            room.take(path, sum(_claimed(path, archive, member) for member in members))
+            room.take(path, sum(_claimed(path, claim) for claim in claims(archive)))
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise ShardError(f"{path}: {error.strerror or error}") from error
     except ShardError:
         raise
+    except ArrayError as error:
+        raise ShardError(f"{path}: {error}") from error
     except Exception as error:
         raise ShardError(f"{path}: not the arrays of a shard: {error}") from error
     return arrays
 
 
-def predictions(
-    path: Path, arrays: Mapping[str, NDArray[Any]], accuracy: Accuracy
-) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger]]:
-    """What the arrays beside an accuracy shard say.
+def check_predictions(path: Path, arrays: Mapping[str, NDArray[Any]], accuracy: Accuracy) -> None:
+    """See that the arrays beside an accuracy shard are what it says.
 
-    Returns:
-        Probabilities, float32, shape (test examples, classes), and labels, unsigned, shape
-        (test examples,).
+    Probabilities, float32, shape (test examples, classes), and labels, unsigned, shape (test
+    examples,).
 
     Raises:
-        ShardError: They are not what the shard says.
+        ShardError: They are not.
     """
     if not {"probabilities", "labels"} <= arrays.keys():
         raise ShardError(f"{path}: not the arrays of a shard: {', '.join(arrays)}")
@@ -215,24 +211,13 @@ def predictions(
         raise ShardError(f"{path}: {labels.shape} labels for {examples} test examples")
     if labels.max() >= probabilities.shape[1]:
         raise ShardError(f"{path}: a label beyond the {probabilities.shape[1]} classes")
-    return probabilities, labels
 
 
-def _claimed(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """What an array takes. NumPy allocates what its header claims, before it reads a number."""
-    if member.compress_type not in ZIP_METHODS:
-        raise ShardError(f"{path}: {member.filename} has an unsupported compression method")
-    with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ShardError(f"{path}: {member.filename} has no header of version 1.0")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a header of Python 2, which takes long to read
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if dtype.kind not in "fiub" or dtype.itemsize > BYTES_A_NUMBER:
-            raise ShardError(f"{path}: {member.filename} is {dtype}")
-        if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
-            raise ShardError(f"{path}: {member.filename} is not as large as it claims")
-    return math.prod(shape) * BYTES_A_NUMBER
+def _claimed(path: Path, claim: Claim) -> int:
+    """What an array takes."""
+    if claim.dtype.kind not in "fiub" or claim.dtype.itemsize > BYTES_A_NUMBER:
+        raise ShardError(f"{path}: {claim.name} is {claim.dtype}")
+    return claim.elements * BYTES_A_NUMBER
 
 
 def _read_bytes(path: Path, most: int) -> bytes:

@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import io
 import logging
-import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.contract.errors import DataError
 from bench.contract.limits import MAX_ARRAYS
+from bench.contract.npz import ArrayError, claims
 from bench.contract.units import ModelRequest
 from bench.inputs.draws import arrays_sha256
 from bench.inputs.examples import SPLITS
@@ -54,8 +54,6 @@ IDX_FILES = {
 
 # Arrays that claim to be larger than this together are refused before they are allocated.
 MAX_BYTES = 4 << 30
-# Others are unpacked without end, whatever size a member claims.
-ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # Of an idx file, all of which are of MNIST: the largest has 47 million bytes.
 MAX_IDX_BYTES = 64 << 20
 
@@ -231,33 +229,20 @@ def read_npz(path: Path) -> dict[str, Array]:
                 raise DataError(f"{path}: more than {MAX_ARRAYS:,} arrays")
             if claimed > MAX_BYTES:
                 raise DataError(f"{path}: claims {claimed:,} bytes; at most {MAX_BYTES:,} are read")
-            for member in archive.infolist():
-                _check_claim(path, archive, member)
+            for _ in claims(archive):
+                pass
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except DataError:
         raise
+    except ArrayError as error:
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path}: not a readable npz of plain arrays ({reason}); delete it or give another file"
         ) from error
     return arrays
-
-
-def _check_claim(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """NumPy allocates what an array's header claims, before it reads the first number."""
-    if member.compress_type not in ZIP_METHODS:
-        raise DataError(f"{path}: {member.filename} has an unsupported compression method")
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0
-        if version != (1, 0):  # of many names in a structured type, which none of ours has
-            header = np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
-        claimed = math.prod(shape) * dtype.itemsize
-        if not dtype.hasobject and claimed != member.file_size - file.tell():
-            raise DataError(f"{path}: {member.filename} claims {claimed:,} bytes of numbers")
 
 
 def _read_idx_folder(folder: Path) -> dict[str, Array]:

@@ -93,7 +93,7 @@ def describe(plan: Plan, selection: Selection) -> str:
     models = [name for name in plan.models if name in selection.models]
     variants = [name for name in plan.variants if name in selection.variants]
     lines = [
-        f"Keras Backend Bench, suite {plan.suite}: {' and '.join(models)}",
+        f"Keras Backend Bench, suite {plan.name}: {' and '.join(models)}",
         f"under {', '.join(backends)} on {device}, dataset {told.get(dataset, dataset)}.",
     ]
     if variants != [STOCK]:

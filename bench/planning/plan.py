@@ -6,6 +6,7 @@ Standard library only; `bench.planning.estimate` tells the plan to a person.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import models
 from bench.contract.backends import BACKENDS, DEVICES
@@ -32,7 +33,7 @@ from bench.planning.options import (
     variants,
 )
 from bench.planning.selection import Selection
-from bench.planning.suites import MOST_LAUNCHES, SUITES
+from bench.planning.suites import MOST_LAUNCHES, SUITES, Suite
 from models.files import ModelFile, ModelFileError
 
 # Where only one of the two is given.
@@ -42,56 +43,32 @@ BUDGET_SECONDS = 3600.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run will do.
+@dataclass(frozen=True, kw_only=True)
+class Plan(Suite):
+    """What a run will do: a suite, as the options change it.
 
     Attributes:
-        suite: Name of the suite that the sizes come from.
         models: Models to train.
-        variants: Of each; a model without a native twin has no such variant.
         backends: Backends that must all be there.
         device: `cpu` or `gpu`.
         user_models: Where those of the models are defined that are the user's own.
         dataset: `auto`, `mnist`, `digits`, `data` (the user's) or `drawn` (made up).
         mnist: Where the user says MNIST lies.
         data: The user's data.
-        seeds: How many seeds.
-        epochs: How many epochs.
         batch_size: Examples in a step.
-        train_examples: Train on the first so many only; None takes all.
-        launches: How many launches are measured; with a budget, the most there may be.
-        rounds: Rounds of a launch.
-        probes: What every subject is asked.
-        twins: How many backends get a twin.
-        sweep: More batch sizes to time training at.
-        precision_percent: Half-width of training's intervals to stop at; None never looks.
-        budget_seconds: Time for measuring speed; None takes what it takes.
         workers: Interpreter of each backend.
         results: Folder of all runs.
         timeout_seconds: Longest silence of a worker.
     """
 
-    suite: str
     models: tuple[str, ...]
-    variants: tuple[str, ...]
     backends: tuple[str, ...]
     device: str
     user_models: tuple[ModelFile, ...]
     dataset: str
     mnist: Path | None
     data: Path | None
-    seeds: int
-    epochs: int
     batch_size: int
-    train_examples: int | None
-    launches: int
-    rounds: int
-    probes: tuple[str, ...]
-    twins: int
-    sweep: tuple[int, ...]
-    precision_percent: float | None
-    budget_seconds: float | None
     workers: Mapping[str, str]
     results: Path
     timeout_seconds: float
@@ -224,31 +201,25 @@ def resolve(
         raise UsageError(
             "--models and --model together want data that both take: --data FILE or --dataset mnist"
         )
+    decided: dict[str, Any] = {
+        "variants": wanted,
+        "seeds": count("--seeds", options["seeds"], suite.seeds, MOST_CELLS),
+        "epochs": count("--epochs", options["epochs"], suite.epochs, MOST_EPOCHS),
+        "launches": MOST_LAUNCHES if open_ended else suite.launches,
+        "precision_percent": (precision or PRECISION_PERCENT) if open_ended else None,
+        "budget_seconds": (budget or BUDGET_SECONDS) if open_ended else None,
+    }
     plan = Plan(
-        suite=suite.name,
+        **vars(suite) | decided,
         models=(*chosen, *(file.name for file in own)),
-        variants=wanted,
         backends=backends,
         device=device,
         user_models=own,
         dataset=dataset,
         mnist=Path(mnist) if mnist else None,
         data=Path(options["data"]) if options["data"] else None,
-        seeds=count("--seeds", options["seeds"], suite.seeds, MOST_CELLS),
-        epochs=count("--epochs", options["epochs"], suite.epochs, MOST_EPOCHS),
         batch_size=count("--batch-size", options["batch_size"], 200),
-        train_examples=suite.train_examples,
-        launches=MOST_LAUNCHES if open_ended else suite.launches,
-        rounds=suite.rounds,
-        probes=suite.probes,
-        twins=suite.twins,
-        sweep=suite.sweep,
-        precision_percent=(precision or PRECISION_PERCENT) if open_ended else None,
-        budget_seconds=(budget or BUDGET_SECONDS) if open_ended else None,
-        workers={
-            backend: found.get(backend, default_interpreter(backend, device))
-            for backend in backends
-        },
+        workers={name: found.get(name, default_interpreter(name, device)) for name in backends},
         results=Path(options["results"] or "results"),
         timeout_seconds=count("--worker-timeout", options["worker_timeout"], 900),
     )

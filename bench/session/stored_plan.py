@@ -35,7 +35,7 @@ def plan_record(
     )
     parity = schema.ParityPlan(_records(selection.subjects, schema.Subject), list(plan.probes))
     return schema.Plan(
-        suite=plan.suite,
+        suite=plan.name,
         models=list(plan.models),
         variants=list(plan.variants),
         own_models=[

@@ -15,9 +15,22 @@ from numpy.typing import NDArray
 
 Weights = Sequence[NDArray[np.float32]]
 
-# Adam as Keras has it by default, and as Kingma & Ba do: arXiv:1412.6980, but for epsilon, which
-# Keras adds to the root of what is not yet corrected.
-LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam as Keras has it by default, and as Kingma & Ba do: arXiv:1412.6980.
+
+    Attributes:
+        rate: Learning rate.
+        beta_1: Decay of the first moment.
+        beta_2: Decay of the second.
+        epsilon: What is added to the root of the second moment: by Keras before that is corrected.
+    """
+
+    rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,11 @@ class State:
         """Before the first step."""
         zeros = [np.zeros_like(weight) for weight in weights]
         return cls(weights, zeros, zeros, 0)
+
+
+def batches(count: int, size: int) -> list[tuple[int, int]]:
+    """Begin and size of each."""
+    return [(begin, min(size, count - begin)) for begin in range(0, count, size)]
 
 
 def classes(y: Any) -> NDArray[np.integer[Any]]:

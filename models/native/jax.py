@@ -9,9 +9,10 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-from models.native import BETA_1, BETA_2, EPSILON, LEARNING_RATE, State, Weights, classes
+from models.native import Adam, State, Weights, batches, classes
 
 Parameters = list[jax.Array]
+ADAM = Adam()
 
 
 def single_layer(parameters: Parameters, images: jax.Array) -> jax.Array:
@@ -95,14 +96,14 @@ class Network:
     def fit(self, x: Any, y: Any, batch_size: int) -> tuple[float, float]:
         """Train over the examples once, in order; mean loss and accuracy on the way."""
         sums = jnp.zeros(2)
-        for begin, size in _batches(len(x), batch_size):
+        for begin, size in batches(len(x), batch_size):
             self._state, sums = self._train(self._state, sums, begin, x, y, size=size)
         return _means(sums, len(x))
 
     def evaluate(self, x: Any, y: Any, batch_size: int) -> tuple[float, float]:
         """Mean loss and accuracy."""
         sums = jnp.zeros(2)
-        for begin, size in _batches(len(x), batch_size):
+        for begin, size in batches(len(x), batch_size):
             sums = self._test(self._state[0], sums, begin, x, y, size=size)
         return _means(sums, len(x))
 
@@ -110,7 +111,7 @@ class Network:
         """Probabilities, shape (examples, 10)."""
         found = [
             self._probabilities(self._state[0], begin, x, size=size)
-            for begin, size in _batches(len(x), batch_size)
+            for begin, size in batches(len(x), batch_size)
         ]
         return np.concatenate([np.asarray(each) for each in found])
 
@@ -135,11 +136,12 @@ class Network:
             parameters, images, labels
         )
         steps = steps + 1
-        rate = LEARNING_RATE * jnp.sqrt(1 - BETA_2**steps) / (1 - BETA_1**steps)
-        momentum = [m + (1 - BETA_1) * (g - m) for m, g in zip(momentum, found, strict=True)]
-        velocity = [v + (1 - BETA_2) * (g * g - v) for v, g in zip(velocity, found, strict=True)]
+        one, two = 1 - ADAM.beta_1, 1 - ADAM.beta_2
+        rate = ADAM.rate * jnp.sqrt(1 - ADAM.beta_2**steps) / (1 - ADAM.beta_1**steps)
+        momentum = [m + one * (g - m) for m, g in zip(momentum, found, strict=True)]
+        velocity = [v + two * (g * g - v) for v, g in zip(velocity, found, strict=True)]
         parameters = [
-            p - rate * m / (jnp.sqrt(v) + EPSILON)
+            p - rate * m / (jnp.sqrt(v) + ADAM.epsilon)
             for p, m, v in zip(parameters, momentum, velocity, strict=True)
         ]
         sums = sums + jnp.array([size * loss, correct])
@@ -152,11 +154,6 @@ class Network:
     def _predict_step(self, parameters: Parameters, begin: Any, x: jax.Array, size: int) -> Any:
         images = lax.dynamic_slice_in_dim(x, begin, size)
         return jax.nn.softmax(self._forward(parameters, images))
-
-
-def _batches(count: int, size: int) -> list[tuple[int, int]]:
-    """Begin and size of each."""
-    return [(begin, min(size, count - begin)) for begin in range(0, count, size)]
 
 
 def _batch(x: jax.Array, y: jax.Array, begin: Any, size: int) -> tuple[jax.Array, jax.Array]:

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.native import BETA_1, BETA_2, EPSILON, LEARNING_RATE, State, Weights, classes
+from models.native import Adam, State, Weights, batches, classes
 
 Parameters = list[tf.Variable]
+ADAM = Adam()
 
 
 def single_layer(parameters: Parameters, images: tf.Tensor) -> tf.Tensor:
@@ -102,8 +103,11 @@ class Network:
 
     def predict(self, x: Any, batch_size: int) -> NDArray[np.float32]:
         """Probabilities, shape (examples, 10)."""
-        batches = [x[begin : begin + batch_size] for begin in range(0, len(x), batch_size)]
-        return np.concatenate([self._probabilities(batch).numpy() for batch in batches])
+        found = [
+            self._probabilities(x[begin : begin + size]).numpy()
+            for begin, size in batches(len(x), batch_size)
+        ]
+        return np.concatenate(found)
 
     def logits(self, x: Any) -> NDArray[np.float32]:
         """What the softmax is taken of."""
@@ -143,21 +147,31 @@ class Network:
 
     def _apply(self, found: list[tf.Tensor]) -> None:
         steps = tf.cast(self._steps.assign_add(1), tf.float32)
-        for weight, moment, velocity, gradient in zip(
-            self._weights, self._momentum, self._velocity, found, strict=True
-        ):
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=moment.handle,
-                v=velocity.handle,
-                beta1_power=BETA_1**steps,
-                beta2_power=BETA_2**steps,
-                lr=LEARNING_RATE,
-                beta1=BETA_1,
-                beta2=BETA_2,
-                epsilon=EPSILON,
-                grad=gradient,
-            )
+        for variables in zip(self._weights, self._momentum, self._velocity, found, strict=True):
+            apply_adam(ADAM, steps, *variables)
+
+
+def apply_adam(
+    adam: Adam,
+    steps: tf.Tensor,
+    weight: tf.Variable,
+    momentum: tf.Variable,
+    velocity: tf.Variable,
+    gradient: tf.Tensor,
+) -> None:
+    """Step number `steps` (a float32) of one weight, as one operation."""
+    tf.raw_ops.ResourceApplyAdam(
+        var=weight.handle,
+        m=momentum.handle,
+        v=velocity.handle,
+        beta1_power=adam.beta_1**steps,
+        beta2_power=adam.beta_2**steps,
+        lr=adam.rate,
+        beta1=adam.beta_1,
+        beta2=adam.beta_2,
+        epsilon=adam.epsilon,
+        grad=gradient,
+    )
 
 
 def _batch(x: tf.Tensor, y: tf.Tensor, number: tf.Tensor, size: int) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from models.native import BETA_1, BETA_2, EPSILON, LEARNING_RATE, State, Weights, classes
+from models.native import Adam, State, Weights, classes
 
 
 def single_layer() -> nn.Sequential:
@@ -57,6 +57,40 @@ def labels(y: Any) -> Any:
     return torch.as_tensor(classes(y)).to(_device())
 
 
+class FusedAdam:
+    """PyTorch's fused Adam, with Keras's epsilon.
+
+    Attributes:
+        steps: How many were taken.
+    """
+
+    def __init__(self, adam: Adam, weights: list[Any]) -> None:
+        """Take weights, whose moments are still to be told."""
+        self._adam, self._weights, self.steps = adam, weights, 0
+        betas = adam.beta_1, adam.beta_2
+        self._fused = torch.optim.Adam(weights, adam.rate, betas, adam.epsilon, fused=True)
+
+    def go_on(self, weight: Any, steps: int, momentum: Any, velocity: Any) -> None:
+        """Tell the moments of a weight after some steps; they are changed where they are."""
+        self.steps = steps
+        count = torch.tensor(float(steps), device=weight.device)
+        moments = {"exp_avg": momentum, "exp_avg_sq": velocity}
+        self._fused.state[weight] = {"step": count, **moments}
+
+    def moments(self) -> tuple[list[Any], list[Any]]:
+        """First and second moments of all weights."""
+        states = [self._fused.state[weight] for weight in self._weights]
+        return [each["exp_avg"] for each in states], [each["exp_avg_sq"] for each in states]
+
+    def step(self) -> None:
+        """From the gradients of the weights."""
+        self.steps += 1
+        (group,) = self._fused.param_groups
+        # PyTorch adds epsilon to the root of what is corrected already, Keras before.
+        group["eps"] = self._adam.epsilon / (1 - self._adam.beta_2**self.steps) ** 0.5
+        self._fused.step()
+
+
 class Network:
     """One of the CNNs, its weights and its optimizer.
 
@@ -73,35 +107,29 @@ class Network:
         """
         self._module = globals()[model]().to(_device(), memory_format=torch.channels_last)
         self._parameters = list(self._module.parameters())
-        self._optimizer = torch.optim.Adam(
-            self._parameters, LEARNING_RATE, (BETA_1, BETA_2), EPSILON, fused=True
-        )
+        self._adam = FusedAdam(Adam(), self._parameters)
         self.functions = ()
         self.restore(state)
 
     def restore(self, state: State) -> None:
         """Go on from there."""
-        self._steps = state.steps
         with torch.no_grad():
             for parameter, *arrays in zip(
                 self._parameters, state.weights, state.momentum, state.velocity, strict=True
             ):
-                weight, momentum, velocity = map(self._own, arrays)
+                weight, *moments = map(self._own, arrays)
                 parameter.copy_(weight)
-                self._optimizer.state[parameter] = {
-                    "step": torch.tensor(float(state.steps), device=_device()),
-                    "exp_avg": torch.empty_like(parameter).copy_(momentum),
-                    "exp_avg_sq": torch.empty_like(parameter).copy_(velocity),
-                }
+                own = (torch.empty_like(parameter).copy_(moment) for moment in moments)
+                self._adam.go_on(parameter, state.steps, *own)
 
     def state(self) -> State:
         """Where training stands."""
-        moments = [self._optimizer.state[parameter] for parameter in self._parameters]
+        momentum, velocity = self._adam.moments()
         return State(
             self._keras(self._parameters),
-            self._keras([each["exp_avg"] for each in moments]),
-            self._keras([each["exp_avg_sq"] for each in moments]),
-            self._steps,
+            self._keras(momentum),
+            self._keras(velocity),
+            self._adam.steps,
         )
 
     def fit(self, x: Any, y: Any, batch_size: int) -> tuple[float, float]:
@@ -109,11 +137,11 @@ class Network:
         sums = torch.zeros(2, device=x.device)
         self._module.train()
         for images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            self._optimizer.zero_grad()
+            self._module.zero_grad()
             logits = self._module(images)
             loss = functional.cross_entropy(logits, labels)
             loss.backward()
-            self._step()
+            self._adam.step()
             _add(sums, loss, logits, labels)
         return _means(sums, len(x))
 
@@ -143,13 +171,6 @@ class Network:
         """Mean loss of one batch, and its gradient."""
         loss = functional.cross_entropy(self._module(x), y)
         return float(loss), self._keras(torch.autograd.grad(loss, self._parameters))
-
-    def _step(self) -> None:
-        """Adam, with Keras's epsilon: PyTorch adds its own to the root of what is corrected."""
-        self._steps += 1
-        (group,) = self._optimizer.param_groups
-        group["eps"] = EPSILON / (1 - BETA_2**self._steps) ** 0.5
-        self._optimizer.step()
 
     def _own(self, array: NDArray[np.float32]) -> torch.Tensor:
         """An array of Keras's in the order of ours."""

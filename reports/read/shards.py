@@ -4,87 +4,64 @@ import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.envelopes import (
+    KINDS,
     Room,
     ShardError,
+    check_predictions,
     payload,
-    predictions,
     read_arrays,
     read_envelope,
 )
 from bench.contract.limits import MAX_ARRAYS_BYTES, MAX_SHARDS, MAX_SHARDS_BYTES
 from bench.contract.parity_schema import Parity, Reference
-from bench.contract.schema import Accuracy, Envelope, Images, Plan
+from bench.contract.schema import Accuracy, Images, Plan, Record
 from bench.contract.speed_schema import Speed
 from reports.read import checks, parity_checks
 from reports.read.plain_text import plain
 
+P = TypeVar("P", bound=Record)
+
 
 @dataclass(frozen=True)
-class AccuracyShard:
-    """An attempt with its arrays.
+class Shard(Generic[P]):
+    """A shard that could be read.
 
     Attributes:
         run_id: The run that it belongs to.
         shard_id: Its name in that run.
         payload: What was recorded.
-        probabilities: Predicted class probabilities, float32, shape (test examples, classes);
-            None if the attempt failed, or the model is not a classifier.
-        labels: True classes, unsigned, shape (test examples,); None with them.
+        arrays: What lies beside it, by name: answers by `<probe>.<name>`.
     """
 
     run_id: str
     shard_id: str
-    payload: Accuracy
-    probabilities: NDArray[np.float32] | None
-    labels: NDArray[np.unsignedinteger] | None
+    payload: P
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SpeedShard:
-    """One launch.
+class AccuracyShard(Shard[Accuracy]):
+    """An attempt at a cell; without arrays if it failed, or the model is not a classifier."""
 
-    Attributes:
-        run_id: The run that it belongs to.
-        shard_id: Its name in that run.
-        payload: What was recorded.
-    """
+    @property
+    def probabilities(self) -> NDArray[np.float32] | None:
+        """Predicted class probabilities, float32, shape (test examples, classes)."""
+        return self.arrays.get("probabilities")
 
-    run_id: str
-    shard_id: str
-    payload: Speed
-
-
-@dataclass(frozen=True)
-class ParityShard:
-    """The last attempt at one subject's answers.
-
-    Attributes:
-        run_id: The run that it belongs to.
-        shard_id: Its name in that run.
-        payload: What was recorded.
-        arrays: By `<probe>.<name>`.
-    """
-
-    run_id: str
-    shard_id: str
-    payload: Parity
-    arrays: Mapping[str, NDArray[Any]]
+    @property
+    def labels(self) -> NDArray[np.unsignedinteger] | None:
+        """True classes, unsigned, shape (test examples,)."""
+        return self.arrays.get("labels")
 
 
-@dataclass(frozen=True)
-class ReferenceShard:
-    """A reference's answers for one model; attributes as of `ParityShard`."""
-
-    run_id: str
-    shard_id: str
-    payload: Reference
-    arrays: Mapping[str, NDArray[Any]]
+SpeedShard = Shard[Speed]
+ParityShard = Shard[Parity]
+ReferenceShard = Shard[Reference]
 
 
 @dataclass(frozen=True)
@@ -111,7 +88,6 @@ class Shards:
     problems: list[str] = field(default_factory=list)
 
 
-AnyAttempt = AccuracyShard | ParityShard | ReferenceShard
 Attempt = TypeVar("Attempt", AccuracyShard, ParityShard, ReferenceShard)
 
 
@@ -149,55 +125,60 @@ def _read_plan(folder: Path) -> tuple[str, Plan]:
 
 
 def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
-    attempts: list[AccuracyShard] = []
-    launches: list[SpeedShard] = []
-    known: set[int] = set()
-    answers: list[ParityShard] = []
-    references: list[ReferenceShard] = []
+    found: dict[type[Record], list[Any]] = {struct: [] for struct in KINDS.values()}
     try:
         paths = _listed(folder)
     except ShardError as error:
         shards.problems.append(plain(str(error)))
         return
+    known: set[int] = set()
     room = Room(MAX_ARRAYS_BYTES)
     for path in paths:
         if path.name == "plan.json" or path.name.startswith("."):
             continue
         try:
-            envelope = read_envelope(path)
-            if envelope.run_id != run_id:
-                raise ShardError(f"{path}: belongs to run {envelope.run_id}, not to {run_id}")
-            if envelope.kind == "accuracy":
-                attempts.append(_read_attempt(path, envelope, plan, room))
-            elif envelope.kind == "speed":
-                speed = payload(path, envelope, Speed)
-                checks.speed(path, speed, plan, known)
-                launches.append(SpeedShard(run_id, envelope.shard_id, speed))
-            elif envelope.kind == "parity":
-                parity = payload(path, envelope, Parity)
-                parity_checks.parity(path, parity, plan)
-                arrays = read_arrays(path.with_suffix(".npz"), parity.arrays_sha256, room)
-                answers.append(ParityShard(run_id, envelope.shard_id, parity, arrays))
-            elif envelope.kind == "reference":
-                reference = payload(path, envelope, Reference)
-                arrays = read_arrays(path.with_suffix(".npz"), reference.arrays_sha256, room)
-                parity_checks.reference(path, reference, arrays, plan)
-                references.append(ReferenceShard(run_id, envelope.shard_id, reference, arrays))
-            elif envelope.kind == "images":
-                images = payload(path, envelope, Images)
-                arrays = read_arrays(path.with_suffix(".npz"), images.arrays_sha256, room)
-                checks.images(path, images, arrays, plan)
-                shards.images[images.dataset_sha256] = arrays["images"]
-            else:
-                raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")
+            shard = _read_shard(path, run_id, plan, known, room)
+            found[type(shard.payload)].append(shard)
         except ShardError as error:
             shards.problems.append(plain(str(error)))
-    shards.accuracy.extend(_last(attempts, lambda shard: shard.payload.cell))
-    shards.parity.extend(_last(answers, lambda shard: shard.payload.subject))
+    shards.images.update({s.payload.dataset_sha256: s.arrays["images"] for s in found[Images]})
+    shards.accuracy.extend(_last(found[Accuracy], lambda shard: shard.payload.cell))
+    shards.parity.extend(_last(found[Parity], lambda shard: shard.payload.subject))
     shards.references.extend(
-        _last(references, lambda shard: (shard.payload.model, shard.payload.backend))
+        _last(found[Reference], lambda shard: (shard.payload.model, shard.payload.backend))
     )
-    shards.speed.extend(sorted(launches, key=lambda shard: shard.payload.launch))
+    shards.speed.extend(sorted(found[Speed], key=lambda shard: shard.payload.launch))
+
+
+def _read_shard(path: Path, run_id: str, plan: Plan, known: set[int], room: Room) -> Shard[Any]:
+    """A shard of this run, checked against its plan; `known` are numbers of launches so far."""
+    envelope = read_envelope(path)
+    if envelope.run_id != run_id:
+        raise ShardError(f"{path}: belongs to run {envelope.run_id}, not to {run_id}")
+    struct = KINDS.get(envelope.kind, Plan)
+    if struct is Plan:
+        raise ShardError(f"{path}: kind {envelope.kind}, where a result is wanted")
+    record, file = payload(path, envelope, struct), path.with_suffix(".npz")
+    arrays: dict[str, NDArray[Any]] = {}
+    match record:
+        case Accuracy():
+            checks.accuracy(path, record, plan)
+            if record.status == "ok" and record.arrays_sha256 is not None:
+                arrays = read_arrays(file, record.arrays_sha256, room)
+                check_predictions(file, arrays, record)
+            return AccuracyShard(run_id, envelope.shard_id, record, arrays)
+        case Speed():
+            checks.speed(path, record, plan, known)
+        case Parity():
+            parity_checks.parity(path, record, plan)
+            arrays = read_arrays(file, record.arrays_sha256, room)
+        case Reference():
+            arrays = read_arrays(file, record.arrays_sha256, room)
+            parity_checks.reference(path, record, arrays, plan)
+        case Images():
+            arrays = read_arrays(file, record.arrays_sha256, room)
+            checks.images(path, record, arrays, plan)
+    return Shard(run_id, envelope.shard_id, record, arrays)
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -216,30 +197,16 @@ def _listed(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_attempt(path: Path, envelope: Envelope, plan: Plan, room: Room) -> AccuracyShard:
-    accuracy = payload(path, envelope, Accuracy)
-    checks.accuracy(path, accuracy, plan)
-    probabilities = labels = None
-    if accuracy.status == "ok" and accuracy.arrays_sha256 is not None:
-        arrays = read_arrays(path.with_suffix(".npz"), accuracy.arrays_sha256, room)
-        probabilities, labels = predictions(path.with_suffix(".npz"), arrays, accuracy)
-    return AccuracyShard(envelope.run_id, envelope.shard_id, accuracy, probabilities, labels)
-
-
 def _last(attempts: Iterable[Attempt], what: Callable[[Attempt], Hashable]) -> list[Attempt]:
     """One attempt for each thing that was tried: the last that went well, else the last."""
     best: dict[Hashable, Attempt] = {}
-    for attempt in sorted(attempts, key=_attempt_number):
+    for attempt in sorted(attempts, key=lambda shard: _attempt_number(shard.shard_id)):
         known = best.get(what(attempt))
-        if known is None or _went_well(attempt) or not _went_well(known):
+        if known is None or attempt.payload.status == "ok" or known.payload.status != "ok":
             best[what(attempt)] = attempt
     return list(best.values())
 
 
-def _went_well(attempt: AnyAttempt) -> bool:
-    return attempt.payload.status == "ok"
-
-
-def _attempt_number(attempt: AnyAttempt) -> int:
-    digits = attempt.shard_id.rpartition(".try")[2]
+def _attempt_number(shard_id: str) -> int:
+    digits = shard_id.rpartition(".try")[2]
     return int(digits) if digits.isdigit() else 0

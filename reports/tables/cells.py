@@ -5,30 +5,19 @@ import pandas as pd
 
 from bench.contract.schema import Accuracy
 from reports.read.shards import Shards
+from reports.tables.columns import picked
 
 KEYS = ["model", "variant", "backend", "device"]
 
+_LENGTHS = ["batch_size", "images", "steps", "epochs"]
+_STARTS = ["load_seconds", "build_seconds", "first_step_seconds", "second_step_seconds"]
 _COLUMNS = {
-    "run": "str",
-    **dict.fromkeys(KEYS, "str"),
-    "batch_size": "int64",
-    "images": "int64",
-    "steps": "int64",
-    "epochs": "int64",
-    "start_seconds": "float64",
-    "import_seconds": "float64",
-    "load_seconds": "float64",
-    "build_seconds": "float64",
-    "first_step_seconds": "float64",
-    "second_step_seconds": "float64",
-    "feed_seconds": "float64",
-    "train_seconds": "float64",
-    "evaluation_seconds": "float64",
-    "wall_seconds": "float64",
-    "epoch_seconds": "float64",
-    "whole_epoch_seconds": "float64",
-    "steal_percent": "float64",
-    "peak_rss_mib": "float64",
+    **dict.fromkeys(["run", *KEYS], "str"),
+    **dict.fromkeys(_LENGTHS, "int64"),
+    **dict.fromkeys(["start_seconds", "import_seconds", *_STARTS], "float64"),
+    **dict.fromkeys(["feed_seconds", "train_seconds", "evaluation_seconds"], "float64"),
+    **dict.fromkeys(["wall_seconds", "epoch_seconds", "whole_epoch_seconds"], "float64"),
+    **dict.fromkeys(["steal_percent", "peak_rss_mib"], "float64"),
 }
 
 
@@ -42,43 +31,34 @@ def collect(shards: Shards) -> pd.DataFrame:
         steal_percent, of the CPU time of all cores in training; peak_rss_mib.
     """
     rows = [
-        (shard.run_id, *_row(shard.payload))
+        {"run": shard.run_id, **_row(shard.payload)}
         for shard in shards.accuracy
         if shard.payload.status == "ok"
     ]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
-def _row(payload: Accuracy) -> tuple[object, ...]:
-    cell, protocol, training = payload.cell, payload.protocol, payload.training
-    worker = payload.worker
+def _row(payload: Accuracy) -> dict[str, object]:
+    protocol, training, worker = payload.protocol, payload.training, payload.worker
     assert training is not None  # noqa: S101 - `reports.read.checks` sees to it
     assert worker is not None  # noqa: S101 - `reports.read.checks` sees to it
-    epochs = training.epochs
-    taken = sum(epoch.steal_seconds for epoch in epochs)
-    train_seconds = sum(epoch.train_seconds for epoch in epochs)
-    whole = [epoch.feed_seconds + epoch.train_seconds + epoch.test_seconds for epoch in epochs]
-    return (
-        cell.model,
-        cell.variant,
-        cell.backend,
-        cell.device,
-        protocol.batch_size,
-        protocol.train_examples,
-        -(-protocol.train_examples // protocol.batch_size),
-        len(epochs),
-        payload.start_seconds,
-        worker.import_seconds,
-        training.load_seconds,
-        training.build_seconds,
-        training.first_step_seconds,
-        training.second_step_seconds,
-        sum(epoch.feed_seconds for epoch in epochs),
-        train_seconds,
-        sum(epoch.test_seconds for epoch in epochs),
-        payload.wall_seconds,
-        float(np.median([epoch.train_seconds for epoch in epochs])),
-        float(np.median(whole)),
-        100 * taken / (train_seconds * payload.machine.cores),
-        training.peak_rss_mib,
+    feed, train, test, taken = (
+        np.array([getattr(epoch, f"{name}_seconds") for epoch in training.epochs])
+        for name in ("feed", "train", "test", "steal")
     )
+    return {
+        **picked(payload.cell, *KEYS),
+        "batch_size": protocol.batch_size,
+        "images": protocol.train_examples,
+        "steps": -(-protocol.train_examples // protocol.batch_size),
+        "epochs": len(training.epochs),
+        **picked(payload, "start_seconds", "wall_seconds"),
+        "import_seconds": worker.import_seconds,
+        **picked(training, *_STARTS, "peak_rss_mib"),
+        "feed_seconds": sum(feed),
+        "train_seconds": sum(train),
+        "evaluation_seconds": sum(test),
+        "epoch_seconds": float(np.median(train)),
+        "whole_epoch_seconds": float(np.median(feed + train + test)),
+        "steal_percent": 100 * sum(taken) / (sum(train) * payload.machine.cores),
+    }

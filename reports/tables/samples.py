@@ -7,30 +7,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import asdict
 
 from bench.contract.schema import Lane, Workload
 from bench.contract.speed_schema import LaneRecord, Round, Sample
 from reports.read.checks import is_latency
 from reports.read.shards import Shards, SpeedShard
 from reports.statistics import launch_values, validity
+from reports.tables.columns import picked
 
 WORKLOAD = ["model", "variant", "phase", "batch_size"]
 LANE = ["backend", "device", "twin"]
 
-_ROUND = ["run", "launch", "round", *WORKLOAD, "workload"]
+_ROUND = ["run", "launch", "round", *WORKLOAD, "workload", "void"]
 _MEASURED = {
     "steps": "int64",
     "slot_seconds": "float64",
-    "one_step_seconds": "float64",
-    "outside_seconds": "float64",
-    "one_step_outside_seconds": "float64",
-    "call_seconds": "float64",
-    "cpu_seconds": "float64",
-    "minor_faults": "int64",
-    "compilations": "int64",
-    "steal_percent": "float64",
-    "tick_percent": "float64",
-    "flops_per_image": "float64",
+    **dict.fromkeys(["one_step_seconds", "outside_seconds"], "float64"),
+    **dict.fromkeys(["one_step_outside_seconds", "call_seconds", "cpu_seconds"], "float64"),
+    **dict.fromkeys(["minor_faults", "compilations"], "int64"),
+    **dict.fromkeys(["steal_percent", "tick_percent", "flops_per_image"], "float64"),
 }
 _IN_LAUNCH = ["run", "launch", *WORKLOAD, *LANE]
 _SERIES = ["run", *WORKLOAD, *LANE]
@@ -93,20 +89,25 @@ def collect(shards: Shards) -> Samples:
         ],
         columns=["run", "launch", "round", "gflops"],
     ).astype({"run": "str", "gflops": "float64"})
-    rounds = pd.DataFrame(
-        [row for shard in shards.speed for row in _rounds(shard)],
-        columns=[*_ROUND, "void", "others_percent"],
-    ).astype({"run": "str", "void": "str", "others_percent": "float64"})
+    rounds = [(shard, *judged) for shard in shards.speed for judged in _judged(shard)]
+    text = {"run": "str", "void": "str"}
+    round_table = pd.DataFrame(
+        [
+            {**_round(shard, item, void), "others_percent": item.evidence.others_percent}
+            for shard, item, void in rounds
+        ],
+        columns=[*_ROUND, "others_percent"],
+    ).astype({**text, "others_percent": "float64"})
     samples = pd.DataFrame(
-        [row for shard in shards.speed for row in _samples(shard)],
-        columns=[*_ROUND, "void", *LANE, "lane", *_MEASURED, "latencies"],
-    ).astype({"run": "str", "void": "str", "twin": "bool", **_MEASURED})
+        [row for shard, item, void in rounds for row in _samples(shard, item, void)],
+        columns=[*_ROUND, *LANE, "lane", *_MEASURED, "latencies"],
+    ).astype({**text, "twin": "bool", **_MEASURED})
     seconds = ["import_seconds", "first_step_seconds"]
     starts = pd.DataFrame(
         [row for shard in shards.speed for row in _starts(shard)],
         columns=["run", "launch", *LANE, "model", "variant", *seconds],
     ).astype({"run": "str", **dict.fromkeys(seconds, "float64")})
-    return Samples(rounds, _derived(samples, anchors), anchors, starts)
+    return Samples(round_table, _derived(samples, anchors), anchors, starts)
 
 
 def workload_name(workload: Workload) -> str:
@@ -122,29 +123,21 @@ def lane_name(lane: Lane) -> str:
     return f"{lane.backend}{device}{' (twin)' if lane.twin else ''}"
 
 
-def _rounds(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
-    for item, void in _judged(shard):
-        yield (*_round(shard, item), void, item.evidence.others_percent)
-
-
-def _samples(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
+def _samples(shard: SpeedShard, item: Round, void: str) -> Iterator[dict[str, object]]:
     launch = shard.payload
-    for item, void in _judged(shard):
-        workload = launch.workloads[item.workload]
-        for sample in item.samples:
-            record = launch.lanes[sample.lane]
-            yield (
-                *_round(shard, item),
-                void,
-                record.lane.backend,
-                record.lane.device,
-                record.lane.twin,
-                lane_name(record.lane),
-                *_measured(sample),
-                *_steal(sample, len(launch.state.affinity)),
-                _flops([record, *launch.lanes], workload),
-                np.array(sample.latencies),
-            )
+    workload = launch.workloads[item.workload]
+    for sample in item.samples:
+        record = launch.lanes[sample.lane]
+        yield {
+            **_round(shard, item, void),
+            **asdict(sample),
+            **asdict(record.lane),
+            "lane": lane_name(record.lane),
+            "slot_seconds": sample.seconds,
+            **_steal(sample, len(launch.state.affinity)),
+            "flops_per_image": _flops([record, *launch.lanes], workload),
+            "latencies": np.array(sample.latencies),
+        }
 
 
 def _judged(shard: SpeedShard) -> Iterator[tuple[Round, str]]:
@@ -189,35 +182,13 @@ def _last_round(record: LaneRecord, seen: Sequence[int]) -> float:
     return 0 if record.warm_ups else -1
 
 
-def _round(shard: SpeedShard, item: Round) -> tuple[object, ...]:
+def _round(shard: SpeedShard, item: Round, void: str) -> dict[str, object]:
     workload = shard.payload.workloads[item.workload]
-    return (
-        shard.run_id,
-        shard.payload.launch,
-        item.number,
-        workload.model,
-        workload.variant,
-        workload.phase,
-        workload.batch_size,
-        workload_name(workload),
-    )
+    where = {"run": shard.run_id, "launch": shard.payload.launch, "round": item.number}
+    return {**where, **asdict(workload), "workload": workload_name(workload), "void": void}
 
 
-def _measured(sample: Sample) -> tuple[object, ...]:
-    return (
-        sample.steps,
-        sample.seconds,
-        sample.one_step_seconds,
-        sample.outside_seconds,
-        sample.one_step_outside_seconds,
-        sample.call_seconds,
-        sample.cpu_seconds,
-        sample.minor_faults,
-        sample.compilations,
-    )
-
-
-def _steal(sample: Sample, cores: int) -> tuple[float, float]:
+def _steal(sample: Sample, cores: int) -> dict[str, float]:
     """What the hypervisor took while the two calls ran, and what a tick of each core is of that.
 
     Both in percent of all our cores' time.
@@ -225,7 +196,10 @@ def _steal(sample: Sample, cores: int) -> tuple[float, float]:
     inside = sample.seconds + (sample.one_step_seconds or 0)
     seconds = inside + sample.outside_seconds + sample.one_step_outside_seconds
     percent = 100 / (seconds * cores)
-    return sample.steal_seconds * percent, TICK_SECONDS * cores**0.5 * percent
+    return {
+        "steal_percent": sample.steal_seconds * percent,
+        "tick_percent": TICK_SECONDS * cores**0.5 * percent,
+    }
 
 
 def _flops(records: Sequence[LaneRecord], workload: Workload) -> int | None:
@@ -240,22 +214,18 @@ def _flops(records: Sequence[LaneRecord], workload: Workload) -> int | None:
     return next((count for count in counts if count), None)
 
 
-def _starts(shard: SpeedShard) -> Iterator[tuple[object, ...]]:
+def _starts(shard: SpeedShard) -> Iterator[dict[str, object]]:
     for record in shard.payload.lanes:
         for preparation in record.preparations:
-            if preparation.costs is None:
-                continue
-            yield (
-                shard.run_id,
-                shard.payload.launch,
-                record.lane.backend,
-                record.lane.device,
-                record.lane.twin,
-                preparation.model,
-                preparation.variant,
-                record.worker.import_seconds if record.worker else None,
-                preparation.costs.first_step_seconds,
-            )
+            if preparation.costs is not None:
+                yield {
+                    "run": shard.run_id,
+                    "launch": shard.payload.launch,
+                    **asdict(record.lane),
+                    **picked(preparation, "model", "variant"),
+                    "import_seconds": record.worker.import_seconds if record.worker else None,
+                    "first_step_seconds": preparation.costs.first_step_seconds,
+                }
 
 
 def _derived(samples: pd.DataFrame, anchors: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
 """How batches are ordered, and gone through on a device: a module for each backend.
 
-May import: inputs and what is below; of frameworks, each module its own.
+May import: inputs and what is below, models; of frameworks, each module its own.
 """

@@ -5,26 +5,22 @@ from typing import Any, Self
 
 import keras
 
+from models.native import Adam
+
 NUMBERS = ("learning_rate", "beta_1", "beta_2", "epsilon")
 
 
 @dataclass(frozen=True)
-class Adam:
+class KerasAdam:
     """An optimizer whose step a fused kernel can take.
 
     Attributes:
-        rate: Learning rate.
-        beta_1: Decay of the first moment.
-        beta_2: Decay of the second.
-        epsilon: What Keras adds to the root of the second moment, before that is corrected.
+        numbers: Rate, decays and epsilon.
         momentum: First moment of each trained weight, a `keras.Variable`.
         velocity: Second moment of each.
     """
 
-    rate: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
+    numbers: Adam
     momentum: list[Any]
     velocity: list[Any]
 
@@ -45,5 +41,4 @@ class Adam:
         momentum, velocity = (
             [named[f"{path}_{name}"] for path in paths] for name in ("momentum", "velocity")
         )
-        rate, beta_1, beta_2, epsilon = (config[name] for name in NUMBERS)
-        return cls(rate, beta_1, beta_2, epsilon, momentum, velocity)
+        return cls(Adam(*(config[name] for name in NUMBERS)), momentum, velocity)

@@ -11,6 +11,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from bench.worker.loops.epochs import made_ready, results
+from models.native import batches
 
 
 def device() -> str:
@@ -138,7 +139,7 @@ class EpochLoop:
         state = _values([model.trainable_variables, model.non_trainable_variables])
         given = [
             self._predict(state, begin, (x,), size=size)
-            for begin, size in _batches(_count_of(x), batch_size)
+            for begin, size in batches(_count_of(x), batch_size)
         ]
         return jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *given)
 
@@ -154,7 +155,7 @@ class EpochLoop:
             model.metrics_variables,
         ]
         state = _values(groups)
-        for begin, size in _batches(_count_of(data), batch_size):
+        for begin, size in batches(_count_of(data), batch_size):
             state = step(state, begin, data, size=size)
         for variables, values in zip(groups, state, strict=True):
             for variable, value in zip(variables, values, strict=True):
@@ -170,11 +171,6 @@ def _on_batch(step: Callable[..., Any], wanted: int) -> Callable[..., Any]:
         return step(state, jax.tree.map(cut, data))[wanted]
 
     return on_batch
-
-
-def _batches(count: int, size: int) -> list[tuple[int, int]]:
-    """Begin and size of each."""
-    return [(begin, min(size, count - begin)) for begin in range(0, count, size)]
 
 
 def _values(groups: Sequence[Any]) -> tuple[list[Any], ...]:

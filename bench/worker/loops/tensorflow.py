@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bench.worker.loops.adam import Adam
+from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
+from models.native.tensorflow import apply_adam
 
 
 def device() -> str:
@@ -118,7 +119,7 @@ class EpochLoop:
             model: Built and compiled.
         """
         self._model = model
-        self._adam: Adam | None = None
+        self._adam: KerasAdam | None = None
         self._train, self._test, self._predict = (
             tf.function(each, jit_compile=model.jit_compile)
             for each in (self._train_on, self._test_on, lambda x: model.predict_step((x,)))
@@ -144,7 +145,7 @@ class EpochLoop:
     def _epoch(self, graph: Any, data: Any, batch_size: int) -> dict[str, float]:
         """Whole batches, and a rest, whose graph is another one."""
         made_ready(self._model, *data)
-        self._adam = Adam.of(self._model)
+        self._adam = KerasAdam.of(self._model)
         count = _count_of(data)
         whole = count // batch_size * batch_size
         if whole:
@@ -179,18 +180,7 @@ class EpochLoop:
         ):
             if gradient is None:  # nothing of the loss comes of it
                 continue
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=momentum.value.handle,
-                v=velocity.value.handle,
-                beta1_power=adam.beta_1**steps,
-                beta2_power=adam.beta_2**steps,
-                lr=adam.rate,
-                beta1=adam.beta_1,
-                beta2=adam.beta_2,
-                epsilon=adam.epsilon,
-                grad=gradient,
-            )
+            apply_adam(adam.numbers, steps, weight, momentum.value, velocity.value, gradient)
 
 
 def _batch(data: Any, number: Any, size: int) -> Any:

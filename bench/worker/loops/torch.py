@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.worker.loops.adam import Adam
+from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
+from models.native.torch import FusedAdam
 
 
 def device() -> str:
@@ -139,19 +141,29 @@ class EpochLoop:
         made_ready(model, x, y)
         model.train()
         weights = [weight.value for weight in model.trainable_variables]
-        adam = Adam.of(model)
-        optimizer = _Keras(model, weights) if adam is None else _Fused(adam, model, weights)
+        step, count = self._stepping(weights)
 
         def train(loss: torch.Tensor) -> None:
             loss.backward()
-            optimizer.step()
+            step()
             for weight in weights:
                 weight.grad = None
 
         model.zero_grad()
         self._epoch("training", (x, y), batch_size, train)
-        optimizer.end()
+        count()
         return results(model)
+
+    def _stepping(self, weights: list[Any]) -> tuple[Callable[[], None], Callable[[], None]]:
+        """How to take a step, and how to have Keras count those that were taken."""
+        model, adam = self._model, KerasAdam.of(self._model)
+        if adam is None:
+            return partial(_keras_step, model, weights), lambda: None
+        fused = FusedAdam(adam.numbers, weights)
+        steps = int(model.optimizer.iterations.value)
+        for weight, momentum, velocity in zip(weights, adam.momentum, adam.velocity, strict=True):
+            fused.go_on(weight, steps, momentum.value, velocity.value)
+        return fused.step, lambda: model.optimizer.iterations.assign(fused.steps)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
@@ -246,45 +258,11 @@ def _captured(plain: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(own, fullgraph=True, backend="eager", dynamic=False)  # type: ignore[no-any-return]
 
 
-class _Keras:
-    """Keras's own optimizer."""
-
-    def __init__(self, model: keras.Model, weights: list[Any]) -> None:
-        self._model, self._weights = model, weights
-
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def step(self) -> None:
-        gradients = [weight.grad for weight in self._weights]
-        self._model.optimizer.apply(gradients, self._model.trainable_variables)
-
-    def end(self) -> None:
-        """It has counted."""
-
-
-class _Fused:
-    """PyTorch's fused Adam, on the moments of Keras's."""
-
-    def __init__(self, adam: Adam, model: keras.Model, weights: list[Any]) -> None:
-        self._adam, self._count = adam, model.optimizer.iterations
-        self._steps = int(self._count.value)
-        betas = adam.beta_1, adam.beta_2
-        self._fused = torch.optim.Adam(weights, adam.rate, betas, adam.epsilon, fused=True)
-        for weight, momentum, velocity in zip(weights, adam.momentum, adam.velocity, strict=True):
-            self._fused.state[weight] = {
-                "step": torch.tensor(float(self._steps), device=weight.device),
-                "exp_avg": momentum.value,
-                "exp_avg_sq": velocity.value,
-            }
-
-    def step(self) -> None:
-        self._steps += 1
-        (group,) = self._fused.param_groups
-        # PyTorch adds epsilon to the root of what is corrected already, Keras before.
-        group["eps"] = self._adam.epsilon / (1 - self._adam.beta_2**self._steps) ** 0.5
-        self._fused.step()
-
-    def end(self) -> None:
-        self._count.assign(self._steps)
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _keras_step(model: keras.Model, weights: list[Any]) -> None:
+    """By Keras's own optimizer."""
+    gradients = [weight.grad for weight in weights]
+    model.optimizer.apply(gradients, model.trainable_variables)
 
 
 def _count_of(data: Any) -> int:

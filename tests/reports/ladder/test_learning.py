@@ -55,7 +55,9 @@ def test_confusion_of_very_many_classes_is_no_table(tmp_path: Path) -> None:
     (shard,) = found.accuracy
     for classes, rows in ((100, 10_000), (101, 0)):
         answers = np.zeros((len(LABELS), classes), np.float32)
-        many = replace(found, accuracy=[replace(shard, probabilities=answers)])
+        many = replace(
+            found, accuracy=[replace(shard, arrays={**shard.arrays, "probabilities": answers})]
+        )
         assert len(predictions.confusion(many)) == rows
 
 

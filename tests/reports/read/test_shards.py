@@ -263,7 +263,7 @@ def test_fault_27_an_array_that_is_smaller_than_it_claims(tmp_path: Path) -> Non
         archive.writestr("labels.npy", header.getvalue() + bytes(8))
     with pytest.raises(envelopes.ShardError, match="not as large as it claims"):
         envelopes.read_arrays(path, hashlib.sha256(path.read_bytes()).hexdigest(), room())
-    with pytest.raises(DataError, match="claims 68,719,476,736 bytes of numbers"):
+    with pytest.raises(DataError, match="not as large as it claims"):
         read_npz(path)
 
 

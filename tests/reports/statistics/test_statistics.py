@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.across_runs.changes import LogChange
@@ -178,6 +178,7 @@ def test_verdicts_mirror(medians: list[float]) -> None:
     assert there.low == pytest.approx(1 / here.high)
 
 
+@settings(max_examples=20)  # statsmodels takes its time
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_p_values_are_adjusted_as_statsmodels_does_it(p_values: list[float]) -> None:
     from statsmodels.stats.multitest import multipletests

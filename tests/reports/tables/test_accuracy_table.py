@@ -133,7 +133,10 @@ def test_other_labels_are_never_compared(tmp_path: Path) -> None:
     comparable.check(found)
     one, other = found.accuracy
     assert one.labels is not None
-    lying = replace(found, accuracy=[one, replace(other, labels=one.labels[::-1].copy())])
+    lying = replace(
+        found,
+        accuracy=[one, replace(other, arrays={**other.arrays, "labels": one.labels[::-1].copy()})],
+    )
     with pytest.raises(comparable.NotComparableError, match="test labels differ"):
         comparable.check(lying)
 
