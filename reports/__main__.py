@@ -114,7 +114,9 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    old, new = (two_runs.Side(shards.read([folder])) for folder in (options.old, options.new))
+    old, new = (
+        two_runs.ComparedRun(shards.read([folder])) for folder in (options.old, options.new)
+    )
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
     two_runs.check(old, new)
@@ -127,7 +129,8 @@ def _gate(options: argparse.Namespace) -> int:
         print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
         return ExitCode.USAGE
     new, old = (
-        two_runs.Side(shards.read([folder])) for folder in (options.run_folder, options.against)
+        two_runs.ComparedRun(shards.read([folder]))
+        for folder in (options.run_folder, options.against)
     )
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)

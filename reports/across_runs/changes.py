@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.across_runs.two_runs import Side
+from reports.across_runs.two_runs import ComparedRun
 from reports.read.shards import AccuracyShard
 from reports.statistics import intervals as statistics
 from reports.statistics.intervals import CONFIDENCE, LaunchValues
@@ -61,7 +61,7 @@ def _welch(old: LaunchValues, new: LaunchValues, confidence: float) -> tuple[flo
     return stats.ttest_ind(new, old, equal_var=False).confidence_interval(confidence)  # type: ignore[no-any-return]
 
 
-def speed_changes(old: Side, new: Side) -> pd.DataFrame:
+def speed_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
     """One row per workload and backend that both have measured, on one machine.
 
     Returns:
@@ -78,7 +78,7 @@ def speed_changes(old: Side, new: Side) -> pd.DataFrame:
     return _changed(both, "images_per_second", changes, "speed_changes")
 
 
-def ratio_changes(old: Side, new: Side) -> pd.DataFrame:
+def ratio_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
     """One row per workload and pair of backends that both have measured, on whatever machines.
 
     Returns:
@@ -96,7 +96,7 @@ def ratio_changes(old: Side, new: Side) -> pd.DataFrame:
     return _changed(both, "ratio", changes, "ratio_changes")
 
 
-def error_changes(old: Side, new: Side) -> pd.DataFrame:
+def error_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
     """One row per model and backend that both have trained, over the seeds that both have.
 
     Returns:
@@ -112,19 +112,19 @@ def error_changes(old: Side, new: Side) -> pd.DataFrame:
     return columns.frame("error_changes", rows)
 
 
-def paired_errors(old: Side, new: Side, key: tuple[str, ...]) -> Paired | None:
+def paired_errors(old: ComparedRun, new: ComparedRun, key: tuple[str, ...]) -> Paired | None:
     """Differences of errors over paired seeds; None where there are too few."""
     pairs = _pairs(old, new, key)
     return _paired(pairs) if len(pairs) >= seeds.MIN_SEEDS else None
 
 
-def seeds_lacking(old: Side, new: Side, key: tuple[str, ...]) -> list[int]:
+def seeds_lacking(old: ComparedRun, new: ComparedRun, key: tuple[str, ...]) -> list[int]:
     """Seeds of a model and backend that only the old run has."""
     before, after = (side.trainings.get(key, {}) for side in (old, new))
     return sorted(before.keys() - after.keys())
 
 
-def _pairs(old: Side, new: Side, key: tuple[str, ...]) -> list[Pair]:
+def _pairs(old: ComparedRun, new: ComparedRun, key: tuple[str, ...]) -> list[Pair]:
     """Trainings of a model and backend from the same seeds."""
     before, after = (side.trainings.get(key, {}) for side in (old, new))
     return [(shard, after[seed]) for seed, shard in before.items() if seed in after]

@@ -17,7 +17,7 @@ from reports.across_runs.changes import (
     paired_errors,
     seeds_lacking,
 )
-from reports.across_runs.two_runs import Side, same_machine
+from reports.across_runs.two_runs import ComparedRun, same_machine
 from reports.parity.table import RUNGS, SUBJECT
 from reports.statistics.intervals import CONFIDENCE
 from reports.tables.cells import KEYS
@@ -56,7 +56,7 @@ class _Figure:
 
 
 def check(
-    old: Side, new: Side, max_slowdown: float | None, max_error_increase: float | None
+    old: ComparedRun, new: ComparedRun, max_slowdown: float | None, max_error_increase: float | None
 ) -> list[Check]:
     """Judge every figure that the baseline has.
 
@@ -77,7 +77,7 @@ def check(
     return [*(_judged(figure, family) for figure in figures), *_faults(old, new)]
 
 
-def _faults(old: Side, new: Side) -> Iterator[Check]:
+def _faults(old: ComparedRun, new: ComparedRun) -> Iterator[Check]:
     """What is wrong with the run, or with its baseline, whatever its figures are."""
     for what, status in _failed_trainings(new):
         yield Check(what, FAIL if status == "diverged" else MISSING, status)
@@ -104,7 +104,7 @@ def _faults(old: Side, new: Side) -> Iterator[Check]:
         yield Check("the baseline", INCONCLUSIVE, line)
 
 
-def _failed_trainings(side: Side) -> Iterator[tuple[str, str]]:
+def _failed_trainings(side: ComparedRun) -> Iterator[tuple[str, str]]:
     """Those without a good result, the missing ones too, and what became of them."""
     for row in side.comparison.accuracy.to_dict("records"):
         if row["status"] != "ok":
@@ -125,7 +125,7 @@ def _judged(figure: _Figure, family: int) -> Check:
     return Check(figure.what, verdict, figure.told + figure.show(*figure.interval(CONFIDENCE)))
 
 
-def _speeds(old: Side, new: Side, max_slowdown: float) -> list[_Figure]:
+def _speeds(old: ComparedRun, new: ComparedRun, max_slowdown: float) -> list[_Figure]:
     """Training at the protocol's batch size, of every backend that the baseline has measured."""
     figures = []
     there = set(new.comparison.main_speed[SPEED_KEYS].itertuples(index=False, name=None))
@@ -159,7 +159,7 @@ def _times_as_fast(low: float, high: float) -> str:
     return f"{np.exp(-high):.3f} to {np.exp(-low):.3f} times as fast"
 
 
-def _errors(old: Side, new: Side, max_increase: float) -> list[_Figure]:
+def _errors(old: ComparedRun, new: ComparedRun, max_increase: float) -> list[_Figure]:
     changed = error_changes(old, new).set_index(KEYS)
     figures = []
     known = old.comparison.summary[old.comparison.summary["error_percent"].notna()]

@@ -21,7 +21,7 @@ from reports.tables.wording import models, named
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedRun:
     """One of two runs."""
 
     found: Shards
@@ -95,7 +95,7 @@ class Side:
         return by_key
 
 
-def check(old: Side, new: Side) -> None:
+def check(old: ComparedRun, new: ComparedRun) -> None:
     """See that the two runs did the same, as far as both did it.
 
     Raises:
@@ -122,7 +122,7 @@ def check(old: Side, new: Side) -> None:
 
 def _inputs(shard: AccuracyShard) -> dict[str, object]:
     training, protocol = shard.payload.training, shard.payload.protocol
-    assert training is not None  # noqa: S101 - `Side.trainings` lets no others through
+    assert training is not None  # noqa: S101 - `ComparedRun.trainings` lets no others through
     return {
         "protocol": protocol,
         "initial weights": training.weights_sha256,
@@ -130,7 +130,7 @@ def _inputs(shard: AccuracyShard) -> dict[str, object]:
     }
 
 
-def changed_models(old: Side, new: Side) -> list[str]:
+def changed_models(old: ComparedRun, new: ComparedRun) -> list[str]:
     """A line for each model of the user's that is another one now."""
     files = [
         {
@@ -147,7 +147,7 @@ def changed_models(old: Side, new: Side) -> list[str]:
     ]
 
 
-def same_machine(old: Side, new: Side) -> bool:
+def same_machine(old: ComparedRun, new: ComparedRun) -> bool:
     """Whether speeds may stand side by side as they are."""
     return len(old.machines | new.machines) == 1
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports.ladder.facts import relative
+from reports.ladder.answer_facts import relative
 from reports.ladder.findings import UNIT_ROUNDOFF, Finding, count_of
 
 Facts = Mapping[str, Any]

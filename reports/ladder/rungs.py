@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from reports.ladder.facts import is_oracle, saturated_definition, weight_names, words
+from reports.ladder.answer_facts import is_oracle, saturated_definition, weight_names, words
 from reports.ladder.findings import (
     UNIT_ROUNDOFF,
     Answers,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from reports.ladder import dropout_rungs
-from reports.ladder.facts import (
+from reports.ladder.answer_facts import (
     optimizer_name,
     relative,
     saturated_definition,

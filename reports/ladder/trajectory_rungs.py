@@ -31,7 +31,7 @@ def part(one: Answers, other: Answers, names: Sequence[str], definition: str = "
         one: A backend's answers.
         other: Another's, or the oracle's.
         names: Of the weights.
-        definition: Which of the oracle's trainings; see `facts.saturated_definition`.
+        definition: Which of the oracle's trainings; see `answer_facts.saturated_definition`.
     """
     envelopes = [
         each.arrays["trajectory.distances"].max(axis=0)

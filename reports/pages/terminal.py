@@ -10,7 +10,7 @@ from rich.text import Text
 
 from reports.across_runs.changes import error_changes, ratio_changes, speed_changes
 from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
-from reports.across_runs.two_runs import Side, changed_models, headings, same_machine
+from reports.across_runs.two_runs import ComparedRun, changed_models, headings, same_machine
 from reports.judging import parity_lines, sections, sentences, speed_lines
 from reports.judging.comparison import Comparison
 from reports.read.plain_text import plain
@@ -46,7 +46,7 @@ def show(comparison: Comparison, console: Console) -> None:
     show_lines(sentences.alerts(comparison), console, style="bold red")
 
 
-def show_changes(old: Side, new: Side, console: Console) -> None:
+def show_changes(old: ComparedRun, new: ComparedRun, console: Console) -> None:
     """Print what changed between two runs."""
     show_lines(headings(old.comparison, new.comparison), console)
     show_lines(changed_models(old, new), console)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from reports.ladder import facts, rungs, trajectory_rungs
+from reports.ladder import answer_facts, rungs, trajectory_rungs
 from reports.ladder.findings import Answers
 from reports.parity.answers import answers, groups
 from reports.read.shards import Shards
@@ -34,7 +34,7 @@ def table(shards: Shards) -> pd.DataFrame:
         for step, distance, envelope in trajectory_rungs.distances(
             answers(shard),
             answers(reference),
-            facts.saturated_definition(answers(shard), answers(reference)),
+            answer_facts.saturated_definition(answers(shard), answers(reference)),
         )
     ]
     return frame("divergence", rows)
@@ -56,8 +56,9 @@ def horizons(shards: Shards) -> pd.DataFrame:
             true = answers(reference)
             if not all(_whole(answers(each), true) for each in (one, other)):
                 continue
-            names = facts.weight_names(true)
-            definitions = {facts.saturated_definition(answers(each), true) for each in (one, other)}
+            names = answer_facts.weight_names(true)
+            both = (answers(one), answers(other))
+            definitions = {answer_facts.saturated_definition(each, true) for each in both}
             parting = trajectory_rungs.part(answers(one), answers(other), names)
             clipped = true.facts["trajectory"]["clipped_since"] if len(definitions) > 1 else None
             rows.append(

@@ -9,7 +9,7 @@ import pytest
 
 from reports.across_runs import changes, two_runs
 from reports.across_runs.changes import LogChange
-from reports.across_runs.two_runs import Side
+from reports.across_runs.two_runs import ComparedRun
 from reports.read import shards
 from reports.read.shards import Shards
 from tests.support.stored_launches import TRUTH, Machine, Truth, in_memory, launch_payload
@@ -21,15 +21,15 @@ SLOWER = TRUTH | {"torch": replace(TRUTH["torch"], step_seconds=0.0125)}
 
 def side(
     truth: dict[str, Truth] = TRUTH, machine: Machine = NOISY, seed: int = 0, launches: int = 6
-) -> Side:
+) -> ComparedRun:
     payloads = [
         launch_payload(number, truth=truth, machine=machine, seed=seed)
         for number in range(1, launches + 1)
     ]
-    return Side(in_memory(payloads)[0])
+    return ComparedRun(in_memory(payloads)[0])
 
 
-def verdicts(old: Side, new: Side) -> dict[str, str]:
+def verdicts(old: ComparedRun, new: ComparedRun) -> dict[str, str]:
     table = changes.speed_changes(old, new)
     return dict(zip(table["backend"], table["verdict"], strict=True))
 
@@ -83,7 +83,7 @@ def test_a_machine_that_was_slow_for_an_hour_is_no_change() -> None:
             anchor["seconds"] *= 1.3
         slow.append(payload)
     assert set(verdicts(old, new).values()) <= {"equivalent", "unresolved"}
-    assert set(verdicts(old, Side(in_memory(slow)[0])).values()) == {"unresolved"}
+    assert set(verdicts(old, ComparedRun(in_memory(slow)[0])).values()) == {"unresolved"}
 
 
 def test_ratios_of_ratios_do_not_care_for_the_machine() -> None:
@@ -99,10 +99,10 @@ def test_too_few_launches_change_nothing() -> None:
     assert table[["low", "high"]].isna().all(axis=None)
 
 
-def read(folder: Path, wrong: dict[int, int]) -> Side:
+def read(folder: Path, wrong: dict[int, int]) -> ComparedRun:
     payloads = [accuracy_payload("jax", seed=seed) for seed in wrong]
     run_folder = store_run(folder, payloads, wrong=lambda cell: wrong[cell["seed"]])
-    return Side(shards.read([run_folder.path]))
+    return ComparedRun(shards.read([run_folder.path]))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_errors_are_paired_by_seed(
 
 
 def test_nothing_in_common_is_no_change() -> None:
-    empty = Side(Shards())
+    empty = ComparedRun(Shards())
     assert changes.speed_changes(empty, side()).empty
     assert changes.ratio_changes(side(), empty).empty
     assert changes.error_changes(empty, empty).empty
@@ -135,10 +135,10 @@ def test_nothing_in_common_is_no_change() -> None:
 
 
 def test_a_model_that_is_another_one_now_is_named(tmp_path: Path) -> None:
-    def stored(sha256: str) -> Side:
+    def stored(sha256: str) -> ComparedRun:
         own = {"name": "mine", "path": "mine.py", "function": "build", "sha256": sha256}
         run = store_run(tmp_path, [accuracy_payload("jax")], own_models=[own])
-        return Side(shards.read([run.path]))
+        return ComparedRun(shards.read([run.path]))
 
     old, new = stored("a" * 64), stored("b" * 64)
     assert two_runs.changed_models(old, old) == []

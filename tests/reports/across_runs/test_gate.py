@@ -11,7 +11,7 @@ import pytest
 from reports import __main__ as command
 from reports.across_runs import gate
 from reports.across_runs.changes import LogChange
-from reports.across_runs.two_runs import Side
+from reports.across_runs.two_runs import ComparedRun
 from tests.support.stored_answers import crash, store_answers
 from tests.support.stored_launches import TRUTH, Machine, in_memory, launch_payload, store_launches
 from tests.support.stored_runs import PROTOCOL, accuracy_payload, failed_payload, store_run
@@ -27,7 +27,7 @@ def launches(slowdown: float = 1.0, machine: Machine = CALM, seed: int = 0) -> l
 
 
 def verdict_of_torch(old: list[Any], new: list[Any]) -> str:
-    before, after = (Side(in_memory(payloads)[0]) for payloads in (old, new))
+    before, after = (ComparedRun(in_memory(payloads)[0]) for payloads in (old, new))
     checks = gate.check(before, after, 0.05, None)
     (verdict,) = (check.verdict for check in checks if check.what.endswith("torch"))
     return verdict

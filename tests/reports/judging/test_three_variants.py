@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.session.progress import Progress
 from reports import figures
 from reports.across_runs.changes import error_changes, ratio_changes
-from reports.across_runs.two_runs import Side, headings
+from reports.across_runs.two_runs import ComparedRun, headings
 from reports.figures import style
 from reports.judging import comparison, notes, parity_lines
 from reports.judging.comparison import Comparison
@@ -66,19 +66,19 @@ def store(results: Path, *, probes: list[str], model: str = "single_layer", **pl
     return run_folder.path
 
 
-def side(folder: Path) -> Side:
+def side(folder: Path) -> ComparedRun:
     found = shards.read([folder])
     assert found.problems == []
-    return Side(found)
+    return ComparedRun(found)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Side:
+def run(tmp_path_factory: pytest.TempPathFactory) -> ComparedRun:
     return side(store(tmp_path_factory.mktemp("run"), probes=PROBES))
 
 
 @pytest.fixture(scope="module")
-def compared(run: Side) -> Comparison:
+def compared(run: ComparedRun) -> Comparison:
     return run.comparison
 
 
@@ -91,7 +91,7 @@ def test_the_ladder_has_a_panel_for_each_variant(compared: Comparison) -> None:
     assert sorted(panel.alt.split(",")[0] for panel in picture.panels) == sorted(NAMES)
 
 
-def test_what_failed_or_is_missing_is_named_with_its_variant(run: Side) -> None:
+def test_what_failed_or_is_missing_is_named_with_its_variant(run: ComparedRun) -> None:
     told = alerts(run.comparison)
     assert any(line.startswith("FAILED single_layer tuned, seed 0: crashed") for line in told)
     kept = [s for s in run.found.parity if s.payload.subject.variant != "native"]
@@ -110,7 +110,7 @@ def test_a_rung_that_one_variant_fails_is_told_of_it_alone(compared: Comparison)
     ]
 
 
-def test_runs_are_compared_variant_by_variant(run: Side) -> None:
+def test_runs_are_compared_variant_by_variant(run: ComparedRun) -> None:
     assert set(error_changes(run, run)["variant"]) == set(VARIANTS)
     assert set(ratio_changes(run, run)["variant"]) == set(VARIANTS)
 
@@ -167,6 +167,6 @@ def test_conclusions_name_their_variant() -> None:
     ]
 
 
-def test_answers_of_two_variants_in_two_runs_may_be_merged(run: Side) -> None:
+def test_answers_of_two_variants_in_two_runs_may_be_merged(run: ComparedRun) -> None:
     parity = [replace(shard, run_id=shard.payload.subject.variant) for shard in run.found.parity]
     comparable.check(replace(run.found, parity=parity, speed=[], accuracy=[]))
