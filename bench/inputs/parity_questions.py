@@ -17,9 +17,6 @@ Arrays = dict[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], Arrays]
 """Facts, which JSON can carry, and arrays by name."""
 
-RUNGS = ("identity", "forward", "gradients", "update", "trajectory", "predictions")
-"""What is asked; identity answers P0 and P1, the others P2 to P6 in order."""
-
 UNSCALED = "raw33"
 """Fed without division by 255: large values show what small ones hide."""
 
@@ -40,11 +37,10 @@ CHECKPOINTS = (1, 2, 5, 10, 20, 50, 100, 200)
 NEIGHBOURS = 8
 """Trainings from weights moved by one unit in the last place: the trajectory's envelope."""
 
-SENSITIVE, NEAR, NEAR_UNITS = ("forward", "gradients", "update", "predictions"), 2, 10
-"""Rungs that a reference in float64 also answers from so many weights moved by so many roundings of
-float32: what that changes, no backend in float32 can be expected to get right. Not by one: every
-layer rounds again what it is given, and what is one ReLU's other side to a backend must be in reach
-of the weights that were moved."""
+NEAR, NEAR_UNITS = 2, 10
+"""How often weights are moved for a sensitive probe, and by how many roundings of float32. Not by
+one: every layer rounds again what it is given, and what is one ReLU's other side to a backend must
+be in reach of the weights that were moved."""
 
 RESTARTS, RESTART_STEPS = (5, 20, 50, 100, 198), 2
 """Where on the oracle's trajectory a backend takes over, for so many steps: late steps are judged

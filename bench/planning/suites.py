@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bench.contract.rungs import PORTABILITY, PROBES
 from bench.contract.variants import SETTINGS, STOCK, THREE
 
 
@@ -39,9 +40,7 @@ class Suite:
 
 
 MOST_LAUNCHES = 40
-# The parity ladder: P0 to P4 cost seconds, and P5 (`trajectory`) trains nine times.
-CHEAP = ("identity", "forward", "gradients", "update")
-PORTABILITY = "portability"
+CHEAP = tuple(probe.name for probe in PROBES.values() if probe.cheap)
 SWEEP = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 SUITES = {
@@ -73,7 +72,7 @@ SUITES = {
             seeds=10,
             launches=MOST_LAUNCHES,
             rounds=6,
-            probes=(*CHEAP, "trajectory", "predictions", PORTABILITY),
+            probes=(*PROBES, PORTABILITY),
             variants=(*THREE, *SETTINGS),
             twins=3,
             sweep=SWEEP,

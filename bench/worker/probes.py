@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
+from bench.contract.rungs import PROBES
 from bench.contract.units import ProbesRequest
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
@@ -32,7 +33,7 @@ from bench.worker.training import finite
 
 
 class Probes:
-    """One model under one backend, asked rung after rung, always from the same weights.
+    """One model under one backend, asked probe after probe, always from the same weights.
 
     The model is given back after every question, optimizer and all, and asked again: compiling a
     new one is most of the ladder's time. What draws at random while it trains is still, or no two
@@ -68,21 +69,21 @@ class Probes:
         self._y = self._targets(self._inputs["train"])
         self._every_layer = EveryLayer(self._candidate)
 
-    def answer(self, rung: str, alive: Callable[[], None] = lambda: None) -> Answer:
-        """Facts and arrays of one of `questions.RUNGS`.
+    def answer(self, probe: str, alive: Callable[[], None] = lambda: None) -> Answer:
+        """Facts and arrays of one of `bench.contract.rungs.PROBES`.
 
         Args:
-            rung: Which.
+            probe: Which.
             alive: Called now and then by what may take longer than a worker may be silent.
         """
         self._alive = alive
         with self._candidate.state_restored():
-            facts, arrays = ANSWERS[rung](self)
-        if self._wide and rung in parity_questions.SENSITIVE:
+            facts, arrays = ANSWERS[probe](self)
+        if self._wide and PROBES[probe].sensitive:
             for near in range(parity_questions.NEAR):
                 alive()
                 with self._candidate.state_restored(), self._moved(near):
-                    told, found = ANSWERS[rung](self)
+                    told, found = ANSWERS[probe](self)
                 numbers = {name: v for name, v in told.items() if isinstance(v, float)}
                 found |= {f"fact.{name}": np.array(value) for name, value in numbers.items()}
                 arrays |= {f"near{near}.{name}": array for name, array in found.items()}
@@ -317,7 +318,7 @@ class Probes:
 
 
 ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
-    rung: getattr(Probes, rung) for rung in parity_questions.RUNGS
+    probe: getattr(Probes, probe) for probe in PROBES
 }
 
 

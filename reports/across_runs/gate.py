@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.contract.rungs import RUNGS
 from reports.across_runs.changes import (
     SPEED_KEYS,
     LogChange,
@@ -18,7 +19,7 @@ from reports.across_runs.changes import (
     seeds_lacking,
 )
 from reports.across_runs.two_runs import ComparedRun, same_machine
-from reports.parity.table import RUNGS, SUBJECT
+from reports.parity.table import SUBJECT
 from reports.statistics.intervals import CONFIDENCE
 from reports.tables.cells import KEYS
 
@@ -85,7 +86,7 @@ def _faults(old: ComparedRun, new: ComparedRun) -> Iterator[Check]:
         yield Check(f"the baseline's {what}", INCONCLUSIVE, status)
     for line in new.comparison.incomplete:
         yield Check("the run", MISSING, line)
-    rungs = [name for name in old.comparison.ladder.columns if name in RUNGS]
+    rungs = [name for name in RUNGS if name in old.comparison.ladder]
     asked = new.comparison.ladder.set_index(SUBJECT)
     for row in old.comparison.ladder.to_dict("records"):
         subject = tuple(row[name] for name in SUBJECT)

@@ -1,12 +1,12 @@
 """Two runs that are compared, each with its report, and whether they may be."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from bench.contract.rungs import RUNGS
 from bench.contract.schema import Lane, Workload
 from reports.judging import comparison
 from reports.judging.comparison import Comparison
@@ -169,8 +169,7 @@ def headings(old: Comparison, new: Comparison) -> list[str]:
                 f"only in {side} run: {what} {' '.join(map(str, key))}" for key in sorted(alone)
             ]
     keys = ["model", "variant", "backend", "device"]
-    both_asked = [name for name in old.ladder.columns if name in new.ladder]
-    rungs = [name for name in both_asked if re.fullmatch(r"P\d", name)]
+    rungs = [name for name in RUNGS if name in old.ladder and name in new.ladder]
     ladders = old.ladder.merge(new.ladder, on=keys, suffixes=("_old", "_new"))
     lines += [
         f"parity of {model} with {row['backend']}, {rung}: "

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
+from bench.contract.rungs import RUNGS
 from reports.figures import style
 from reports.figures.style import INK, Panel, Parts
 from reports.judging.comparison import Comparison
-from reports.parity.table import RUNGS
 from reports.tables import wording
 
 COLOURS, NORM = mpl.colormaps["cividis_r"], LogNorm(0.5, 1000, clip=True)

@@ -1,18 +1,15 @@
 """What the parity ladder says in sentences, and what trainings over seeds do."""
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.contract.rungs import CERTIFYING, FILES, OUTCOME, RUNGS
 from reports.parity import references
-from reports.parity import table as parity
 from reports.parity.table import SUBJECT
 from reports.tables import wording
 from reports.tables.seeds import MARGIN_POINTS
 from reports.tables.wording import Note
-
-OUTCOME, FILES = "P7", "P8"
 
 
 def verdicts(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> list[Note]:
@@ -23,12 +20,12 @@ def verdicts(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> lis
         parity_table: `reports.parity.table`.
     """
     lines = []
-    asked = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
+    asked = [name for name in RUNGS if name in comparison_ladder]
     named = wording.models(parity_table)
     for model, group in comparison_ladder.groupby(wording.models(comparison_ladder), sort=False):
         here = [rung for rung in asked if (group[rung] != "").any()]
         own = parity_table[named == model]
-        if rungs := [rung for rung in here if rung in parity.CERTIFYING]:
+        if rungs := [rung for rung in here if rung in CERTIFYING]:
             lines += _answers(str(model), group, own, rungs)
         if OUTCOME in here:
             lines.append(
@@ -57,7 +54,7 @@ def _answers(
             lines.append(Note(f"{model}: {words} {told}.", grave=True))
     good = group[~wrong & ~silent]
     if not good.empty:
-        others = ", ".join(sorted(set(parity.CERTIFYING) - set(rungs)))
+        others = ", ".join(sorted(set(CERTIFYING) - set(rungs)))
         asked = f"not asked: {others}" if others else "all were asked"
         those = wording.backends(own).isin(wording.backends(good))
         errors = own[those & own["rung"].isin(rungs)]

@@ -3,11 +3,10 @@
 `reports/tables/columns.toml` has their titles, captions, headers and digits.
 """
 
-import re
-
 import numpy as np
 import pandas as pd
 
+from bench.contract.rungs import RUNGS
 from reports.judging.comparison import Comparison
 from reports.parity.table import SUBJECT
 from reports.tables import wording
@@ -71,7 +70,7 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
     known = parity_table["floors"].where(parity_table["value"].notna(), np.inf)
     floors = known.groupby([parity_table[name] for name in SUBJECT]).max()
     keys = pd.MultiIndex.from_frame(comparison_ladder[SUBJECT])
-    rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
+    rungs = [name for name in RUNGS if name in comparison_ladder]
     return pd.DataFrame(
         {
             "model": wording.models(comparison_ladder),
@@ -85,7 +84,7 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
 
 def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
     """`reports.parity.table.summary` in few columns: which rungs passed, warned and failed."""
-    rungs = [name for name in comparison_ladder.columns if re.fullmatch(r"P\d", name)]
+    rungs = [name for name in RUNGS if name in comparison_ladder]
     columns = {
         "model": wording.models(comparison_ladder),
         "backend": wording.backends(comparison_ladder),

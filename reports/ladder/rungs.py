@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from bench.contract.rungs import PROBES
 from reports.ladder.answer_facts import is_oracle, saturated_definition, weight_names, words
 from reports.ladder.findings import (
     UNIT_ROUNDOFF,
@@ -24,18 +25,6 @@ from reports.ladder.trajectory_rungs import checkpoints, part, restarts
 
 REFERENCE_ALONE = re.compile(r"_clipped|\.start\d|^predictions\.logits$|\.near\d")
 NUMBER = re.compile(r"\d+")
-OF_WEIGHTS = {"gradients", "update", "trajectory"}
-"""Probes whose arrays are counted: weights and steps."""
-FIRST_RUNG = {
-    "identity": "P1",
-    "forward": "P2",
-    "gradients": "P3",
-    "update": "P4",
-    "trajectory": "P5",
-    "predictions": "P6",
-}
-"""The rung that a probe's arrays belong to."""
-
 ANSWERING = "predictions.probabilities"
 """What only a classifier that ends in a softmax has."""
 
@@ -51,14 +40,14 @@ def judge(answers: Answers, reference: Answers) -> list[Finding]:
     """
     findings: list[Finding] = []
     reference = _without(reference, answers.facts.get("identity", {}).get("unlike") or ())
-    for probe, rung in RUNGS.items():
+    for probe, compared in COMPARISONS.items():
         if probe not in answers.facts or probe not in reference.facts:
             continue
         if odd := misshapen(probe, answers, reference):
             quantity = f"{odd} is missing, has another shape or is one too many"
-            findings.append(count_of(FIRST_RUNG[probe], quantity, 1))
+            findings.append(count_of(PROBES[probe].rungs[-1], quantity, 1))
         else:
-            findings += rung(answers, reference)
+            findings += compared(answers, reference)
     return findings
 
 
@@ -73,7 +62,7 @@ def misshapen(probe: str, answers: Answers, reference: Answers) -> str | None:
         given = answers.arrays.get(name)
         if given is None or given.shape != reference.arrays[name].shape:
             return name
-    if probe in OF_WEIGHTS:
+    if probe != "forward":  # some variants have more layers
         numbered = {NUMBER.sub("#", name) for name in wanted}
         for name in sorted(answers.arrays.keys() - reference.arrays.keys()):
             if NUMBER.sub("#", name) in numbered:
@@ -187,7 +176,7 @@ def predictions(answers: Answers, reference: Answers) -> Iterator[Finding]:
     yield count_of("P6", f"answers beyond the margin ({differing:.0f} differ)", wrong)
 
 
-RUNGS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
+COMPARISONS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
     "identity": identity,
     "forward": forward,
     "gradients": gradients,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.contract.parity_schema import Asked, Parity
 from bench.contract.parity_schema import Reference as ReferencePayload
+from bench.contract.rungs import CERTIFYING
 from bench.contract.schema import Subject
 from reports.ladder import dropout_rungs, file_rungs
 from reports.ladder.findings import Finding, count_of
@@ -21,9 +22,6 @@ from reports.tables import seeds
 from reports.tables.columns import frame, picked
 
 SUBJECT = ["model", "variant", "backend", "device"]
-RUNGS = tuple(f"P{number}" for number in range(9))
-CERTIFYING = ("P0", "P1", "P2", "P3", "P4", "P5", "P6")
-"""Rungs that two backends must both have passed before a ratio of their speeds is certified."""
 
 SILENT = "answers: "
 """What the quantity of a subject without answers begins with; why stands behind it."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.contract.envelopes import ShardError
 from bench.contract.parity_schema import Asked, Facts, Identity, Parity, Reference
+from bench.contract.rungs import PORTABILITY
 from bench.contract.schema import Plan
 from reports.ladder.findings import Answers
 from reports.ladder.trajectory_rungs import checkpoints, restarts
@@ -22,7 +23,7 @@ from reports.read import checks
 
 Arrays = Mapping[str, NDArray[Any]]
 
-STOCK, PORTABILITY, ORACLE = "stock", "portability", "numpy"
+STOCK, ORACLE = "stock", "numpy"
 
 GIVEN = re.compile(r"forward\.([^.]+)\.(logits|probabilities)")
 NEAR = re.compile(r"(\w+)\.near\d+\.(.+)")

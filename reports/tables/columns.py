@@ -25,9 +25,15 @@ def frame(table: str, rows: Iterable[object]) -> pd.DataFrame:
     Args:
         table: Its name.
         rows: Mappings by column, or tuples in the order of the columns.
+
+    Raises:
+        KeyError: A row has a column that is not declared.
     """
-    known = dtypes(table)
-    return pd.DataFrame(list(rows), columns=list(known)).astype(known)
+    known, rows = dtypes(table), list(rows)
+    strange = {name for row in rows if isinstance(row, Mapping) for name in row} - {*known}
+    if strange:
+        raise KeyError(f"columns.toml, [{table}.columns]: {', '.join(sorted(strange))} missing")
+    return pd.DataFrame(rows, columns=list(known)).astype(known)
 
 
 def picked(record: object, *names: str) -> dict[str, Any]:

@@ -14,20 +14,13 @@ from bench.contract.speed_schema import LaneRecord, Round, Sample
 from reports.read.checks import is_latency
 from reports.read.shards import Shards, SpeedShard
 from reports.statistics import launch_values, validity
-from reports.tables.columns import picked
+from reports.tables.columns import frame, picked
 
 WORKLOAD = ["model", "variant", "phase", "batch_size"]
 LANE = ["backend", "device", "twin"]
 
 _ROUND = ["run", "launch", "round", *WORKLOAD, "workload", "void"]
-_MEASURED = {
-    "steps": "int64",
-    "slot_seconds": "float64",
-    **dict.fromkeys(["one_step_seconds", "outside_seconds"], "float64"),
-    **dict.fromkeys(["one_step_outside_seconds", "call_seconds", "cpu_seconds"], "float64"),
-    **dict.fromkeys(["minor_faults", "compilations"], "int64"),
-    **dict.fromkeys(["steal_percent", "tick_percent", "flops_per_image"], "float64"),
-}
+_TOLD_OTHERWISE = {"lane", "steal_seconds", "latencies"}
 _IN_LAUNCH = ["run", "launch", *WORKLOAD, *LANE]
 _SERIES = ["run", *WORKLOAD, *LANE]
 
@@ -98,10 +91,9 @@ def collect(shards: Shards) -> Samples:
         ],
         columns=[*_ROUND, "others_percent"],
     ).astype({**text, "others_percent": "float64"})
-    samples = pd.DataFrame(
-        [row for shard, item, void in rounds for row in _samples(shard, item, void)],
-        columns=[*_ROUND, *LANE, "lane", *_MEASURED, "latencies"],
-    ).astype({**text, "twin": "bool", **_MEASURED})
+    samples = frame("samples", (row for judged in rounds for row in _samples(*judged)))
+    latencies = [np.array(sample.latencies) for _, item, _ in rounds for sample in item.samples]
+    samples = samples.assign(latencies=pd.Series(latencies, dtype=object))
     seconds = ["import_seconds", "first_step_seconds"]
     starts = pd.DataFrame(
         [row for shard in shards.speed for row in _starts(shard)],
@@ -128,15 +120,15 @@ def _samples(shard: SpeedShard, item: Round, void: str) -> Iterator[dict[str, ob
     workload = launch.workloads[item.workload]
     for sample in item.samples:
         record = launch.lanes[sample.lane]
+        measured = asdict(sample)
         yield {
             **_round(shard, item, void),
-            **asdict(sample),
             **asdict(record.lane),
             "lane": lane_name(record.lane),
-            "slot_seconds": sample.seconds,
+            "slot_seconds": measured.pop("seconds"),
+            **{name: value for name, value in measured.items() if name not in _TOLD_OTHERWISE},
             **_steal(sample, len(launch.state.affinity)),
             "flops_per_image": _flops([record, *launch.lanes], workload),
-            "latencies": np.array(sample.latencies),
         }
 
 

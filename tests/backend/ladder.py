@@ -1,6 +1,6 @@
 """The parity ladder climbed in this process: probes, oracle and judge, without a coordinator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.contract.rungs import PROBES
 from bench.contract.units import ModelRequest, ProbesRequest
 from bench.coordinator.parity.oracle_answers import Reference
 from bench.inputs import parity_questions
@@ -55,7 +56,7 @@ def _reference(model: str, shortened: tuple[object, ...]) -> tuple[Answers, Refe
     """What the oracle says, and itself; the same for all tests."""
     assert shortened == SHORT, "call `shorten` first"
     one = Reference(model, 0, BATCH, images())
-    return answers(one, parity_questions.RUNGS), one
+    return answers(one, PROBES), one
 
 
 def oracle(model: str) -> Answers:
@@ -85,7 +86,7 @@ def asked(model: str, data: Path, sha256: str, variant: str = "stock") -> ModelR
     return ModelRequest(model, model, str(data), sha256, PIXEL_SCALE, variant=variant)
 
 
-def answers(one: Probes | Reference, probes: Sequence[str]) -> Answers:
+def answers(one: Probes | Reference, probes: Iterable[str]) -> Answers:
     """What was answered, as a shard would keep it."""
     facts: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
@@ -95,6 +96,6 @@ def answers(one: Probes | Reference, probes: Sequence[str]) -> Answers:
     return Answers(facts, arrays)
 
 
-def climb(one: Probes, true: Answers, probes: Sequence[str]) -> list[Finding]:
+def climb(one: Probes, true: Answers, probes: Iterable[str]) -> list[Finding]:
     """All findings on the probes that were asked."""
     return rungs.judge(answers(one, probes), true)

@@ -7,7 +7,7 @@ import keras
 import pytest
 
 import models
-from bench.inputs import parity_questions
+from bench.contract.rungs import PROBES
 from bench.worker.probes import Probes
 from reports.ladder import file_rungs
 from reports.ladder.findings import Finding
@@ -20,7 +20,7 @@ def test_the_backend_passes_every_rung(
 ) -> None:
     ladder.shorten(monkeypatch)
     probes, true = ladder.opened(model, tmp_path), ladder.oracle(model)
-    found = ladder.climb(probes, true, parity_questions.RUNGS)
+    found = ladder.climb(probes, true, PROBES)
     assert {finding.rung for finding in found} == {f"P{number}" for number in range(7)}
     assert [finding for finding in found if finding.status != "pass"] == []
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import models
+from bench.contract.rungs import PROBES
 from bench.contract.units import ModelRequest
 from bench.contract.variants import LOOP, NATIVE, TUNED
-from bench.inputs import parity_questions
 from bench.worker.model import building, candidate
 from bench.worker.model.keras_fit import CustomLoop, KerasFit
 from tests.backend import ladder
@@ -28,7 +28,7 @@ def test_the_variant_passes_every_rung(
     ladder.shorten(monkeypatch)
     model = "two_layer"
     probes, true = ladder.opened(model, tmp_path, variant), ladder.oracle(model)
-    found = ladder.climb(probes, true, parity_questions.RUNGS)
+    found = ladder.climb(probes, true, PROBES)
     assert {finding.rung for finding in found} == {f"P{number}" for number in range(7)}
     assert [finding for finding in found if finding.status != "pass"] == []
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import reports
+from bench.contract import rungs
 from bench.coordinator.run_folder import RunFolder
 from reports import figures
 from reports.figures import style
@@ -41,7 +42,7 @@ RUN = Path(__file__).parents[1] / "data" / "golden"
 FIGURES = Path(__file__).parents[1] / "data" / "golden-figures.json"
 MODELS = ("single_layer", "two_layer")
 EPOCHS, SEEDS = 10, 3
-PROBES = ["identity", "forward", "gradients", "update", "trajectory", "predictions"]
+PROBES = list(rungs.PROBES)
 SPEEDUPS = {"tuned": 2.0, "native": 1.5}
 
 Payload = dict[str, Any]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract import rungs
 from bench.coordinator.run_folder import RunFolder
 from reports.ladder.findings import Answers
 from tests.support.stored_answers import (
@@ -25,7 +26,7 @@ from tests.support.stored_runs import LABELS, PROTOCOL, accuracy_payload, answer
 
 MODEL, OWN_MODEL = "single_layer", "mine"
 BACKENDS = ("jax", "torch")
-PROBES = ["identity", "forward", "gradients", "update", "trajectory", "predictions"]
+PROBES = list(rungs.PROBES)
 
 NUMBERS = [0, 1, -1, 2, 1000, 2**31, 2**53, 2**64, 0.0, -0.0, 5e-324, 1e-9, 0.5, 1.5, 1e9, 1e300]
 WORDS = ["", "ok", "jax", "torch", "cpu", "gpu", MODEL, "train", "invalid", "<script>", "\x1b[2J"]

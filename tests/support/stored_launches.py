@@ -16,6 +16,7 @@ from reports.read import shards
 from reports.read.shards import Shards, SpeedShard
 from reports.tables import samples
 from reports.tables.samples import Samples
+from tests.support import slot_answers
 from tests.support.stored_runs import PROTOCOL, accuracy_payload, keep, run_plan, store_run
 
 STEPS = 40
@@ -222,20 +223,19 @@ def _sample(lane: int, truth: Truth, workload: Payload, factor: float) -> Payloa
     step = factor * truth.step_seconds
     call = 0.0 if latency else factor * truth.call_seconds
     slot, one = call + STEPS * step, None if latency else call + step
-    return {
-        "lane": lane,
-        "steps": STEPS,
-        "seconds": slot,
-        "one_step_seconds": one,
-        "outside_seconds": 0.0 if latency else factor * truth.outside_seconds,
-        "one_step_outside_seconds": 0.0 if latency else factor * truth.outside_seconds,
-        "call_seconds": slot + (one or 0) + 2 * factor * truth.outside_seconds + 0.01,
-        "cpu_seconds": 1.5 * (slot + (one or 0)),
-        "minor_faults": 410,
-        "compilations": 0,
-        "steal_seconds": 0.0,
-        "latencies": [step] * STEPS if latency else [],
-    }
+    outside = 0.0 if latency else factor * truth.outside_seconds
+    told = slot_answers.turn(
+        STEPS,
+        slot,
+        one,
+        outside_seconds=outside,
+        one_step_outside_seconds=outside,
+        cpu_seconds=1.5 * (slot + (one or 0)),
+        minor_faults=410,
+        latencies=[step] * STEPS if latency else [],
+    )
+    call_seconds = slot + (one or 0) + 2 * factor * truth.outside_seconds + 0.01
+    return told | {"lane": lane, "call_seconds": call_seconds}
 
 
 def _lane(lane: Payload, workloads: Sequence[Payload]) -> Payload:
@@ -251,16 +251,7 @@ def _lane(lane: Payload, workloads: Sequence[Payload]) -> Payload:
                 "model": model,
                 "variant": variant,
                 "error": None,
-                "costs": {
-                    "parameters": 100,
-                    "weights_sha256": "a" * 64,
-                    "jit_compile": lane["backend"] == "jax",
-                    "build_seconds": 0.5,
-                    "first_step_seconds": 4.0,
-                    "second_step_seconds": 0.2,
-                    "forward_flops": 10_000,
-                    "train_flops": 30_000,
-                },
+                "costs": slot_answers.COSTS | {"jit_compile": lane["backend"] == "jax"},
             }
             for model, variant in kinds
         ],

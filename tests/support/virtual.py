@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.contract.errors import WorkerError
 from bench.contract.units import Lane
+from tests.support import slot_answers
 
 
 @dataclass
@@ -91,20 +92,15 @@ class VirtualWorker:
         match name:
             case "prepare":
                 machine.spend(5)
-                costs = {
-                    "parameters": 100,
-                    "weights_sha256": "a" * 64,
-                    "jit_compile": False,
-                    "build_seconds": 0.5,
-                    "first_step_seconds": 1.5,
-                    "second_step_seconds": 0.1,
-                    "forward_flops": 1000,
-                    "train_flops": 3000,
-                }
                 kinds = [(model["name"], model["variant"]) for model in arguments["models"]]
                 return {
                     "preparations": [
-                        {"model": name, "variant": variant, "error": None, "costs": costs}
+                        {
+                            "model": name,
+                            "variant": variant,
+                            "error": None,
+                            "costs": slot_answers.COSTS,
+                        }
                         for name, variant in kinds
                     ]
                 }
@@ -120,16 +116,13 @@ class VirtualWorker:
         steps, workload = arguments["steps"], arguments["workload"]
         machine.turns.append((self.lane.name, workload, arguments["slot_first"]))
         machine.now += 0.02  # outside of the steps
-        return {
-            "one_step_seconds": machine.spend(machine.call_seconds + self.step),
-            "seconds": machine.spend(machine.call_seconds + steps * self.step),
-            "outside_seconds": 0.01,
-            "one_step_outside_seconds": 0.01,
-            "steps": steps - machine.shortfall.get(self.lane.name, 0),
-            "latencies": [],
-            "cpu_seconds": 0.1,
-            "minor_faults": 0,
-            "compilations": 0,
-            "steal_seconds": 0.0,
-            "turn_cpu_seconds": 0.0,
-        }
+        one = machine.spend(machine.call_seconds + self.step)
+        told = slot_answers.turn(
+            steps - machine.shortfall.get(self.lane.name, 0),
+            machine.spend(machine.call_seconds + steps * self.step),
+            one,
+            outside_seconds=0.01,
+            one_step_outside_seconds=0.01,
+            cpu_seconds=0.1,
+        )
+        return told | {"turn_cpu_seconds": 0.0}

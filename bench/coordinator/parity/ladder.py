@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.contract import schema
 from bench.contract.parity_schema import Facts, Loaded, Parity, Portability, Saved
+from bench.contract.rungs import PORTABILITY
 from bench.contract.units import Lane, ProbesRequest, Subject
 from bench.contract.variants import STOCK
 from bench.coordinator.fleet import Fleet, Member
@@ -25,7 +26,6 @@ from bench.coordinator.records import ended, this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
 from bench.planning.plan import Plan
-from bench.planning.suites import PORTABILITY
 from bench.process.temp_folders import scratch_folder
 from models.oracle import NETWORKS
 

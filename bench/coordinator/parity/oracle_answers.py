@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.rungs import PROBES
 from bench.inputs import draws, parity_questions
 from bench.inputs.datasets import PIXEL_SCALE as SCALE
 from bench.inputs.examples import SPLITS, Examples
@@ -71,9 +72,9 @@ class Reference:
         self._paths: dict[bool, list[list[oracle.Array]]] = {False: [], True: []}
         self._restarts: dict[int, State] = {}
 
-    def answer(self, rung: str) -> Answer:
-        """Facts and arrays of one of `questions.RUNGS`."""
-        return ANSWERS[rung](self)
+    def answer(self, probe: str) -> Answer:
+        """Facts and arrays of one of `bench.contract.rungs.PROBES`."""
+        return ANSWERS[probe](self)
 
     def identity(self) -> Answer:
         """P0 and P1: what the model should be and be fed, and the weights that were drawn."""
@@ -204,5 +205,5 @@ class Reference:
 
 
 ANSWERS: Mapping[str, Callable[[Reference], Answer]] = {
-    rung: getattr(Reference, rung) for rung in parity_questions.RUNGS
+    probe: getattr(Reference, probe) for probe in PROBES
 }

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from bench.contract.errors import DataError, WorkerError
 from bench.contract.parity_schema import Facts, Loaded, Reference, Saved
+from bench.contract.rungs import PORTABILITY
 from bench.coordinator.fleet import Member
 from bench.coordinator.records import ended, said
 from bench.inputs.datasets import Dataset, read_npz
 from bench.planning.plan import Plan
-from bench.planning.suites import PORTABILITY
 
 # Of the weights that are probed; a run's other seeds are other draws of its trainings.
 SEED = 0

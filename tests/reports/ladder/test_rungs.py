@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.contract.parity_schema import Facts
+from bench.contract.rungs import PROBES
 from reports.ladder import dropout_rungs, file_rungs, rungs, trajectory_rungs
 from reports.ladder.findings import Answers, Finding
 from tests.support.stored_answers import SHA, oracle_answers, rounded, whole_model
@@ -117,17 +119,27 @@ def test_both_definitions_of_a_saturated_loss_pass_and_are_told_apart() -> None:
     assert "saturated loss (from logits)" in [f.quantity for f in plain]
 
 
-def test_arrays_that_are_missing_or_of_another_shape_are_told() -> None:
+@pytest.mark.parametrize("probe", oracle_answers().facts)
+def test_arrays_that_are_missing_or_of_another_shape_or_one_too_many_are_told(probe: str) -> None:
     true = oracle_answers()
     own = rounded(true)
-    short = replace(own, arrays={n: a for n, a in own.arrays.items() if n != "update.adam1"})
-    assert failed(short, true) == [
-        ("P4", "update.adam1 is missing, has another shape or is one too many")
-    ]
-    other = rounded(true, gradients__gradient0=np.zeros((3, 4)))
-    assert failed(other, true) == [
-        ("P3", "gradients.gradient0 is missing, has another shape or is one too many")
-    ]
+    names = [name for name in own.arrays if name.startswith(f"{probe}.")]
+    compared = [name for name in names if not rungs.REFERENCE_ALONE.search(name)]
+    for name in compared:
+        missing = {each: array for each, array in own.arrays.items() if each != name}
+        for arrays in (missing, {**own.arrays, name: np.zeros((3, 4, 5))}):
+            (told,) = [f for f in failed(replace(own, arrays=arrays), true) if name in f[1]]
+            fault = f"{name} is missing, has another shape or is one too many"
+            assert told == (PROBES[probe].rungs[-1], fault)
+    counted = [name for name in compared if name[-1].isdigit() and probe != "forward"]
+    for name in counted:
+        more = {**own.arrays, f"{name}9": own.arrays[name]}
+        assert f"{name}9" in failed(replace(own, arrays=more), true)[0][1]
+    assert compared or probe == "identity"
+
+
+def test_every_probe_has_facts_and_a_comparison() -> None:
+    assert list(PROBES) == list(rungs.COMPARISONS) == list(Facts.__struct_fields__)
 
 
 def test_steps_that_were_not_done_are_told() -> None:

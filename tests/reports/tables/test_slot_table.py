@@ -195,3 +195,8 @@ TIMES = (
     "one_step_outside_seconds",
     "call_seconds",
 )
+
+
+def test_a_value_that_no_column_is_declared_for_is_not_lost() -> None:
+    with pytest.raises(KeyError, match=r"\[history\.columns\]: watts missing"):
+        columns.frame("history", [{"watts": 1.0}])
