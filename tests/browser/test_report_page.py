@@ -106,7 +106,7 @@ def test_a_page_opens_fits_and_is_accessible(
 
 def test_the_answer_is_on_the_first_screen(opened: Opened) -> None:
     page = opened("good")
-    for text in ("tensorflow is fastest", "errs after 10 epochs"):
+    for text in ("tensorflow is fastest", "error rate after 10 epochs"):
         box = page.get_by_text(text).first.bounding_box()
         assert box is not None
         assert box["y"] + box["height"] < DESK[1]
