@@ -94,8 +94,9 @@ def _subjects(shards: Shards) -> Iterator[Fact]:
     for shard in shards.parity:
         asked, subject, worker = shard.payload, shard.payload.subject, shard.payload.worker
         whose, who = f"{subject.model}, parity", f"{subject.backend} in run {shard.run_id}"
-        answers = f"answers of {named(subject.backend, subject.variant)} on {subject.device}"
-        yield whose, answers, who, shard.run_id
+        lane = f"{subject.backend} on {subject.device}"
+        answers = f"{named(subject.model, subject.variant)} with {lane}, parity,"
+        yield answers, "stands", "", shard.run_id
         yield whose, "datasets", who, f"{asked.dataset} {asked.dataset_sha256}"
         yield whose, "batch sizes", who, str(asked.batch_size)
         yield whose, "seeds", who, str(asked.seed)
