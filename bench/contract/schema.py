@@ -151,6 +151,11 @@ class WorkerInfo(Record, frozen=True):
     import_seconds: Seconds
 
 
+def missing_versions(worker: WorkerInfo, backend: str) -> list[str]:
+    """Of what every worker of a backend has to name the version, and this one does not."""
+    return sorted({"keras", "numpy", "python", backend} - worker.versions.keys())
+
+
 class Epoch(Record, frozen=True):
     """One epoch. A loss that was no finite number is None, and accuracy of no classifier.
 

@@ -45,6 +45,33 @@ class Preparation(Record, frozen=True):
     error: Text | None
     costs: Costs | None
 
+    def __post_init__(self) -> None:
+        """One of the two.
+
+        Raises:
+            ValueError: Both are there, or neither.
+        """
+        if (self.error is None) != (self.costs is not None):
+            raise ValueError("a preparation went well and failed, or neither")
+
+
+class Prepared(Record, frozen=True):
+    """What a worker says of all of them; it stands in no shard, as the next two."""
+
+    preparations: list[Preparation]
+
+
+class Calibrated(Record, frozen=True):
+    """How many steps a slot has."""
+
+    steps: Positive
+
+
+class Usage(Record, frozen=True):
+    """What a worker has used in all."""
+
+    peak_rss_mib: Seconds
+
 
 class WarmUp(Record, frozen=True):
     """How a lane came to its steady state in one workload (an index into `workloads`)."""
@@ -91,6 +118,14 @@ class Sample(Record, frozen=True):
     compilations: Count
     steal_seconds: Amount
     latencies: list[Seconds]
+
+    def fault(self, latency: bool) -> str:
+        """What cannot be, by whether calls were timed one by one; empty if all can."""
+        if latency != (self.one_step_seconds is None):
+            return "one_step_seconds must be there, except where latency is timed"
+        if len(self.latencies) != (self.steps if latency else 0):
+            return f"{len(self.latencies)} latencies of {self.steps} steps"
+        return ""
 
 
 class Evidence(Record, frozen=True):

@@ -1,7 +1,11 @@
-"""What is asked of workers: cells, lanes, workloads and requests, as frozen dataclasses."""
+"""What is asked of workers: cells, lanes, workloads and requests, as frozen dataclasses.
+
+And what they say of a model, before there is a run.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from bench.contract.variants import STOCK
 
@@ -149,7 +153,7 @@ class SlotsRequest:
 
 @dataclass(frozen=True)
 class Subject:
-    """One model under one backend, whose answers are checked: a climber of the parity ladder."""
+    """One model under one backend, whose answers are checked."""
 
     model: str
     variant: str
@@ -181,3 +185,42 @@ class ProbesRequest:
     batch_size: int
     trained: str
     restarts: str
+
+
+class Port(TypedDict):
+    """An input or output of a model: the shape of one example, None where any size will do."""
+
+    name: str
+    shape: list[int | None]
+    dtype: str
+
+
+class Input(Port):
+    """With the number of different integers that may be fed, or None."""
+
+    values: int | None
+
+
+class Output(Port):
+    """With the name of its loss."""
+
+    loss: str
+
+
+class Weight(TypedDict):
+    """As built, whether that is random, and whether NumPy knows its distribution."""
+
+    path: str
+    sha256: str
+    random: bool
+    drawn: bool
+
+
+class Description(TypedDict):
+    """What `bench.worker.model.description.describe` says of one model."""
+
+    inputs: list[Input]
+    outputs: list[Output]
+    chosen: str
+    classes: int | None
+    weights: list[Weight]

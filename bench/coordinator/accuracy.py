@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from bench.contract import schema
 from bench.contract.errors import DataError, WorkerError
-from bench.contract.schema import Accuracy, Protocol, Training, WorkerInfo
+from bench.contract.schema import Accuracy, Epoch, Protocol, Training
 from bench.contract.units import Cell, Lane, TrainingRequest
-from bench.coordinator.records import ended, said, this_machine
+from bench.coordinator.records import checked, ended, greeted, this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import Dataset, read_npz
 from bench.inputs.examples import Examples, classes_of
@@ -37,7 +37,7 @@ def run_cell(
     plan: Plan,
     dataset: Dataset,
     run_folder: RunFolder,
-    on_epoch: Callable[[dict[str, Any]], None],
+    on_epoch: Callable[[Epoch], None],
 ) -> Accuracy:
     """Train one cell in a fresh worker and store what came of it, good or bad.
 
@@ -67,8 +67,8 @@ def run_cell(
         lane = Lane(cell.backend, cell.device, plan.workers[cell.backend])
         begun = time.monotonic()
         with Worker(lane, plan.timeout_seconds) as worker:
-            info = said(worker.greet(), WorkerInfo)
-            greeted = time.monotonic() - begun
+            info = greeted(worker)
+            greeted_after = time.monotonic() - begun
             record = replace(record, worker=info)
             predictions = worker.scratch / "predictions.npz"
             request = TrainingRequest(
@@ -79,18 +79,21 @@ def run_cell(
                 train_examples=plan.train_examples,
                 predictions=str(predictions),
             )
-            told = worker.call("train", asdict(request), on_epoch)
+            told = worker.call(
+                "train", asdict(request), lambda event: on_epoch(checked(event, Epoch, lane))
+            )
             wall_seconds = time.monotonic() - begun
-            training = said(told, Training)
+            training = checked(told, Training, lane)
             _check_work(training, record.protocol)
             test_accuracy = training.epochs[-1].test_accuracy
             if test_accuracy is not None:
                 arrays = _predictions(predictions, dataset)
                 _check_answers(test_accuracy, **arrays)
-        start_seconds = greeted - info.import_seconds
-        record = replace(
+        start_seconds = greeted_after - info.import_seconds
+        whole = replace(
             record, training=training, wall_seconds=wall_seconds, start_seconds=start_seconds
         )
+        record = checked(msgspec.to_builtins(whole), Accuracy, lane)
     except WorkerError as error:
         record, arrays = replace(record, **ended(error)), None
     run_folder.write(shard_id, record, arrays)

@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 from bench.contract.errors import WorkerError
 from bench.contract.schema import WorkerInfo
 from bench.contract.units import Lane
-from bench.coordinator.records import ended, said
+from bench.coordinator.records import checked, ended, greeted
 from bench.process.worker_process import Worker
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Member:
         """Hear who it is."""
         if self.error is None:
             try:
-                self.info = said(self.worker.greet(), WorkerInfo)
+                self.info = greeted(self.worker)
             except WorkerError as error:
                 self.fail(error)
 
@@ -69,7 +69,7 @@ class Member:
         if told is None:
             return None
         try:
-            return said({**more, **told}, struct)
+            return checked({**told, **more}, struct, self.lane)
         except WorkerError as error:
             self.fail(error)
             return None

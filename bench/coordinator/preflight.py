@@ -6,11 +6,11 @@ before anything is measured.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from bench.contract.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
-from bench.contract.units import Lane, ModelRequest
+from bench.contract.units import Description, Lane, ModelRequest
 from bench.coordinator.fleet import Fleet, Member
+from bench.coordinator.records import checked
 from bench.planning.plan import Plan
 from bench.process.worker_process import Worker
 
@@ -32,7 +32,7 @@ class Greeting(Member):
         faults: Why it could not, by model.
     """
 
-    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, Description] = field(default_factory=dict)
     faults: dict[str, WorkerError] = field(default_factory=dict)
 
     def describe(self, requests: Sequence[ModelRequest]) -> None:
@@ -42,7 +42,8 @@ class Greeting(Member):
             if self.error is not None:
                 return
             try:
-                self.models[request.name] = self.worker.call("describe", asdict(request))
+                told = self.worker.call("describe", asdict(request))
+                self.models[request.name] = checked(told, Description, self.lane)
             except WorkerError as error:
                 self.faults[request.name] = error
                 if not error.kind:  # it is dead

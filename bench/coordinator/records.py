@@ -6,25 +6,45 @@ from typing import Any, TypeVar
 import msgspec
 
 from bench.contract.errors import WorkerError
-from bench.contract.schema import Machine
+from bench.contract.schema import Machine, WorkerInfo, missing_versions
+from bench.contract.units import Lane
 from bench.process.worker_environment import machine
+from bench.process.worker_process import Worker
 
-LOG_CHARACTERS = 4000
+KEPT_CHARACTERS = 4000
 
 T = TypeVar("T")
 
 
-def said(told: dict[str, Any], struct: type[T]) -> T:
+def checked(told: Any, struct: type[T], lane: Lane) -> T:
     """What a worker said, checked as it arrives: what a shard keeps, a report can read.
 
     Raises:
         WorkerError: It is of another form.
     """
     try:
-        json.dumps(told, ensure_ascii=False).encode()  # half a surrogate is no text
+        # Half a surrogate is no text, and 1e999 no number.
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
         return msgspec.convert(told, struct)
     except ValueError as error:  # msgspec's is one
-        raise WorkerError("invalid", f"the worker said what no report reads: {error}") from error
+        raise invalid(lane, f"said what no report reads: {error}") from error
+
+
+def invalid(lane: Lane, what: str) -> WorkerError:
+    """For an answer that cannot be used."""
+    return WorkerError("invalid", f"{lane.name} on {lane.device}: {what}")
+
+
+def greeted(worker: Worker) -> WorkerInfo:
+    """Who a worker says it is.
+
+    Raises:
+        WorkerError: It failed, or is not what was asked for.
+    """
+    info = checked(worker.greet(), WorkerInfo, worker.lane)
+    if missing := missing_versions(info, worker.lane.backend):
+        raise invalid(worker.lane, f"named no version of {', '.join(missing)}")
+    return info
 
 
 def ended(error: WorkerError | None) -> dict[str, Any]:
@@ -33,8 +53,8 @@ def ended(error: WorkerError | None) -> dict[str, Any]:
         return {"status": "ok", "error": None, "log": None}
     return {
         "status": error.status,
-        "error": _text(str(error)),
-        "log": _text(error.log[-LOG_CHARACTERS:]),
+        "error": _text(str(error))[:KEPT_CHARACTERS],
+        "log": _text(error.log)[-KEPT_CHARACTERS:],
     }
 
 

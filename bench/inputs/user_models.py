@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.errors import DataError
-from bench.contract.units import ModelRequest
+from bench.contract.units import Description, Input, ModelRequest, Output, Port, Weight
 from bench.inputs.datasets import ARRAYS, DRAWN, SHIPPED, Dataset, read_npz, store
 from bench.inputs.examples import SPLITS, Examples
 from bench.planning.plan import Plan
-
-Description = Mapping[str, Any]
-"""What `bench.worker.model.description.describe` says of one model."""
 
 BATCHES = {"train": 2, "test": 1}
 """Drawn examples, in batches: slots and the ladder take them again and again."""
@@ -114,11 +111,13 @@ def draw(models: Mapping[str, Description], batch_size: int, folder: Path) -> Da
         for number, split in enumerate(SPLITS):
             count = BATCHES[split] * batch_size
             generator = np.random.default_rng([number])
-            for axis, ports in (("x", description["inputs"]), ("y", description["outputs"])):
-                for port in ports:
-                    name = f"{axis}_{split}.{port['name']}" if len(ports) > 1 else f"{axis}_{split}"
-                    drawn = _input if axis == "x" else _target
-                    arrays[f"{prefix(model)}{name}"] = drawn(generator, port, count)
+            inputs, outputs = description["inputs"], description["outputs"]
+            for into in inputs:
+                name = f"{prefix(model)}x_{split}{_which(into, inputs)}"
+                arrays[name] = _input(generator, into, count)
+            for out in outputs:
+                name = f"{prefix(model)}y_{split}{_which(out, outputs)}"
+                arrays[name] = _target(generator, out, count)
     return store(DRAWN, arrays, folder)
 
 
@@ -127,14 +126,18 @@ def prefix(model: str) -> str:
     return f"{model}/"
 
 
-def _input(generator: np.random.Generator, port: Description, count: int) -> NDArray[Any]:
+def _which(port: Port, ports: Sequence[Port]) -> str:
+    return f".{port['name']}" if len(ports) > 1 else ""
+
+
+def _input(generator: np.random.Generator, port: Input, count: int) -> NDArray[Any]:
     shape = (count, *(ANY_SIZE if size is None else size for size in port["shape"]))
     if port["values"] is not None:
         return generator.integers(0, port["values"], shape).astype(np.int32)
     return generator.normal(size=shape).astype(np.float32)
 
 
-def _target(generator: np.random.Generator, port: Description, count: int) -> NDArray[Any]:
+def _target(generator: np.random.Generator, port: Output, count: int) -> NDArray[Any]:
     shape = (count, *(ANY_SIZE if size is None else size for size in port["shape"]))
     if "crossentropy" not in port["loss"]:
         return generator.normal(size=shape).astype(np.float32)
@@ -180,7 +183,7 @@ def shared(descriptions: Sequence[Description]) -> tuple[int, ...]:
     )
 
 
-def _weights(descriptions: Sequence[Description]) -> list[tuple[int, tuple[Description, ...]]]:
+def _weights(descriptions: Sequence[Description]) -> list[tuple[int, tuple[Weight, ...]]]:
     lists = [each["weights"] for each in descriptions]
     return list(enumerate(zip(*lists, strict=False)))
 

@@ -25,7 +25,6 @@ from bench.process.worker_environment import worker_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_BYTES = 1 << 16
-RECORDED_CHARACTERS = 4000
 GRACE_SECONDS = 5
 # Errors of ours, whose words need no class before them.
 EXPECTED = {"DataError", "ModelError"}
@@ -280,11 +279,6 @@ class Worker:
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-
-
-def failure(error: WorkerError) -> dict[str, Any]:
-    """What a record keeps of a worker's end."""
-    return {"status": error.status, "error": str(error), "log": error.log[-RECORDED_CHARACTERS:]}
 
 
 class _LogTail:

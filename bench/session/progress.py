@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from bench.contract.schema import Epoch
 from bench.contract.units import Cell
 from bench.contract.variants import STOCK
 
@@ -57,14 +57,14 @@ class Progress:
             self._spent += time.monotonic() - started
             self._guessed += self._estimate([cell])
 
-    def epoch_ended(self, cell: Cell, epoch: dict[str, Any], epochs: int, examples: int) -> None:
+    def epoch_ended(self, cell: Cell, epoch: Epoch, epochs: int, examples: int) -> None:
         """An epoch of `cell` is done."""
         self._show(
             cell,
-            f"epoch {epoch['epoch']:>{len(str(epochs))}}/{epochs}  "
-            f"{examples / epoch['train_seconds']:>6,.0f} examples/s  "
-            f"{outcome_of(epoch['test_accuracy'], epoch['test_loss'])}",
-            done=epoch["epoch"] / epochs,
+            f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  "
+            f"{examples / epoch.train_seconds:>6,.0f} examples/s  "
+            f"{outcome_of(epoch.test_accuracy, epoch.test_loss)}",
+            done=epoch.epoch / epochs,
         )
 
     def cell_ended(self, cell: Cell, outcome: str) -> None:

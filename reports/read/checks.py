@@ -8,8 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.envelopes import ShardError
-from bench.contract.schema import Accuracy, Images, Plan, Record, WorkerInfo, Workload
-from bench.contract.speed_schema import LaneRecord, Round, Sample, Speed
+from bench.contract.schema import (
+    Accuracy,
+    Images,
+    Plan,
+    Record,
+    WorkerInfo,
+    Workload,
+    missing_versions,
+)
+from bench.contract.speed_schema import LaneRecord, Round, Speed
 
 MOST_PIXELS = 1000
 """Along a side of an image that is shown."""
@@ -114,9 +122,8 @@ def versions(path: Path, backend: str, worker: WorkerInfo | None) -> None:
     """A worker names those of Keras, NumPy, Python and its framework."""
     if worker is None:
         return
-    missing = {"keras", "numpy", "python", backend} - worker.versions.keys()
-    if missing:
-        raise ShardError(f"{path}: no version of {', '.join(sorted(missing))}")
+    if missing := missing_versions(worker, backend):
+        raise ShardError(f"{path}: no version of {', '.join(missing)}")
 
 
 def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None:
@@ -132,8 +139,6 @@ def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None
     _unique(path, "warm-up", [warm_up.workload for warm_up in record.warm_ups])
     if not set(prepared) <= {(workload.model, workload.variant) for workload in workloads}:
         raise ShardError(f"{name}: prepared a model that is in no workload")
-    if any((one.error is None) != (one.costs is not None) for one in record.preparations):
-        raise ShardError(f"{name}: a preparation went well and failed, or neither")
     if any(warm_up.workload >= len(workloads) for warm_up in record.warm_ups):
         raise ShardError(f"{name}: a warm-up of no workload")
 
@@ -147,14 +152,8 @@ def _round(path: Path, item: Round, record: Speed) -> None:
     for sample in item.samples:
         if sample.lane >= len(record.lanes):
             raise ShardError(f"{name}: a sample of lane {sample.lane}, which there is not")
-        _sample(name, sample, latency)
-
-
-def _sample(name: str, sample: Sample, latency: bool) -> None:
-    if latency != (sample.one_step_seconds is None):
-        raise ShardError(f"{name}: one_step_seconds must be there, except where latency is timed")
-    if len(sample.latencies) != (sample.steps if latency else 0):
-        raise ShardError(f"{name}: {len(sample.latencies)} latencies of {sample.steps} steps")
+        if fault := sample.fault(latency):
+            raise ShardError(f"{name}: {fault}")
 
 
 def _unique(path: Path, what: str, items: Iterable[Record | Hashable]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import models
 from bench.contract.errors import DataError
-from bench.contract.units import ModelRequest, ProbesRequest, TrainingRequest
+from bench.contract.units import Description, ModelRequest, ProbesRequest, TrainingRequest
 from bench.inputs import parity_questions, user_models
 from bench.inputs.examples import Examples
 from bench.worker import training
@@ -40,7 +40,7 @@ def asked(source: str) -> ModelRequest:
 
 
 @cache
-def described(source: str) -> dict[str, Any]:
+def described(source: str) -> Description:
     """What this backend says of a model of `tests/own`."""
     return description.describe(asked(source))
 

@@ -1,6 +1,7 @@
 """Workers on a virtual clock: all lanes run on one made-up machine whose speed is scripted."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ class Machine:
         seed: Of all that is random.
         fails: Lane name to the calls of `turn` after which it dies, one entry per worker of it.
         shortfall: Lane name to steps that its slots leave out.
+        says: Lane name and call to what alters the answer.
     """
 
     step_seconds: dict[str, float]
@@ -30,6 +32,7 @@ class Machine:
     seed: int = 0
     fails: dict[str, list[int]] = field(default_factory=dict)
     shortfall: dict[str, int] = field(default_factory=dict)
+    says: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = field(default_factory=dict)
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -87,6 +90,12 @@ class VirtualWorker:
         }
 
     def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        told = self._answer(name, arguments)
+        if alter := self.machine.says.get((self.lane.name, name)):
+            alter(told)
+        return told
+
+    def _answer(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         machine = self.machine
         machine.calls.append((self.lane.name, name))
         match name:
@@ -116,13 +125,16 @@ class VirtualWorker:
         steps, workload = arguments["steps"], arguments["workload"]
         machine.turns.append((self.lane.name, workload, arguments["slot_first"]))
         machine.now += 0.02  # outside of the steps
-        one = machine.spend(machine.call_seconds + self.step)
+        latency = (workload["phase"], workload["batch_size"]) == ("predict", 1)
+        one = None if latency else machine.spend(machine.call_seconds + self.step)
+        done = steps - machine.shortfall.get(self.lane.name, 0)
         told = slot_answers.turn(
-            steps - machine.shortfall.get(self.lane.name, 0),
+            done,
             machine.spend(machine.call_seconds + steps * self.step),
             one,
             outside_seconds=0.01,
             one_step_outside_seconds=0.01,
             cpu_seconds=0.1,
+            latencies=[self.step] * done if latency else [],
         )
         return told | {"turn_cpu_seconds": 0.0}

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from bench.contract.units import Lane, ProbesRequest
 from bench.coordinator.fleet import Fleet, Member
-from bench.coordinator.parity.respondent import Respondent, reference, rungs
+from bench.coordinator.parity.respondent import Respondent, own_probes, reference
 from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
@@ -27,7 +27,7 @@ def ask_in_float64(
         if "predictions" in plan.probes:
             train = {"trained": request.trained}
             any(each.ask("train_reference", train, dict) is not None for each in respondents)
-        fleet.each(lambda each: each.answer(rungs(plan)), respondents)
+        fleet.each(lambda each: each.answer(own_probes(plan)), respondents)
     for each in respondents:
         record = reference(model, each.backend, plan, dataset, each.told())
         shard_id = run_folder.next_attempt(f"reference-{model}-{each.backend}")
@@ -35,6 +35,6 @@ def ask_in_float64(
 
 
 def _open(respondent: Respondent, request: ProbesRequest) -> None:
-    respondent.ask("hello", {}, dict)
+    respondent.member.greet()
     respondent.ask("enable_float64", {}, dict)
     respondent.ask("open_probes", asdict(request), dict)

@@ -21,7 +21,7 @@ from bench.contract.variants import STOCK
 from bench.coordinator.fleet import Fleet, Member
 from bench.coordinator.parity.float64_references import ask_in_float64
 from bench.coordinator.parity.oracle_answers import Reference
-from bench.coordinator.parity.respondent import SEED, Respondent, asked, reference, rungs
+from bench.coordinator.parity.respondent import SEED, Respondent, asked, own_probes, reference
 from bench.coordinator.records import ended, this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
@@ -139,7 +139,7 @@ def _ask_oracle(
     oracle = Reference(model, SEED, plan.batch_size, read_npz(dataset.path))
     facts: dict[str, Any] = {}
     arrays: dict[str, NDArray[Any]] = {}
-    for probe in rungs(plan):
+    for probe in own_probes(plan):
         facts[probe], found = oracle.answer(probe)
         arrays |= {f"{probe}.{name}": array for name, array in found.items()}
     told = {"facts": msgspec.convert(facts, Facts), **ended(None)}
@@ -162,7 +162,7 @@ def _ask(
 
     def probe(respondent: Respondent) -> None:
         respondent.ask("open_probes", asdict(request), dict)
-        respondent.answer(rungs(plan))
+        respondent.answer(own_probes(plan))
 
     fleet.each(probe, respondents)
     # What Keras writes into a file is the model as it is defined.

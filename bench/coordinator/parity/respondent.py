@@ -11,7 +11,7 @@ from bench.contract.errors import DataError, WorkerError
 from bench.contract.parity_schema import Facts, Loaded, Reference, Saved
 from bench.contract.rungs import PORTABILITY
 from bench.coordinator.fleet import Member
-from bench.coordinator.records import ended, said
+from bench.coordinator.records import checked, ended, invalid
 from bench.inputs.datasets import Dataset, read_npz
 from bench.planning.plan import Plan
 
@@ -61,10 +61,10 @@ class Respondent:
             if facts is None:
                 return
             try:
-                said({probe: facts}, Facts)
+                checked({probe: facts}, Facts, self.member.lane)
                 arrays = read_npz(path)
             except DataError as error:
-                self.fail(WorkerError("invalid", f"the worker stored no arrays: {error}"))
+                self.fail(invalid(self.member.lane, f"stored no arrays: {error}"))
                 return
             except WorkerError as error:
                 self.fail(error)
@@ -108,6 +108,6 @@ def reference(
     return Reference(model=model, backend=backend, **asked(plan, dataset), **told)
 
 
-def rungs(plan: Plan) -> list[str]:
+def own_probes(plan: Plan) -> list[str]:
     """Probes that a backend answers alone."""
     return [probe for probe in plan.probes if probe != PORTABILITY]

@@ -11,17 +11,20 @@ from bench.contract import schema
 from bench.contract.errors import WorkerError
 from bench.contract.speed_schema import Anchor as AnchorRecord
 from bench.contract.speed_schema import (
+    Calibrated,
     Evidence,
     LaneRecord,
     Preparation,
+    Prepared,
     Round,
     Sample,
     Speed,
+    Usage,
     WarmUp,
 )
 from bench.contract.units import Lane, SlotsRequest, Workload
 from bench.coordinator.fleet import Fleet, Member
-from bench.coordinator.records import said, this_machine
+from bench.coordinator.records import checked, invalid, this_machine
 from bench.coordinator.speed import evidence, turn_order
 from bench.coordinator.speed.matmul_anchor import Anchor
 from bench.inputs.datasets import Dataset
@@ -54,8 +57,15 @@ class _Timed(Member):
         if self.lane.slowdown != 1 and self.info is not None:
             self.info.settings["injected_slowdown"] = self.lane.slowdown
             request = replace(request, slowdown=self.lane.slowdown)
-        told = self.ask("prepare", asdict(request), dict[str, list[Preparation]])
-        self.preparations = told["preparations"] if told else []
+        told = self.ask("prepare", asdict(request), Prepared)
+        if told is None:
+            return
+        if {(p.model, p.variant) for p in told.preparations} != {
+            (model.name, model.variant) for model in request.models
+        }:
+            self.fail(invalid(self.lane, "prepared other models than it was asked to"))
+            return
+        self.preparations = told.preparations
 
     def warm_up(self, index: int, workload: Workload, steps: Steps) -> None:
         """Bring one workload to its steady state, and fix its slot if that is still open."""
@@ -65,9 +75,9 @@ class _Timed(Member):
             self.warm_ups.append(done)
         if slot not in steps:
             seconds = SLOT_SECONDS[workload.phase]
-            found = self.ask("calibrate", {**arguments, "seconds": seconds}, dict[str, int])
+            found = self.ask("calibrate", {**arguments, "seconds": seconds}, Calibrated)
             if found is not None:
-                steps[slot] = found["steps"]
+                steps[slot] = found.steps
 
     def slot(self, workload: Workload) -> tuple[str, str, Workload]:
         """Key of the steps of its slots."""
@@ -81,13 +91,13 @@ class _Timed(Member):
 
     def record(self) -> LaneRecord:
         """What became of it."""
-        usage = self.ask("usage", {}, dict[str, float])
+        usage = self.ask("usage", {}, Usage)
         return LaneRecord(
             lane=lane_record(self.lane),
             worker=self.info,
             preparations=self.preparations,
             warm_ups=self.warm_ups,
-            peak_rss_mib=usage["peak_rss_mib"] if usage else None,
+            peak_rss_mib=usage.peak_rss_mib if usage else None,
             **self.ended,
         )
 
@@ -250,12 +260,14 @@ def _round(
         call_seconds = time.perf_counter() - asked
         if told is None:
             continue
-        own[member.lane] += told.pop("turn_cpu_seconds")
         try:
-            sample = said({"lane": member.index, **told, "call_seconds": call_seconds}, Sample)
+            own[member.lane] += checked(told.pop("turn_cpu_seconds", None), float, member.lane)
+            told |= {"lane": member.index, "call_seconds": call_seconds}
+            sample = checked(told, Sample, member.lane)
+            if fault := sample.fault(workload.is_latency):
+                raise invalid(member.lane, fault)
             if sample.steps != planned:
-                what = f"{member.lane.name}: {sample.steps} steps were done, not {planned}"
-                raise WorkerError("invalid", what)
+                raise invalid(member.lane, f"{sample.steps} steps were done, not {planned}")
         except WorkerError as error:
             member.fail(error)
         else:

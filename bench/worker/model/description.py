@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.contract.units import ModelRequest
+from bench.contract.units import Description, Input, ModelRequest, Output, Port, Weight
 from bench.inputs import draws
 from bench.worker.model import building, initial_weights
 from bench.worker.model.building import Built
@@ -15,7 +15,7 @@ BUILDS = (0, 1)
 """Seeds of two builds: what they have in common is not random."""
 
 
-def describe(request: ModelRequest) -> dict[str, Any]:
+def describe(request: ModelRequest) -> Description:
     """Build a model, twice, and see that it takes its data.
 
     Returns:
@@ -40,11 +40,11 @@ def describe(request: ModelRequest) -> dict[str, Any]:
         one.y(building.examples(request)["test"])
     return {
         "inputs": [
-            _port(port) | {"values": _vocabulary(one) if "int" in port.dtype else None}
+            Input(**_port(port), values=_vocabulary(one) if "int" in port.dtype else None)
             for port in one.feed.inputs
         ],
         "outputs": [
-            _port(port) | {"loss": loss}
+            Output(**_port(port), loss=loss)
             for port, loss in zip(one.feed.outputs, one.losses, strict=True)
         ],
         "chosen": one.chosen,
@@ -71,7 +71,7 @@ def share(request: ModelRequest, numbers: Sequence[int], seeds: int, path: str) 
     np.savez(path, **arrays)
 
 
-def _port(port: Any) -> dict[str, Any]:
+def _port(port: Any) -> Port:
     return {"name": port.name, "shape": list(port.shape), "dtype": port.dtype}
 
 
@@ -85,7 +85,7 @@ def _vocabulary(built: Built) -> int:
     return int(min(sizes, default=2))
 
 
-def _weights(builds: list[Built]) -> list[dict[str, Any]]:
+def _weights(builds: list[Built]) -> list[Weight]:
     one, other = (built.model.get_weights() for built in builds)
     model = builds[0].model
     drawn = initial_weights.draw(model, 0)

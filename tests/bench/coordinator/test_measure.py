@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -259,8 +259,50 @@ def test_fault_23_a_lane_that_does_fewer_steps_must_not_look_fast(
     payload = run(planned(monkeypatch, machine, launches=1), dataset, tmp_path)[0]
     record = payload.lanes[2]
     assert record.status == "invalid"
-    assert record.error == "torch: 7 steps were done, not 8"
+    assert record.error == "torch on cpu: 7 steps were done, not 8"
     assert all(s.lane != 2 for one in payload.rounds for s in one.samples)
+
+
+Alter = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("call", "alter", "words"),
+    [
+        ("prepare", lambda told: told.clear(), "required field `preparations`"),
+        ("prepare", lambda told: told.update(preparations=[]), "prepared other models"),
+        (
+            "prepare",
+            lambda told: told["preparations"][0].update(costs=None),
+            "went well and failed, or neither",
+        ),
+        ("warm_up", lambda told: told.update(steady="yes"), "`bool`"),
+        ("calibrate", lambda told: told.clear(), "required field `steps`"),
+        ("turn", lambda told: told.pop("turn_cpu_seconds"), "`float`"),
+        ("turn", lambda told: told.update(turn_cpu_seconds="much"), "`float`"),
+        ("turn", lambda told: told.update(cpu_seconds=float("inf")), "not JSON compliant"),
+        ("turn", lambda told: told.update(one_step_seconds=None), "must be there"),
+        ("turn", lambda told: told.update(latencies=[0.1]), "1 latencies of 8 steps"),
+        ("usage", lambda told: told.update(peak_rss_mib=0), "`float`"),
+    ],
+)
+def test_nonsense_fails_the_worker_that_says_it_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: datasets.Dataset,
+    tmp_path: Path,
+    call: str,
+    alter: Alter,
+    words: str,
+) -> None:
+    machine = Machine(STEPS, says={("torch", call): alter})
+    payload = run(planned(monkeypatch, machine, launches=1), dataset, tmp_path)[0]
+    tensorflow, jax, torch, twin = payload.lanes
+    assert torch.status == "invalid"
+    assert torch.error is not None
+    assert torch.error.startswith("torch on cpu: ")
+    assert words in torch.error
+    assert {record.status for record in (tensorflow, jax, twin)} == {"ok"}
+    assert all({0, 1, 3} <= {sample.lane for sample in one.samples} for one in payload.rounds)
 
 
 def launch(seconds: float = 60.0, failed: str = "", status: str = "crashed") -> Speed:

@@ -174,7 +174,7 @@ def test_data_that_cannot_be_used_is_one_line(
 
 def test_the_same_arrays_by_other_names_are_another_dataset(tmp_path: Path) -> None:
     port = {"name": "a", "shape": [3], "dtype": "float32", "values": None, "loss": "mse"}
-    described = {"inputs": [port], "outputs": [port]}
+    described: Any = {"inputs": [port], "outputs": [port]}
     one, other = (user_models.draw({name: described}, 4, tmp_path) for name in ("one", "other"))
     assert one.path != other.path
     assert "other/x_train" in read_npz(other.path)
@@ -202,7 +202,7 @@ def test_a_dataset_of_ones_own_never_passes_for_mnist(tmp_path: Path) -> None:
     assert user_models.load(tmp_path / "mnist.npz", tmp_path / "kept").name == "own-mnist"
 
 
-def described(**weights: tuple[bool, bool, str]) -> dict[str, Any]:
+def described(**weights: tuple[bool, bool, str]) -> Any:
     port = {"name": "a", "shape": [None, 2], "dtype": "float32", "values": None}
     return {
         "inputs": [port, {"name": "b", "shape": [3], "dtype": "int32", "values": 7}],

@@ -1,18 +1,23 @@
 import io
-from typing import Any
 
 import pytest
 from rich.console import Console
 
+from bench.contract.schema import Epoch
 from bench.session.progress import Progress, outcome_of
 from tests.bench.planning.test_plan import resolve
 
-EPOCH: dict[str, Any] = {
-    "epoch": 2,
-    "train_seconds": 10.0,
-    "test_accuracy": 0.9875,
-    "test_loss": 0.5,
-}
+EPOCH = Epoch(
+    epoch=2,
+    feed_seconds=0.1,
+    train_seconds=10.0,
+    steal_seconds=0.0,
+    test_seconds=1.0,
+    train_loss=0.5,
+    train_accuracy=0.9,
+    test_loss=0.5,
+    test_accuracy=0.9875,
+)
 
 
 def show(*, terminal: bool) -> str:
