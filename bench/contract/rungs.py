@@ -34,6 +34,9 @@ PROBES = {
     )
 }
 
+ORACLE = "numpy"
+"""The backend of the reference that the shipped models have."""
+
 PORTABILITY = "portability"
 """Asked of stock subjects beside the probes: files of one backend are read by another."""
 

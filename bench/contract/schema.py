@@ -60,6 +60,11 @@ class Workload(Record, frozen=True):
     phase: Id
     batch_size: Positive
 
+    @property
+    def is_latency(self) -> bool:
+        """Whether its calls are timed one by one."""
+        return self.phase == "predict" and self.batch_size == 1
+
 
 class Lane(Record, frozen=True):
     """A backend on a device; a twin is a second worker of it, for measuring A against A."""

@@ -23,7 +23,7 @@ from bench.planning.plan import Plan
 from bench.process.worker_process import Worker
 
 
-def finished(run_folder: RunFolder, cell: Cell) -> Accuracy | None:
+def stored_training(run_folder: RunFolder, cell: Cell) -> Accuracy | None:
     """An earlier attempt at this cell that went well, or None."""
     for shard_id in run_folder.attempts(cell.id):
         record = run_folder.read(shard_id, Accuracy)

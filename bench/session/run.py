@@ -8,8 +8,8 @@ from rich.console import Console
 
 from bench.contract.errors import DataError, ExitCode, UsageError
 from bench.contract.schema import Images, Machine, WorkerInfo
-from bench.coordinator.accuracy import finished, protocol
-from bench.coordinator.parity.ladder import finished as asked
+from bench.coordinator.accuracy import protocol, stored_training
+from bench.coordinator.parity.ladder import stored_answers
 from bench.coordinator.preflight import Greeting, greet_backends, share_weights
 from bench.coordinator.records import this_machine
 from bench.coordinator.run_folder import RunFolder
@@ -66,8 +66,8 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     if resumed is None:
         say(console, describe(plan, selection))
     else:
-        done = sum(finished(resumed, cell) is not None for cell in selection.cells)
-        answered = len(asked(resumed, selection.subjects))
+        done = sum(stored_training(resumed, cell) is not None for cell in selection.cells)
+        answered = len(stored_answers(resumed, selection.subjects))
         launches = len(launched(resumed))
         say(
             console,
@@ -135,9 +135,9 @@ def _made(
         for record in launch.lanes:
             yield launch.machine, record.lane.backend, record.worker
     for cell in selection.cells:
-        if (trained := finished(resumed, cell)) is not None:
+        if (trained := stored_training(resumed, cell)) is not None:
             yield trained.machine, cell.backend, trained.worker
-    for subject, answered in asked(resumed, selection.subjects).items():
+    for subject, answered in stored_answers(resumed, selection.subjects).items():
         yield answered.machine, subject.backend, answered.worker
 
 
@@ -147,10 +147,10 @@ def _identity(worker: WorkerInfo) -> tuple[object, object]:
     return worker.versions, settings
 
 
-def _notes(greetings: Mapping[str, Greeting], asked: Sequence[str]) -> list[str]:
+def _notes(greetings: Mapping[str, Greeting], models: Sequence[str]) -> list[str]:
     """What was chosen for models that do not say it, and which cannot be built everywhere."""
     lines = []
-    for model in asked:
+    for model in models:
         told = [each.models[model] for each in greetings.values() if model in each.models]
         if told[0]["chosen"]:
             lines.append(f"{model} is not compiled; chosen: {told[0]['chosen']}")
@@ -161,13 +161,13 @@ def _notes(greetings: Mapping[str, Greeting], asked: Sequence[str]) -> list[str]
 def _fed(
     plan: Plan,
     given: datasets.Dataset | None,
-    asked: Sequence[str],
+    models: Sequence[str],
     greetings: Mapping[str, Greeting],
 ) -> datasets.Dataset:
     """The dataset, drawn where none was given, and how each model is fed and begun."""
     told = {
         model: {b: each.models[model] for b, each in greetings.items() if model in each.models}
-        for model in asked
+        for model in models
     }
     folder = plan.results / "data"
     dataset = given or user_models.draw(

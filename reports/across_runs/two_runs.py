@@ -161,16 +161,15 @@ def headings(old: Comparison, new: Comparison) -> list[str]:
             ["model", "variant", "phase", "batch_size", "backend", "device"],
             (old.main_speed, new.main_speed),
         ),
-        ("training of", ["model", "variant", "backend", "device"], (old.summary, new.summary)),
+        ("training of", KEYS, (old.summary, new.summary)),
     ):
         both = [set(table[keys].itertuples(index=False, name=None)) for table in tables]
         for side, alone in (("the old", both[0] - both[1]), ("the new", both[1] - both[0])):
             lines += [
                 f"only in {side} run: {what} {' '.join(map(str, key))}" for key in sorted(alone)
             ]
-    keys = ["model", "variant", "backend", "device"]
     rungs = [name for name in RUNGS if name in old.ladder and name in new.ladder]
-    ladders = old.ladder.merge(new.ladder, on=keys, suffixes=("_old", "_new"))
+    ladders = old.ladder.merge(new.ladder, on=KEYS, suffixes=("_old", "_new"))
     lines += [
         f"parity of {model} with {row['backend']}, {rung}: "
         f"{row[f'{rung}_old'] or 'not asked'} before, {row[f'{rung}_new'] or 'not asked'} now"

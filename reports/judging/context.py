@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from bench.contract.schema import Machine, WorkerInfo
+from bench.contract.variants import STOCK
 from reports.read.shards import Shards
 from reports.statistics.intervals import MIN_LAUNCHES
 
@@ -16,7 +17,6 @@ LEAST_STEAL_PERCENT = 0.1
 LEAST_OTHERS_PERCENT, BUSY_PERCENT = 2.0, 10.0
 """Less than this is not worth a line."""
 
-STOCK = "stock"
 
 Lane = tuple[str, str]
 

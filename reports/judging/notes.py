@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.contract.schema import Cell, Lane, Plan, Protocol, SpeedPlan, Subject
 from bench.contract.speed_schema import LaneRecord, Speed
+from bench.contract.variants import STOCK
 from reports.read.shards import Shards, SpeedShard
 from reports.statistics import intervals, validity
 from reports.statistics.validity import Trust
@@ -193,7 +194,7 @@ def _ended_lanes(shards: Shards, *, recovered: bool) -> list[str]:
 
 def _named(part: Cell | Subject) -> str:
     """The model, with its variant where that is not what Keras ships."""
-    return part.model if part.variant == "stock" else f"{part.model} {part.variant}"
+    return part.model if part.variant == STOCK else f"{part.model} {part.variant}"
 
 
 def _own(shards: Shards) -> Iterator[str]:

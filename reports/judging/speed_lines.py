@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.contract.variants import NATIVE, STOCK, TUNED
 from reports.tables import speed, wording
+from reports.tables.cells import KEYS
 
 
 def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[str]:
@@ -76,7 +77,7 @@ def tuning_lines(main_variants: pd.DataFrame) -> list[str]:
 def failure_lines(variant_table: pd.DataFrame) -> list[str]:
     """What could not be prepared, a line each."""
     failed = variant_table[variant_table["verdict"] == speed.FAILED]
-    found = failed.drop_duplicates(["model", "variant", "backend", "device"])
+    found = failed.drop_duplicates(KEYS)
     return [
         f"{row['model']} {row['variant']} cannot be prepared under {row['backend']}: {row['error']}"
         for row in found[found["over"] == STOCK].to_dict("records")
@@ -144,7 +145,7 @@ def _level(row: Mapping[Hashable, Any]) -> bool:
 
 def _named(model: str, variant: str, device: str) -> str:
     """A model, with what is not as usual."""
-    words = model if variant == "stock" else f"{model} {variant}"
+    words = model if variant == STOCK else f"{model} {variant}"
     return words if device == "cpu" else f"{words} on the {device}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from bench.contract.variants import STOCK
 from reports.ladder.findings import Answers
 from reports.read.shards import ParityShard, ReferenceShard, Shards
 
@@ -28,7 +29,7 @@ def groups(shards: Shards) -> Iterator[tuple[ReferenceShard, list[ParityShard]]]
                 if shard.run_id == reference.run_id
                 and shard.payload.subject.model == reference.payload.model
                 and shard.payload.status == "ok"
-                and shard.payload.subject.variant == "stock"
+                and shard.payload.subject.variant == STOCK
             ],
         )
 

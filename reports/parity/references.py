@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.contract.rungs import ORACLE
 from reports.ladder import rungs
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
 from reports.parity.answers import answers
 from reports.read.shards import ReferenceShard
-
-ORACLE = "numpy"
 
 NOT_FINITE = "outputs are not finite, in float64 as well"
 

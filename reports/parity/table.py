@@ -10,8 +10,9 @@ import pandas as pd
 
 from bench.contract.parity_schema import Asked, Parity
 from bench.contract.parity_schema import Reference as ReferencePayload
-from bench.contract.rungs import CERTIFYING
+from bench.contract.rungs import CERTIFYING, ORACLE
 from bench.contract.schema import Subject
+from bench.contract.variants import STOCK
 from reports.ladder import dropout_rungs, file_rungs
 from reports.ladder.findings import Finding, count_of
 from reports.parity import answers as answered
@@ -19,9 +20,10 @@ from reports.parity import references
 from reports.parity.references import Reference
 from reports.read.shards import ParityShard, ReferenceShard, Shards
 from reports.tables import seeds
+from reports.tables.cells import KEYS
 from reports.tables.columns import frame, picked
 
-SUBJECT = ["model", "variant", "backend", "device"]
+SUBJECT = KEYS
 
 SILENT = "answers: "
 """What the quantity of a subject without answers begins with; why stands behind it."""
@@ -149,7 +151,7 @@ def _why(payload: Parity | ReferencePayload) -> str:
 def _for(run: str, of_model: Sequence[ReferenceShard]) -> list[ReferenceShard]:
     """The run's oracle; where it has none, what all backends answered in float64, in any run."""
     own = [shard for shard in of_model if shard.run_id == run]
-    if any(shard.payload.backend == references.ORACLE for shard in own):
+    if any(shard.payload.backend == ORACLE for shard in own):
         return own
     others = {shard.payload.backend: shard for shard in of_model}
     return list((others | {shard.payload.backend: shard for shard in own}).values())
@@ -172,7 +174,7 @@ def _judge(
     findings += references.judge(answered.answers(shard), backend, reference)
     if shard.payload.facts.gradients is not None and shard.payload.facts.identity is not None:
         findings += dropout_rungs.not_compared(shard.payload.facts.identity.random or ())
-    stock = [each for each in all_shards if each.payload.subject.variant == "stock"]
+    stock = [each for each in all_shards if each.payload.subject.variant == STOCK]
     findings += _portability(shard, [each for each in stock if each.run_id == shard.run_id])
     return sorted(findings, key=lambda finding: finding.rung)
 

@@ -23,11 +23,6 @@ MOST_PIXELS = 1000
 """Along a side of an image that is shown."""
 
 
-def is_latency(workload: Workload) -> bool:
-    """Whether its calls are timed one by one."""
-    return workload.phase == "predict" and workload.batch_size == 1
-
-
 def plan(path: Path, record: Plan) -> None:
     """A plan names each cell, each workload, each lane and each subject once."""
     _unique(path, "cell", record.cells)
@@ -148,7 +143,7 @@ def _round(path: Path, item: Round, record: Speed) -> None:
     if item.workload >= len(record.workloads):
         raise ShardError(f"{name}: there is no such workload")
     _unique(path, "sample of a lane in one round", [sample.lane for sample in item.samples])
-    latency = is_latency(record.workloads[item.workload])
+    latency = record.workloads[item.workload].is_latency
     for sample in item.samples:
         if sample.lane >= len(record.lanes):
             raise ShardError(f"{name}: a sample of lane {sample.lane}, which there is not")

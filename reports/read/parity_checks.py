@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 
 from bench.contract.envelopes import ShardError
 from bench.contract.parity_schema import Asked, Facts, Identity, Parity, Reference
-from bench.contract.rungs import PORTABILITY
+from bench.contract.rungs import ORACLE, PORTABILITY
 from bench.contract.schema import Plan
+from bench.contract.variants import STOCK
 from reports.ladder.findings import Answers
 from reports.ladder.trajectory_rungs import checkpoints, restarts
 from reports.read import checks
 
 Arrays = Mapping[str, NDArray[Any]]
-
-STOCK, ORACLE = "stock", "numpy"
 
 GIVEN = re.compile(r"forward\.([^.]+)\.(logits|probabilities)")
 NEAR = re.compile(r"(\w+)\.near\d+\.(.+)")

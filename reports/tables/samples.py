@@ -11,7 +11,6 @@ from msgspec.structs import asdict
 
 from bench.contract.schema import Lane, Workload
 from bench.contract.speed_schema import LaneRecord, Round, Sample
-from reports.read.checks import is_latency
 from reports.read.shards import Shards, SpeedShard
 from reports.statistics import launch_values, validity
 from reports.tables.columns import frame, picked
@@ -104,7 +103,7 @@ def collect(shards: Shards) -> Samples:
 
 def workload_name(workload: Workload) -> str:
     """For people."""
-    if is_latency(workload):
+    if workload.is_latency:
         return f"{workload.model} {workload.variant} latency"
     return f"{workload.model} {workload.variant} {workload.phase} batch {workload.batch_size}"
 

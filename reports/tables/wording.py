@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.contract.variants import STOCK, THREE
+
 
 @dataclass(frozen=True)
 class Note:
@@ -17,12 +19,12 @@ class Note:
 
 def named(first: str, *others: str) -> str:
     """A key for people: `stock` and `cpu`, which are as usual, are left out."""
-    return " ".join([first, *(word for word in others if word not in {"stock", "cpu"})])
+    return " ".join([first, *(word for word in others if word not in {STOCK, "cpu"})])
 
 
 def models(table: pd.DataFrame) -> "pd.Series[str]":
     """Names of models, with the variant where that is not `stock`."""
-    stock = table["variant"] == "stock"
+    stock = table["variant"] == STOCK
     return table["model"].where(stock, table["model"] + " " + table["variant"])
 
 
@@ -34,7 +36,7 @@ def backends(table: pd.DataFrame) -> "pd.Series[str]":
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of each model together: Keras as shipped first, then tuned, native and the others."""
-    place = table["variant"].map({"stock": 0, "tuned": 1, "native": 2}).fillna(3)
+    place = table["variant"].map({name: place for place, name in enumerate(THREE)}).fillna(3)
     return table.iloc[np.lexsort((place, pd.factorize(table["model"])[0]))]
 
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from bench.contract import schema
 from bench.contract.parity_schema import Facts, Loaded, Parity, Portability, Saved
-from bench.contract.rungs import PORTABILITY
+from bench.contract.rungs import ORACLE, PORTABILITY
 from bench.contract.units import Lane, ProbesRequest, Subject
 from bench.contract.variants import STOCK
 from bench.coordinator.fleet import Fleet, Member
 from bench.coordinator.parity.float64_references import ask_in_float64
 from bench.coordinator.parity.oracle_answers import Reference
-from bench.coordinator.parity.respondent import SEED, Respondent, asked, own_probes, reference
+from bench.coordinator.parity.respondent import SEED, Respondent, own_probes, question, reference
 from bench.coordinator.records import ended, this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import PIXEL_SCALE, Dataset, read_npz
@@ -32,10 +32,9 @@ from models.oracle import NETWORKS
 TRAINED_FILE, RESTARTS_FILE = "trained.npz", "restarts.npz"
 
 # The backend of the oracle's answers.
-ORACLE = "numpy"
 
 
-def finished(run_folder: RunFolder, subjects: Sequence[Subject]) -> dict[Subject, Parity]:
+def stored_answers(run_folder: RunFolder, subjects: Sequence[Subject]) -> dict[Subject, Parity]:
     """Answers of those that have given them in an earlier part of the run.
 
     Portability asks for all backends at once, so one that is missing has all of its model asked
@@ -70,7 +69,7 @@ def ask_subjects(
     Returns:
         The shard of each subject, whether it went well or not.
     """
-    records = finished(run_folder, subjects)
+    records = stored_answers(run_folder, subjects)
     subjects = [subject for subject in subjects if subject not in records]
     if not subjects:
         return records
@@ -113,7 +112,7 @@ def _record(subject: Subject, respondent: Respondent, plan: Plan, dataset: Datas
     saved = respondent.saved
     return Parity(
         subject=msgspec.convert(subject, schema.Subject, from_attributes=True),
-        **asked(plan, dataset),
+        **question(plan, dataset),
         machine=this_machine(),
         worker=respondent.member.info,
         portability=None if saved is None else Portability(saved, respondent.loaded),

@@ -82,7 +82,7 @@ class Respondent:
         return {"facts": msgspec.convert(self.facts, Facts), **ended(self.error)}
 
 
-def asked(plan: Plan, dataset: Dataset) -> dict[str, Any]:
+def question(plan: Plan, dataset: Dataset) -> dict[str, Any]:
     """What must be alike in two answers that are compared."""
     return {
         "dataset": dataset.name,
@@ -105,7 +105,7 @@ def reference(
         dataset: What was fed.
         told: `Respondent.told`.
     """
-    return Reference(model=model, backend=backend, **asked(plan, dataset), **told)
+    return Reference(model=model, backend=backend, **question(plan, dataset), **told)
 
 
 def own_probes(plan: Plan) -> list[str]:

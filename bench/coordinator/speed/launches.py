@@ -54,7 +54,7 @@ def measure(
     # What failed before may have been repaired since: a resumed run gives every lane its chances.
     before = len(launches)
     steps = known_steps(launches)
-    while not finished(plan, selection, launches, before, lambda: half_width_percent(run_folder)):
+    while not is_enough(plan, selection, launches, before, lambda: half_width_percent(run_folder)):
         number = max(run_folder.numbers(PREFIX), default=0) + 1
         name = f"launch {len(launches) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
         lanes = [lane for lane in selection.lanes if lane.name not in _given_up(launches[before:])]
@@ -72,7 +72,7 @@ def measure(
     return launches
 
 
-def finished(
+def is_enough(
     plan: Plan,
     selection: Selection,
     launches: Sequence[Speed],

@@ -12,7 +12,7 @@ def rounds(lanes: int, count: int, seed: int) -> list[list[int]]:
 
     Args:
         lanes: How many lanes take turns.
-        count: How many rounds; whole blocks (see `block_size`) are balanced exactly.
+        count: How many rounds; whole blocks (as many as `williams` has) are balanced exactly.
         seed: Seed of the random order within blocks.
 
     Returns:
@@ -29,11 +29,6 @@ def rounds(lanes: int, count: int, seed: int) -> list[list[int]]:
             fitting = next((i for i, order in enumerate(block) if order[0] != last), 0)
             orders.append(block.pop(fitting))
     return orders[:count]
-
-
-def block_size(lanes: int) -> int:
-    """Rounds after which the design is balanced."""
-    return len(williams(lanes))
 
 
 def williams(lanes: int) -> list[list[int]]:

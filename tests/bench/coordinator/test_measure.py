@@ -317,7 +317,7 @@ def launch(seconds: float = 60.0, failed: str = "", status: str = "crashed") -> 
 def stops(payloads: list[Speed], half_width: float = 99, **options: str) -> bool:
     plan = resolve({**NOT_GIVEN, **options}, (), {})
     work = replace(plan, twins=0).everything
-    return launches.finished(plan, work, payloads, 0, lambda: half_width)
+    return launches.is_enough(plan, work, payloads, 0, lambda: half_width)
 
 
 def test_without_a_budget_the_suite_says_how_many_launches() -> None:

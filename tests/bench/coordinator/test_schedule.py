@@ -33,7 +33,7 @@ def test_rounds_keep_the_balance_of_their_blocks(lanes: int, count: int, seed: i
     orders = turn_order.rounds(lanes, count, seed)
     assert len(orders) == count
     assert all(sorted(order) == list(range(lanes)) for order in orders)
-    size = turn_order.block_size(lanes)
+    size = len(turn_order.williams(lanes))
     for start in range(0, count - size + 1, size):
         block = sorted(orders[start : start + size])
         assert block == sorted(turn_order.williams(lanes))
@@ -43,7 +43,7 @@ def test_rounds_keep_the_balance_of_their_blocks(lanes: int, count: int, seed: i
 def test_a_lane_rarely_follows_itself(lanes: int, seed: int) -> None:
     orders = turn_order.rounds(lanes, 60, seed)
     repeats = sum(a[-1] == b[0] for a, b in pairwise(orders))
-    assert repeats <= 60 // turn_order.block_size(lanes) * 2
+    assert repeats <= 60 // len(turn_order.williams(lanes)) * 2
 
 
 def test_the_order_is_that_of_its_seed() -> None:
