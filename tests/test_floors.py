@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import packages
-from tests.support.packages import ORDER, PACKAGES, WORKER, imported, imports, modules, package_of
+from tests.tools import packages
+from tests.tools.packages import ORDER, PACKAGES, WORKER, imported, imports, modules, package_of
 
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 MOST_MODULES = 14
@@ -72,7 +72,7 @@ def test_rungs_need_numpy_alone(name: str) -> None:
 
 
 def test_the_figure_of_the_packages_is_of_this_code() -> None:
-    """`python -m tests.support.packages` draws it anew."""
+    """`python -m tests.tools.packages` draws it anew."""
     assert packages.FIGURE.read_text(encoding="utf-8") == packages.figure()
 
 

@@ -6,8 +6,9 @@ import pytest
 
 import reports
 from reports.tables.columns import dtypes
-from tests.support import golden, tables_page
+from tests.support import golden
 from tests.support.stored_runs import accuracy_payload, store_run
+from tests.tools import tables_page
 
 
 def test_every_table_has_the_columns_that_are_declared_and_documented() -> None:

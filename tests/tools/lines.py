@@ -1,4 +1,4 @@
-"""`python -m tests.support.lines`: lines of code by package, without comments and docstrings."""
+"""`python -m tests.tools.lines`: lines of code by package, without comments and docstrings."""
 
 import ast
 import io
@@ -6,7 +6,7 @@ import tokenize
 from collections import Counter
 from pathlib import Path
 
-from tests.support.packages import ROOT
+from tests.tools.packages import ROOT
 
 LAYOUT = {
     tokenize.COMMENT,

@@ -1,8 +1,8 @@
-"""`python -m tests.support.tables_page`: write docs/tables.md from what declares its tables."""
+"""`python -m tests.tools.tables_page`: write docs/tables.md from what declares its tables."""
 
 from reports.judging.comparison import TABLES
 from reports.tables.columns import DECLARED, columns
-from tests.support.packages import ROOT
+from tests.tools.packages import ROOT
 
 PAGE = ROOT / "docs" / "tables.md"
 

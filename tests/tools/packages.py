@@ -1,4 +1,4 @@
-"""`python -m tests.support.packages`: draw anew the packages, from what the code imports.
+"""`python -m tests.tools.packages`: draw anew the packages, from what the code imports.
 
 `ORDER` is the one place that says which package may import which: those before it, and itself.
 """
