@@ -114,7 +114,7 @@ def plan(session: nox.Session) -> None:
     missing = [name for name in environments if not Path(interpreter(name)).exists()]
     if missing:
         print(
-            f"First {len(missing)} environments are built, about half a minute each:\n"
+            f"Before it {len(missing)} environments are built, about 20 s each: "
             f"{', '.join(missing)}.",
             flush=True,
         )

@@ -2,17 +2,20 @@
 
 It measures a backend against itself, in many short runs, and counts how often it claims a
 difference. With `--slowdown 1.10` one of the two really is so much slower, and it counts how often
-that is found. Every short run is a folder of results like any other.
+that is found. With `--disturb` every second short run has a load beside it that comes and goes, and
+its intervals must stay nearly as narrow. Every short run is a folder of results like any other.
 """
 
 import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -32,6 +35,29 @@ from bench.session.stored_plan import plan_record
 # Launches and rounds of a short run. A twin that is 10 % slower must be known to 4 % to be called
 # slower by more than the margin of 5 %; it takes less to see no difference where none is.
 ALIKE, SLOWED = (5, 6), (8, 12)
+
+
+LOAD = """
+import random, time
+while True:
+    time.sleep(random.uniform(15, 45))
+    end = time.monotonic() + 8
+    while time.monotonic() < end: pass
+"""
+"""One core for eight seconds, now and then."""
+
+WIDER = 1.3
+"""How much wider the intervals may be beside it."""
+
+
+@contextmanager
+def disturbance() -> Iterator[None]:
+    """A load that comes and goes, until the end."""
+    with subprocess.Popen([sys.executable, "-c", LOAD]) as load:
+        try:
+            yield
+        finally:
+            load.kill()
 
 
 def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
@@ -54,7 +80,7 @@ def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
     folder = RunFolder.create(plan.results)
     told = plan_record(plan, selection, protocol(plan, dataset), dataset.note, ())
     folder.write("plan", told)
-    measure(plan, selection, dataset, folder, lambda _: None)
+    measure(plan, selection, dataset, folder)
     report = subprocess.run(
         [sys.executable, "-m", "reports", str(folder.path.resolve())],
         cwd=ROOT,
@@ -67,10 +93,12 @@ def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
     table = pd.read_csv(folder.path / "tables" / "ratios.csv")
     row = table[table["backend"] == table["baseline"]].iloc[0]
     row["trusted"] = report.returncode == ExitCode.OK
+    samples = pd.read_csv(folder.path / "tables" / "samples.csv", keep_default_na=False)
+    row["void"] = int((samples.groupby(["launch", "round"])["void"].first() != "").sum())
     say(
         console,
         f"{folder.run_id}: {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
-        f"{row['verdict']}{'' if row['trusted'] else ', UNTRUSTED'}",
+        f"{row['verdict']}{'' if row['trusted'] else ', UNTRUSTED'}, {row['void']} rounds void",
     )
     return row
 
@@ -105,6 +133,31 @@ def summary(rows: pd.DataFrame, slowdown: float) -> str:
     )
 
 
+def disturbed_summary(rows: pd.DataFrame, slowdown: float) -> str:
+    """What a disturbed campaign found; `disturbed` says of each row whether there was a load."""
+    calm, loaded = rows[~rows["disturbed"]], rows[rows["disturbed"]]
+    held = int((loaded["low"].le(1 / slowdown) & loaded["high"].ge(1 / slowdown)).sum())
+    return (
+        f"{len(loaded)} runs beside a load that comes and goes, and {len(calm)} without\n"
+        f"intervals are {_widening(rows):.2f} times as wide beside it (at most {WIDER})\n"
+        f"intervals that hold the true ratio {1 / slowdown:.3f} beside it: {held}\n"
+        f"rounds that were void: {loaded['void'].sum()} beside it, {calm['void'].sum()} without"
+    )
+
+
+def bears_disturbance(rows: pd.DataFrame, slowdown: float) -> bool:
+    """Whether intervals stay nearly as narrow beside a load, and 9 of 10 hold the truth."""
+    loaded = rows[rows["disturbed"]]
+    held = loaded["low"].le(1 / slowdown) & loaded["high"].ge(1 / slowdown)
+    return bool(_widening(rows) <= WIDER and held.mean() >= 0.9)
+
+
+def _widening(rows: pd.DataFrame) -> float:
+    widths = np.log(rows["high"] / rows["low"])
+    beside, without = (np.median(widths[rows["disturbed"] == which]) for which in (True, False))
+    return float(beside / without)
+
+
 def passes(rows: pd.DataFrame, slowdown: float) -> bool:
     """At most 15 % false verdicts, or at least 90 % of the slowdowns called slower.
 
@@ -123,6 +176,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.selfcheck", description=__doc__)
     parser.add_argument("--campaign", type=int, default=20, metavar="N", help="short runs")
     parser.add_argument("--slowdown", type=float, default=1.0, metavar="X", help="inject this")
+    parser.add_argument("--disturb", action="store_true", help="with a load, every second run")
     parser.add_argument("--backend", default="torch", help="which (default: torch)")
     parser.add_argument("--model", default="two_layer", help="which (default: two_layer)")
     parser.add_argument("--results", default="results/selfcheck", metavar="DIR")
@@ -132,18 +186,28 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     given = NOT_GIVEN | {"models": options.model, "results": options.results}
     try:
-        if options.campaign < 1 or options.slowdown < 1:
-            raise UsageError("--campaign and --slowdown must be at least 1")
+        if options.campaign < 1 + options.disturb or options.slowdown < 1:
+            raise UsageError("--campaign (2 with --disturb) and --slowdown must be at least 1")
         environ = {**os.environ, "BENCH_BACKENDS": options.backend}
         plan = resolve(given, options.worker, environ)
         launches, rounds = ALIKE if options.slowdown == 1 else SLOWED
         acquire_machine_lock(partial(say, console))
-        plan = replace(plan, launches=launches, rounds=rounds, twins=1, seeds=1)
-        rows = [short_run(plan, options.slowdown, console) for _ in range(options.campaign)]
+        plan = replace(plan, launches=launches, rounds=rounds, twins=1, precision_percent=None)
+        rows = []
+        for number in range(options.campaign):
+            disturbed = options.disturb and number % 2 == 1
+            with disturbance() if disturbed else nullcontext():
+                row = short_run(plan, options.slowdown, console)
+            row["disturbed"] = disturbed
+            rows.append(row)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     frame = pd.DataFrame(rows)
+    if options.disturb:
+        say(console, disturbed_summary(frame, options.slowdown))
+        fine = bears_disturbance(frame, options.slowdown)
+        return ExitCode.OK if fine else ExitCode.INCONCLUSIVE
     say(console, summary(frame, options.slowdown))
     return ExitCode.OK if passes(frame, options.slowdown) else ExitCode.INCONCLUSIVE
 

@@ -1,10 +1,10 @@
 """`python -m reports.precision RUN`: how wide the intervals of the training ratios still are.
 
-Prints one number: the widest half-width of the 95 % intervals of the run's launches so far, in
-percent of the ratio; `inf` where a ratio has no interval yet. A run that is to stop by precision
-asks after each launch.
+Prints the widest half-width of the 95 % intervals of each bundle so far, in percent of the ratio;
+`Infinity` where a ratio has no interval yet. A run that is to stop by precision asks for it.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,27 +13,36 @@ import numpy as np
 import pandas as pd
 
 from bench.contract.errors import ExitCode
-from reports.judging.comparison import main_rows
+from bench.contract.units import BESIDE, MAIN, main_workloads
 from reports.read import shards
 from reports.tables import comparable, pairs, samples, speed
+from reports.tables.wording import half_width_percent
 
 
-def widest_percent(found: shards.Shards) -> float:
-    """The widest half-width in percent; infinity without any interval.
+def half_widths(found: shards.Shards) -> dict[str, float]:
+    """The widest half-width of each bundle, in percent; infinity without any interval.
 
-    Of pairs of backends, and of variants within one, in training at the run's own batch size, or
-    in all where that is not measured. Pairs with a lane that failed do not count: more launches
-    would not help them. Without a pair it is 0.
+    Of the main workloads it is that of pairs of backends, of what is measured beside them that of
+    variants in training. Pairs with a lane that failed do not count: more launches would not help
+    them. Without a pair it is 0.
     """
     measured = samples.collect(found)
-    columns = ["phase", "batch_size", "low", "high", "verdict"]
-    tables = (pairs.ratios_table(found, measured), pairs.variants_table(found, measured))
-    table = pd.concat([table[columns] for table in tables], ignore_index=True)
-    main = main_rows(table, found)
-    table = table if main.empty else main
+    kind = ["variant", "phase", "batch_size"]
+    main = {
+        tuple(getattr(each, name) for name in kind)
+        for _, plan in speed.planned(found)
+        for each in main_workloads(plan.workloads)
+    }
+    ratios = pairs.ratios_table(found, measured)
+    ratios = ratios[pd.MultiIndex.from_frame(ratios[kind]).isin(main)]
+    variants = pairs.variants_table(found, measured)
+    return {MAIN: _widest(ratios), BESIDE: _widest(variants[variants["phase"] == "train"])}
+
+
+def _widest(table: pd.DataFrame) -> float:
     table = table[~table["verdict"].isin({"missing", speed.FAILED})]
-    half_widths = 100 * ((table["high"] / table["low"]) ** 0.5 - 1)
-    return float(half_widths.fillna(np.inf).max()) if len(table) else 0.0
+    widths = half_width_percent(table)
+    return float(widths.fillna(np.inf).max()) if len(table) else 0.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if found.problems or not found.plans:
         print("\n".join(f"error: {problem}" for problem in found.problems), file=sys.stderr)
         return ExitCode.DATA
-    print(widest_percent(found))
+    print(json.dumps(half_widths(found)))
     return ExitCode.OK
 
 

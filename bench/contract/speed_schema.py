@@ -19,6 +19,10 @@ from bench.contract.schema import (
     Workload,
 )
 
+MOST_OTHERS_PERCENT = 5.0
+"""Share of the CPU that other processes may take in a round. Of 48 rounds with nothing beside them
+the worst had 1.4; at 6 a torch step took a quarter longer, JAX's and TensorFlow's no longer."""
+
 
 class Costs(Record, frozen=True):
     """What a lane paid before its first slot of one model, and the model's arithmetic.
@@ -129,7 +133,7 @@ class Sample(Record, frozen=True):
 
 
 class Evidence(Record, frozen=True):
-    """What may void a round, whatever its times were.
+    """What may void a round, whatever its times were: `void` says why, or is empty.
 
     Attributes:
         seconds: Wall time of the round.
@@ -147,6 +151,24 @@ class Evidence(Record, frozen=True):
     suspended_seconds: Amount
     others_percent: Amount
     idle_cpu_percent: Amount
+
+    @property
+    def void(self) -> str:
+        """Why the round does not count; empty if it does.
+
+        Decided by what was seen beside it, fixed beforehand, and never by its times: leaving out
+        what looks odd would make any two lanes as equal or as different as one likes.
+        """
+        reasons = {
+            "suspended": self.suspended_seconds > 0.1,
+            "throttled": self.throttled_seconds > 0.01 * self.seconds,
+            # Counted in ticks of 10 ms: in a short round one or two of them mean nothing.
+            "steal": self.steal_percent > max(20, 10 / self.seconds),
+            # In less than half a second there are too few ticks for a percentage.
+            "others_busy": self.others_percent > MOST_OTHERS_PERCENT and self.seconds >= 0.5,
+            "idle_lane_busy": self.idle_cpu_percent > 5,
+        }
+        return next((reason for reason, is_so in reasons.items() if is_so), "")
 
 
 class Round(Record, frozen=True):
@@ -190,6 +212,8 @@ class Speed(Record, frozen=True):
         workloads: What was measured; rounds and warm-ups point into it.
         lanes: Who took part; samples point into it.
         rounds: In the order in which they were measured.
+        planned_rounds: How many of them the launch was to have; those with higher numbers make up
+            for void ones. 0 in runs from before there were such.
         anchor: One entry for each number of a round.
         start_seconds: Wall time until all lanes were prepared, side by side.
         warm_up_seconds: Wall time of the warm-ups, in turn.
@@ -208,3 +232,4 @@ class Speed(Record, frozen=True):
     start_seconds: Seconds
     warm_up_seconds: Amount
     measuring_seconds: Amount
+    planned_rounds: Count = 0

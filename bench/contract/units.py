@@ -5,11 +5,23 @@ And what they say of a model, before there is a run.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Protocol, TypedDict, TypeVar
 
 from bench.contract.variants import STOCK
 
 PHASES = ("train", "evaluate", "predict")
+
+
+class _Work(Protocol):
+    @property
+    def variant(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
+W = TypeVar("W", bound=_Work)
 
 
 @dataclass(frozen=True)
@@ -101,12 +113,29 @@ class Workload:
         return self.phase == "predict" and self.batch_size == 1
 
 
+MAIN, BESIDE = "main", "beside"
+"""Names of what is measured together: the main workloads, and all others beside them."""
+
+
+def main_workloads(workloads: Sequence[W]) -> list[W]:
+    """Those that the first answer is about: like the first, of every model.
+
+    Twins take part in these alone, and whatever else is measured is measured beside them.
+
+    Args:
+        workloads: Of a plan, in its order; here's, or those of the schema.
+    """
+    kinds = [(one.variant, one.phase, one.batch_size) for one in workloads]
+    return [one for one, kind in zip(workloads, kinds, strict=True) if kind == kinds[0]]
+
+
 @dataclass(frozen=True)
 class Lane:
     """A backend on a device, and the interpreter that has it.
 
     A twin is a second worker of a backend: what differs between the two is noise, unless its
     slots are stretched by a slowdown, which `bench.selfcheck` injects to see that it is found.
+    `compiled` is a folder for what its launches need not compile again, where it has one.
     """
 
     backend: str
@@ -114,6 +143,7 @@ class Lane:
     python: str
     twin: bool = False
     slowdown: float = 1.0
+    compiled: str = ""
 
     @property
     def name(self) -> str:
@@ -140,12 +170,14 @@ class SlotsRequest:
 
     Attributes:
         models: What will be timed.
+        phases: In which phases each of them.
         seed: Seed of their initial weights.
         batch_size: Examples in the first steps, which are timed.
         slowdown: Factor by which this lane works longer than it needs.
     """
 
     models: Sequence[ModelRequest]
+    phases: Sequence[Sequence[str]]
     seed: int
     batch_size: int
     slowdown: float

@@ -8,13 +8,14 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.contract.backends import BACKENDS
 from bench.contract.errors import BenchError, DataError, UsageError
 from bench.contract.units import Cell
 from bench.contract.variants import NATIVE, STOCK, TUNED
+from bench.planning.bundles import Bundle, bundled
 from bench.planning.options import (
     MODEL_OPTION,
     OPTIONS,
@@ -27,64 +28,88 @@ from bench.planning.selection import Selection
 
 MNIST_EXAMPLES = 60_000
 DIGITS_EXAMPLES = 1_500
-# Roughly, on two cores: import, compile and predict; the same for a lane among others; its
-# warm-up in one workload; its turn.
-CELL_START_SECONDS = 12
-LANE_START_SECONDS = 4
-WARM_UP_SECONDS = 0.8
-TURN_SECONDS = 0.35
+# Seconds on two cores: an environment, from nothing; the greeting of all backends; and a report.
+ENVIRONMENT_SECONDS = 18
+GREETING_SECONDS = 10
+REPORT_SECONDS = 4
+# A training but its epochs: import, compile and predict.
+CELL_START_SECONDS = 9
 # An epoch's share of stock's.
 EPOCH_SHARE = {TUNED: 0.35, NATIVE: 0.7}
+# A lane in a launch: its import, each of its models, each workload's warm-up; in the first launch
+# the length of its slots is found, too; and its turn.
+LANE_SECONDS, MODEL_SECONDS, WARM_UP_SECONDS, FIRST_SECONDS, TURN_SECONDS = 2.2, 0.5, 0.6, 0.9, 0.4
 # A subject's probes but the trajectory, which is nine trainings of 200 steps.
-PROBES_SECONDS = 12
+PROBES_SECONDS = 3.5
 TRAJECTORY_SECONDS = 90
 
 
-def estimated_seconds(plan: Plan, cells: Sequence[Cell], examples: int | None = None) -> float:
-    """A rough guess, from rates seen on two cores, for before anything is measured.
+def training_seconds(
+    plan: Plan,
+    cells: Sequence[Cell],
+    examples: int | None = None,
+    speeds: Mapping[tuple[str, str, str], float] | None = None,
+) -> float:
+    """What some trainings will take.
 
     Args:
         plan: The plan.
         cells: Those that are to be trained.
         examples: Training examples of the dataset, where it is known already.
+        speeds: Examples per second by model, variant and backend, as far as they were measured;
+            for the others a guess is made, from rates seen on two cores.
     """
     examples = examples or (DIGITS_EXAMPLES if plan.dataset == "digits" else MNIST_EXAMPLES)
-    share = min(plan.train_examples or examples, examples) / MNIST_EXAMPLES
-    return sum(
-        CELL_START_SECONDS
-        + plan.epochs
-        * share
-        * BACKENDS[cell.backend].epoch_seconds
-        * EPOCH_SHARE.get(cell.variant, 1)
-        for cell in cells
-    )
+    examples = min(plan.train_examples or examples, examples)
+    seconds = 0.0
+    for cell in cells:
+        guess = MNIST_EXAMPLES / BACKENDS[cell.backend].epoch_seconds
+        guess /= EPOCH_SHARE.get(cell.variant, 1)
+        speed = (speeds or {}).get((cell.model, cell.variant, cell.backend), guess)
+        seconds += CELL_START_SECONDS + plan.epochs * examples / speed
+    return seconds
+
+
+def launch_seconds(plan: Plan, bundle: Bundle, *, first: bool) -> float:
+    """A guess for one launch of a bundle, on two cores."""
+    models = len({(each.model, each.variant) for each in bundle.workloads})
+    warm_up = WARM_UP_SECONDS + FIRST_SECONDS * first
+    rounds = sum(bundle.rounds // plan.round_interval(workload) for workload in bundle.workloads)
+    a_lane = MODEL_SECONDS * models + warm_up * len(bundle.workloads) + TURN_SECONDS * rounds
+    return len(bundle.lanes) * (LANE_SECONDS + a_lane)
 
 
 def measuring_seconds(plan: Plan, selection: Selection) -> float:
-    """A rough guess for the speed half; the budget, where there is one."""
-    if not selection.series:
-        return 0
-    if plan.budget_seconds:
-        return plan.budget_seconds
-    rounds = sum(plan.rounds // plan.round_interval(workload) for workload in selection.workloads)
-    launch = LANE_START_SECONDS + len(selection.workloads) * WARM_UP_SECONDS + rounds * TURN_SECONDS
-    return plan.launches * len(selection.lanes) * launch
+    """A guess for all planned launches; at most the budget, where there is one."""
+    seconds = sum(
+        launch_seconds(plan, bundle, first=not number)
+        for bundle in bundled(plan, selection)
+        for number in range(plan.launches)
+    )
+    return seconds if plan.budget_seconds is None or not seconds else plan.budget_seconds
 
 
 def probing_seconds(plan: Plan, selection: Selection) -> float:
-    """A rough guess for the parity half."""
+    """A guess for the ladder."""
     a_subject = PROBES_SECONDS + TRAJECTORY_SECONDS * ("trajectory" in plan.probes)
     return len(selection.subjects) * a_subject
 
 
+def run_seconds(plan: Plan, selection: Selection) -> float:
+    """A guess for all of a run, its environments not counted."""
+    parts = bool(selection.cells) + bool(selection.subjects) + 2 * bool(selection.series)
+    return (
+        GREETING_SECONDS
+        + probing_seconds(plan, selection)
+        + measuring_seconds(plan, selection)
+        + training_seconds(plan, selection.cells)
+        + (1 + parts) * REPORT_SECONDS
+    )
+
+
 def describe(plan: Plan, selection: Selection) -> str:
     """What doing this of the plan means, in a few lines for a person."""
-    seconds = (
-        estimated_seconds(plan, selection.cells)
-        + measuring_seconds(plan, selection)
-        + probing_seconds(plan, selection)
-    )
-    minutes = math.ceil(seconds / 60)
+    minutes = math.ceil(run_seconds(plan, selection) / 60)
     device = "the CPU" if plan.device == "cpu" else "the GPU"
     dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
     told = {"drawn": "inputs and targets drawn by NumPy", "data": str(plan.data)}
@@ -98,29 +123,29 @@ def describe(plan: Plan, selection: Selection) -> str:
     ]
     if variants != [STOCK]:
         lines.append(f"Variants: {', '.join(variants)}.")
+    if selection.subjects:
+        lines.append(f"Parity: {', '.join(plan.probes)}, against a reference in float64.")
+    if selection.series:
+        launches = _number(plan.launches * len(bundled(plan, selection)), "launch", "launches")
+        more = "" if plan.precision_percent is None else _more(plan, plan.precision_percent)
+        lanes = _number(len(selection.lanes), "lane")
+        lines.append(f"Speed: {launches} of at most {lanes} in turn{more}.")
     if selection.cells:
         lines.append(
             f"Accuracy: {_number(len(selection.cells), 'training')} of "
             f"{_number(plan.epochs, 'epoch')}{examples}, batch {plan.batch_size}, from the same\n"
             "weights with the same batches."
         )
-    if selection.subjects:
-        lines.append(f"Parity: {', '.join(plan.probes)}, against a reference in float64.")
-    if selection.series:
-        lines.append(
-            f"Speed: {_launches(plan)} of {_number(len(selection.lanes), 'lane')} in turn."
-        )
     lines.append(f"About {minutes} min on two cores.")
     return "\n".join(lines)
 
 
-def _launches(plan: Plan) -> str:
+def _more(plan: Plan, percent: float) -> str:
     if plan.budget_seconds is None:
-        return _number(plan.launches, "launch", "launches")
+        return f", more where the machine is too noisy for +-{percent:g} %"
     return (
-        f"launches until training's ratios are known to {plan.precision_percent:g} %, "
-        f"at most {_time(plan.budget_seconds)},\n"
-        "each"
+        f", more until training's ratios are known\nto {percent:g} %, at most "
+        f"{_time(plan.budget_seconds)}"
     )
 
 

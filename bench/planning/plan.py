@@ -20,7 +20,15 @@ from bench.contract.limits import (
     MOST_SUBJECTS,
     MOST_WORKLOADS,
 )
-from bench.contract.units import PHASES, Cell, Lane, Series, Subject, Workload
+from bench.contract.units import (
+    PHASES,
+    Cell,
+    Lane,
+    Series,
+    Subject,
+    Workload,
+    main_workloads,
+)
 from bench.contract.variants import NATIVE, STOCK, is_ablation
 from bench.planning.options import (
     DATASETS,
@@ -33,7 +41,7 @@ from bench.planning.options import (
     variants,
 )
 from bench.planning.selection import Selection
-from bench.planning.suites import MOST_LAUNCHES, SUITES, Suite
+from bench.planning.suites import SUITES, Suite
 from models.files import ModelFile, ModelFileError
 
 # Where only one of the two is given.
@@ -112,11 +120,12 @@ class Plan(Suite):
         None where data is drawn: there is nothing to learn.
         """
         model_variants = self.model_variants  # which looks into the folder of models
+        trained = self.variants if self.all_alike else self.variants[:1]
         return tuple(
             Cell(model, variant, backend, self.device, seed)
             for seed in range(self.seeds if self.dataset != "drawn" else 0)
             for model, variant in model_variants
-            if not is_ablation(variant)
+            if variant in trained and not is_ablation(variant)
             for backend in self.backends
         )
 
@@ -134,9 +143,10 @@ class Plan(Suite):
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
-        """For each model and variant its phases, and the latency of one prediction.
+        """Of each model the first variant in its phases and in the latency of one prediction.
 
-        Of stock also the sweep, and of settings on their own training alone.
+        The others in training; where all are alike they too in every phase, but for settings on
+        their own. Of stock also the sweep.
         """
         train = ("train", self.batch_size)
         phases = (*((phase, self.batch_size) for phase in PHASES), ("predict", 1))
@@ -145,15 +155,25 @@ class Plan(Suite):
             Workload(model, variant, phase, batch_size)
             for model, variant in self.model_variants
             for phase, batch_size in (
-                *((train,) if is_ablation(variant) else phases),
+                *(phases if self._in_all_phases(variant) else (train,)),
                 *(sweep if variant == STOCK else ()),
             )
         )
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """Every lane in every workload."""
-        return tuple(Series(workload, lane) for workload in self.workloads for lane in self.lanes)
+        """Every lane in every workload; twins in the main ones."""
+        workloads, lanes = self.workloads, self.lanes
+        main = main_workloads(workloads)
+        return tuple(
+            Series(workload, lane)
+            for workload in workloads
+            for lane in lanes
+            if not lane.twin or workload in main
+        )
+
+    def _in_all_phases(self, variant: str) -> bool:
+        return not is_ablation(variant) and (self.all_alike or variant == self.variants[0])
 
     def round_interval(self, workload: Workload) -> int:
         """In which rounds a workload takes part: training in each, all else in every third."""
@@ -188,7 +208,10 @@ def resolve(
     )
     precision = percent("--precision", options["precision"], suite.precision_percent)
     budget = duration("--budget", options["budget"], suite.budget_seconds)
-    open_ended = precision is not None or budget is not None
+    if options["budget"] and not options["precision"]:
+        precision = PRECISION_PERCENT
+    if options["precision"] and budget is None:
+        budget = BUDGET_SECONDS
     mnist = options["mnist"] or environ.get("BENCH_MNIST")
     dataset = _dataset(options, own=bool(own))
     default = "" if own else ",".join(models.names())
@@ -205,9 +228,9 @@ def resolve(
         "variants": wanted,
         "seeds": count("--seeds", options["seeds"], suite.seeds, MOST_CELLS),
         "epochs": count("--epochs", options["epochs"], suite.epochs, MOST_EPOCHS),
-        "launches": MOST_LAUNCHES if open_ended else suite.launches,
-        "precision_percent": (precision or PRECISION_PERCENT) if open_ended else None,
-        "budget_seconds": (budget or BUDGET_SECONDS) if open_ended else None,
+        "all_alike": suite.all_alike or options["variants"] is not None,
+        "precision_percent": precision,
+        "budget_seconds": budget,
     }
     plan = Plan(
         **vars(suite) | decided,

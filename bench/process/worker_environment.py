@@ -23,7 +23,7 @@ INHERITED = (
 
 
 def worker_environment(
-    backend: str, device: str, scratch: Path, environ: Mapping[str, str]
+    backend: str, device: str, scratch: Path, environ: Mapping[str, str], compiled: str = ""
 ) -> dict[str, str]:
     """Variables for a worker of `backend` on `device`.
 
@@ -33,14 +33,19 @@ def worker_environment(
         scratch: An empty folder: no keras.json of the user's changes defaults, no compiler finds
             what an earlier worker cached, and what TensorFlow leaves is gone with it.
         environ: The coordinator's own variables.
+        compiled: Folder for what the backend compiles, which later launches of a lane find again;
+            empty where nothing is to be kept.
     """
+    known = BACKENDS[backend]
+    cache = known.compile_cache.get(device, {}) if compiled else {}
     inherited = {name: environ[name] for name in INHERITED if name in environ}
     return inherited | {
         "KERAS_BACKEND": backend,
         "KERAS_HOME": str(scratch),
         "TMPDIR": str(scratch),
         "PYTHONHASHSEED": "0",
-        **BACKENDS[backend].environment[device],
+        **known.environment[device],
+        **{name: value.format(folder=compiled) for name, value in cache.items()},
     }
 
 

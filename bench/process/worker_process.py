@@ -69,7 +69,9 @@ class Worker:
             self._process = subprocess.Popen(
                 [lane.python, "-m", "bench.worker", str(requests), str(replies)],
                 cwd=ROOT,
-                env=worker_environment(lane.backend, lane.device, self.scratch, os.environ),
+                env=worker_environment(
+                    lane.backend, lane.device, self.scratch, os.environ, lane.compiled
+                ),
                 pass_fds=(requests, replies),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

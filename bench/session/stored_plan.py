@@ -8,11 +8,12 @@ from msgspec.structs import asdict
 
 from bench.contract import schema
 from bench.contract.errors import UsageError
-from bench.contract.units import Cell, Lane, Series, Subject, Workload
+from bench.contract.units import Cell, Lane, Series, Subject, Workload, main_workloads
 from bench.coordinator.speed.launch import lane_record
 from bench.planning.options import DATASETS, refuse_decided
 from bench.planning.plan import Plan, user_models
 from bench.planning.selection import Selection
+from bench.planning.suites import SUITES
 
 R = TypeVar("R")
 
@@ -71,10 +72,12 @@ def again(
     shipped = [name for name in stored.models if name not in named]
     # The prepared dataset is taken by its hash; which one it was is all that must be known.
     dataset = None if protocol.dataset == "drawn" else protocol.dataset
+    own_variants = tuple(stored.variants) == SUITES[stored.suite].variants
     decided = {
         "suite": stored.suite,
         "models": ",".join(shipped) or None,
-        "variants": ",".join(stored.variants),
+        # Where they are the suite's, it also says which of them are trained.
+        "variants": None if own_variants else ",".join(stored.variants),
         "seeds": str(stored.seeds),
         "epochs": str(protocol.epochs),
         "batch_size": str(protocol.batch_size),
@@ -105,7 +108,12 @@ def begun(stored: schema.Plan, plan: Plan) -> Selection:
     ]
     return Selection(
         tuple(Cell(**asdict(cell)) for cell in stored.cells),
-        tuple(Series(each, lane) for each in workloads for lane in lanes),
+        tuple(
+            Series(each, lane)
+            for each in workloads
+            for lane in lanes
+            if not lane.twin or each in main_workloads(workloads)
+        ),
         tuple(Subject(**asdict(subject)) for subject in (parity.subjects if parity else ())),
     )
 

@@ -14,6 +14,7 @@ autotuner, which looks up after 10, 30, 70, 150, 310, 630 ms and so on. So a slo
 import math
 import resource
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -61,6 +62,7 @@ class Slots:
         self._fed: dict[str, tuple[Any, Any]] = {}
         self._placed: dict[tuple[Key, int], tuple[Any, Any]] = {}
         self._outside_seconds = 0.0
+        self._best_window: dict[Workload, float] = {}
 
     def prepare(self) -> list[dict[str, Any]]:
         """Build every model in its variants and take its first steps, which are timed and undone.
@@ -70,7 +72,11 @@ class Slots:
             one that cannot be compiled, `error` and nothing else. What Keras ships
             has to be there.
         """
-        return [self._prepared(model) for model in self._request.models]
+        request = self._request
+        return [
+            self._prepared(model, phases)
+            for model, phases in zip(request.models, request.phases, strict=True)
+        ]
 
     def warm_up(self, workload: Workload, steps_of_slot: int) -> dict[str, Any]:
         """Repeat the workload until it gets no faster, or for `WARM_UP_SECONDS`.
@@ -102,6 +108,7 @@ class Slots:
                     and window > (1 - AGREEMENT) * best
                 )
                 best = min(best, window)
+        self._best_window[workload] = best
         return {"steps": steps, "seconds": time.perf_counter() - start, "steady": steady}
 
     def calibrate(self, workload: Workload, seconds: float) -> dict[str, Any]:
@@ -109,26 +116,25 @@ class Slots:
 
         Returns:
             `steps`: the first power of two that lasts so many seconds beyond a single step and is
-            well above it, as long as its examples are not too many.
+            well above it, as long as its examples are not too many. The warm-up has told how long
+            a step is about, or a little more, for the price of a call is in it.
         """
-        size = workload.batch_size
-        self._feed(workload.model, size * MIN_STEPS)
+        size, steps = workload.batch_size, MIN_STEPS
+        window = self._best_window[workload] / WINDOW_STEPS
         with self._untouched(workload):
-            one, few = (self._best_of_two(workload, count) for count in (1, MIN_STEPS))
-            steps = MIN_STEPS
-            # With the price of the call in it a step looks longer than it is, so this stays below;
-            # trying all sizes from the bottom would last as long as ten launches' turns.
-            while 2 * steps * few / MIN_STEPS < seconds and self._may_double(workload, steps):
+            one = min(self._call(workload, 1) for _ in range(2))
+            while 2 * steps * window < seconds and self._may_double(workload, steps):
                 steps *= 2
-            while self._may_double(workload, steps):
+            while True:
                 self._feed(workload.model, size * steps)
-                slot = self._best_of_two(workload, steps)
-                if slot - one >= seconds and slot >= LEAST_GROWTH * one:
-                    break
+                compiled = self._compilations(workload)
+                slot = self._call(workload, steps)
+                if self._compilations(workload) != compiled:
+                    slot = self._call(workload, steps)
+                long_enough = slot - one >= seconds and slot >= LEAST_GROWTH * one
+                if long_enough or not self._may_double(workload, steps):
+                    return {"steps": steps}
                 steps *= 2
-            self._feed(workload.model, size * steps)
-            self._compile_turn(workload, steps)
-        return {"steps": steps}
 
     def turn(self, workload: Workload, steps: int, slot_first: bool) -> dict[str, Any]:
         """One turn of a lane.
@@ -168,17 +174,17 @@ class Slots:
         """`peak_rss_mib` of the process so far."""
         return {"peak_rss_mib": peak_rss_mib()}
 
-    def _prepared(self, request: ModelRequest) -> dict[str, Any]:
+    def _prepared(self, request: ModelRequest, phases: Sequence[str]) -> dict[str, Any]:
         identity = {"model": request.name, "variant": request.variant}
         try:
-            return identity | {"error": None, "costs": self._prepare(request)}
+            return identity | {"error": None, "costs": self._prepare(request, phases)}
         except Exception as error:
             if request.variant == STOCK:
                 raise
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:1000]}"
             return identity | {"error": said, "costs": None}
 
-    def _prepare(self, request: ModelRequest) -> dict[str, Any]:
+    def _prepare(self, request: ModelRequest, phases: Sequence[str]) -> dict[str, Any]:
         keras.utils.set_random_seed(self._request.seed)
         examples = self._examples[request.name]
         start = time.perf_counter()
@@ -192,10 +198,10 @@ class Slots:
         size = self._request.batch_size
         x, y = self._feed(request.name, size)
         first, second = first_steps(candidate, x, y)
-        if request.variant != STOCK:  # whatever fails shall fail here
-            inputs, targets = self._place(key, size)
-            candidate.evaluate(inputs, targets, size)
-            candidate.predict(inputs, size)
+        if "evaluate" in phases:  # whatever fails shall fail here
+            candidate.evaluate(*self._place(key, size), size)
+        if "predict" in phases:
+            candidate.predict(self._place(key, size)[0], size)
         loop = candidate.loop
         with candidate.state_restored():  # counting is a step, too
             forward = flops.forward(model) or loop.forward_flops(model, x)
@@ -259,9 +265,6 @@ class Slots:
         """Have a turn's two calls made once: a loop over an epoch is compiled for its steps."""
         for count in (1, steps):
             self._call(workload, count)
-
-    def _best_of_two(self, workload: Workload, steps: int) -> float:
-        return min(self._call(workload, steps) for _ in range(2))
 
     def _untouched(self, workload: Workload) -> AbstractContextManager[None]:
         """Training is undone afterwards: the next turn shall do the same work."""

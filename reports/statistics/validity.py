@@ -1,27 +1,15 @@
-"""What voids a round, what makes a sample invalid, and when a run cannot be trusted.
+"""What makes a sample invalid, and when a run cannot be trusted.
 
-A round is voided by what was seen beside it, fixed beforehand, and never by its times: leaving
-out what looks odd would make any two lanes as equal or as different as one likes. A sample is
-invalid when it is evidence against itself: then something else was measured than a slot.
+A sample is invalid when it is evidence against itself: then something else was measured than a
+slot. What voids a whole round is `Evidence.void`, or that a worker ended in it (`lane_missing`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-
-from bench.contract.speed_schema import Evidence
-
-VOID: dict[str, Callable[[Evidence], bool]] = {
-    "suspended": lambda seen: seen.suspended_seconds > 0.1,
-    "throttled": lambda seen: seen.throttled_seconds > 0.01 * seen.seconds,
-    # The kernel counts it in ticks of 10 ms: in a short round one or two of them mean nothing.
-    "steal": lambda seen: seen.steal_percent > max(20, 10 / seen.seconds),
-    "idle_lane_busy": lambda seen: seen.idle_cpu_percent > 5,
-}
-"""Reasons for voiding a round. Another is `lane_missing`: a worker ended in it."""
 
 LEAST_GROWTH, LEAST_STEPS = 1.8, 4
 """A slot of at least so many steps takes at least so much longer than a call of one step."""
@@ -39,8 +27,26 @@ LATE_FACTOR, LATE_SECONDS = 1.5, 0.1
 TOLERATED = 0.20
 """Share of void rounds, or of a lane's invalid samples, beyond which a run is not trusted."""
 
-GRADES = {2.0: "quiet", 5.0: "fair", 10.0: "noisy", np.inf: "very noisy"}
+VERY_NOISY = "very noisy"
+GRADES = {2.0: "quiet", 5.0: "fair", 10.0: "noisy", np.inf: VERY_NOISY}
 """Names of a machine's noise, by the relative spread in percent that they stay below."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition of trust.
+
+    Attributes:
+        what: What was looked at.
+        value: What was seen.
+        limit: What is allowed.
+        passed: Whether it is.
+    """
+
+    what: str
+    value: str
+    limit: str
+    passed: bool
 
 
 @dataclass(frozen=True)
@@ -50,19 +56,18 @@ class Trust:
     Attributes:
         reasons: Why it is not to be trusted, a line each; empty for a good run.
         notes: What a reader should know all the same.
+        checks: What was looked at, whether passed or not.
+        voided: How many rounds did not count, and why; empty where all did.
         grade: A name of `GRADES`; None without an anchor.
         spread_percent: The spread behind it.
     """
 
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    checks: tuple[Check, ...]
+    voided: str
     grade: str | None
     spread_percent: float
-
-
-def void_reason(evidence: Evidence) -> str:
-    """Why a round does not count; empty if it does."""
-    return next((name for name, is_void in VOID.items() if is_void(evidence)), "")
 
 
 def invalid_reasons(
@@ -123,25 +128,38 @@ def judge(
     """Whether one run's speeds may be trusted.
 
     Args:
-        rounds: The run's rounds, with `void`.
+        rounds: The run's rounds, with `void`, `again` and `others_percent`.
         samples: The run's samples, with `void`, `invalid`, `lane` and `workload`.
         anchor_gflops: What the anchor reached, round by round.
         differing_twins: Workloads, with their ratios, in which a twin differs from its original.
         unsteady: Lanes and workloads that came to no steady state.
     """
+    checks: list[Check] = []
     reasons = [f"the A/A twin differs from its original in {name}" for name in differing_twins]
     notes: list[str] = []
+    voided = ""
+    allowed = f"at most {TOLERATED:.0%}"
     void = rounds.loc[rounds["void"] != "", "void"]
+    first = ~rounds["again"]
+    lacking = max(0, int(first.sum() - (rounds["void"] == "").sum()))
+    told = f"{lacking} of {first.sum()}"
+    checks.append(
+        Check("rounds without a valid one", told, allowed, lacking <= TOLERATED * first.sum())
+    )
     if not void.empty:
-        text = f"{len(void)} of {len(rounds)} rounds are void ({_counted(void)})"
-        (reasons if len(void) > TOLERATED * len(rounds) else notes).append(text)
+        voided = f"{len(void)} of {len(rounds)} rounds are void ({_counted(void)})"
+        if made_up := (first & (rounds["void"] != "")).sum() - lacking:
+            voided += f", {made_up} of them made up for"
+        (reasons if lacking > TOLERATED * first.sum() else notes).append(voided)
         whole = (
             rounds.assign(void=rounds["void"] != "").groupby("workload", sort=False)["void"].all()
         )
         reasons += [f"all rounds of {name} are void" for name in whole.index[whole]]
+    worst = 0.0
     judged = samples[samples["void"] == ""]
     for (workload, lane), group in judged.groupby(["workload", "lane"], sort=False):
         invalid = group.loc[group["invalid"] != "", "invalid"]
+        worst = max(worst, len(invalid) / len(group))
         if not invalid.empty:
             text = (
                 f"{len(invalid)} of {len(group)} samples of {lane} in {workload} are invalid "
@@ -149,7 +167,18 @@ def judge(
             )
             (reasons if len(invalid) > TOLERATED * len(group) else notes).append(text)
     notes += [f"no steady state before measuring: {name}" for name in unsteady]
-    return Trust(tuple(reasons), tuple(notes), *noise(anchor_gflops))
+    grade, spread = noise(anchor_gflops)
+    others, steal = rounds["others_percent"].mean(), judged["steal_percent"].mean()
+    checks += [
+        Check("invalid samples of the worst lane", f"{worst:.0%}", allowed, worst <= TOLERATED),
+        Check("lanes that came to no steady state", f"{len(unsteady)}", "0", not unsteady),
+        Check(
+            "noise of the machine", f"{spread:.1f} % ({grade})", "below 10 %", grade != VERY_NOISY
+        ),
+        Check("CPU that other processes used", f"{others:.1f} %", "below 10 %", not others >= 10),
+        Check("CPU that a hypervisor took", f"{steal:.1f} %", "taken off", passed=True),
+    ]
+    return Trust(tuple(reasons), tuple(notes), tuple(checks), voided, grade, spread)
 
 
 def _counted(names: pd.Series) -> str:

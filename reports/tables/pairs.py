@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.contract.schema import Lane, SpeedPlan, Workload
+from bench.contract.units import main_workloads
 from bench.contract.variants import NATIVE, STOCK, TUNED
 from reports.read.shards import Shards
 from reports.statistics import intervals, launch_values
@@ -45,7 +46,7 @@ def ratios_table(shards: Shards, samples: Samples) -> pd.DataFrame:
         row | {"baseline": pair[1][1].backend}
         for run, plan in speed.planned(shards)
         for workload in plan.workloads
-        for family in _of_backends(plan, workload)
+        for family in _of_backends(plan, samples, run, workload)
         for pair, row in _compared(shards, samples, run, family)
     ]
     return frame("ratios", rows)
@@ -89,7 +90,7 @@ def differing_twins(
     found: dict[bool, dict[str, LaunchValues]] = {True: {}, False: {}}
     for workload in plan.workloads:
         main = workload.phase == "train" and workload.batch_size == batch_size
-        for twin, original in _twins(plan, workload):
+        for twin, original in _twins(plan, samples, run, workload):
             values, _ = values_of(samples, run, (twin, original))
             found[main][f"{workload_name(workload)} with {twin[1].backend}"] = values
     verdicts = intervals.compare(found[True] | found[False])
@@ -126,7 +127,9 @@ def _compared(
         yield pair, row | (asdict(compared[str(pair)]) | {"rounds": rounds} if rounds else {})
 
 
-def _of_backends(plan: SpeedPlan, workload: Workload) -> Iterator[list[Pair]]:
+def _of_backends(
+    plan: SpeedPlan, samples: Samples, run: str, workload: Workload
+) -> Iterator[list[Pair]]:
     """The pairs of a workload are one family of comparisons; each twin is a question of its own."""
     lanes = [lane for lane in plan.lanes if not lane.twin]
     yield [
@@ -134,16 +137,18 @@ def _of_backends(plan: SpeedPlan, workload: Workload) -> Iterator[list[Pair]]:
         for one, other in itertools.combinations(lanes, 2)
         if one.device == other.device
     ]
-    yield from ([twin] for twin in _twins(plan, workload))
+    yield from ([twin] for twin in _twins(plan, samples, run, workload))
 
 
-def _twins(plan: SpeedPlan, workload: Workload) -> list[Pair]:
-    """Each twin with its original."""
+def _twins(plan: SpeedPlan, samples: Samples, run: str, workload: Workload) -> list[Pair]:
+    """Each twin with its original, in the main workloads and wherever else it was measured."""
+    is_main = workload in main_workloads(plan.workloads)
     originals = {(lane.backend, lane.device): lane for lane in plan.lanes if not lane.twin}
     return [
         ((workload, lane), (workload, originals[lane.backend, lane.device]))
         for lane in plan.lanes
         if lane.twin and (lane.backend, lane.device) in originals
+        if is_main or not samples.of(run, workload, lane).empty
     ]
 
 

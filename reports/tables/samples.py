@@ -33,7 +33,8 @@ class Samples:
 
     Attributes:
         rounds: One row per round: run, launch, round, `WORKLOAD`, workload (its name), void (the
-            reason, or empty), others_percent (of the CPU, that other processes used).
+            reason, or empty), again (whether it makes up for a void one), others_percent (of the
+            CPU, that other processes used).
         samples: One row per turn of a lane: what its round has, `LANE`, lane (its name), what was
             measured, latencies (an array), and from it seconds_per_step (steady, without the
             price of the call), fixed_seconds (that price; NaN for latency), cpu_seconds_per_step
@@ -85,11 +86,15 @@ def collect(shards: Shards) -> Samples:
     text = {"run": "str", "void": "str"}
     round_table = pd.DataFrame(
         [
-            {**_round(shard, item, void), "others_percent": item.evidence.others_percent}
+            {
+                **_round(shard, item, void),
+                "again": 0 < shard.payload.planned_rounds < item.number,
+                "others_percent": item.evidence.others_percent,
+            }
             for shard, item, void in rounds
         ],
-        columns=[*_ROUND, "others_percent"],
-    ).astype({**text, "others_percent": "float64"})
+        columns=[*_ROUND, "again", "others_percent"],
+    ).astype({**text, "again": "bool", "others_percent": "float64"})
     samples = frame("samples", (row for judged in rounds for row in _samples(*judged)))
     latencies = [np.array(sample.latencies) for _, item, _ in rounds for sample in item.samples]
     samples = samples.assign(latencies=pd.Series(latencies, dtype=object))
@@ -151,7 +156,7 @@ def _judged(shard: SpeedShard) -> Iterator[tuple[Round, str]]:
             if index <= last and not failure(shard.payload.lanes[lane], workload)
         }
         missing = "lane_missing" if expected - present[index] else ""
-        yield item, validity.void_reason(item.evidence) or missing
+        yield item, item.evidence.void or missing
 
 
 def failure(record: LaneRecord, workload: Workload) -> str:

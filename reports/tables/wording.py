@@ -1,11 +1,12 @@
 """Columns of tables as text that a person reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from bench.contract.backends import BACKENDS
 from bench.contract.variants import STOCK, THREE
 
 
@@ -28,10 +29,15 @@ def models(table: pd.DataFrame) -> "pd.Series[str]":
     return table["model"].where(stock, table["model"] + " " + table["variant"])
 
 
-def backends(table: pd.DataFrame) -> "pd.Series[str]":
-    """Names of backends, with the device where that is not the CPU."""
-    cpu = table["device"] == "cpu"
-    return table["backend"].where(cpu, table["backend"] + " " + table["device"])
+def title(backend: str) -> str:
+    """A backend as people write it."""
+    return BACKENDS[backend].title if backend in BACKENDS else backend
+
+
+def backends(table: pd.DataFrame, column: str = "backend") -> "pd.Series[str]":
+    """Backends as people write them, with the device where that is not the CPU."""
+    cpu, titles = table["device"] == "cpu", table[column].map(title).astype("str")
+    return titles.where(cpu, titles + " " + table["device"])
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -43,11 +49,24 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 def by_model(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Rows of each variant of each model, under the name that people read.
 
-    `backend` is what people read, too; `model` is still the model's, whatever the variant.
+    `backend` and `baseline` are what people read, too; `model` is still the model's, whatever the
+    variant.
     """
-    table = in_order(table)
-    for name, rows in table.assign(backend=backends(table)).groupby(models(table), sort=False):
+    table = _readable(table)
+    for name, rows in table.groupby(models(table), sort=False):
         yield str(name), rows
+
+
+def by_definition(table: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:
+    """Rows of each model, by variant; `backend` and `baseline` are what people read."""
+    for name, rows in _readable(table).groupby("model", sort=False):
+        yield str(name), {str(variant): own for variant, own in rows.groupby("variant", sort=False)}
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    table = in_order(table)
+    both = {name: backends(table, name) for name in ("backend", "baseline") if name in table}
+    return table.assign(**both)
 
 
 def numbers(column: "pd.Series[float]", digits: int) -> "pd.Series[str]":
@@ -61,6 +80,27 @@ def interval(table: pd.DataFrame, digits: int) -> "pd.Series[str]":
     return (low + " - " + high).where(table["low"].notna(), "-")
 
 
+def half_width_percent(table: pd.DataFrame) -> "pd.Series[float]":
+    """How far intervals of ratios reach to each side, in percent of the ratio."""
+    return 100 * ((table["high"] / table["low"]) ** 0.5 - 1)
+
+
 def span(table: pd.DataFrame, low: str, high: str, digits: int) -> "pd.Series[str]":
     """Both ends of an interval that may be below zero."""
     return "[" + numbers(table[low], digits) + ", " + numbers(table[high], digits) + "]"
+
+
+def titled(table: pd.DataFrame) -> pd.DataFrame:
+    """With `title`, the backend as people write it, and `other`, the same of the baseline."""
+    table = table.assign(title=backends(table))
+    return table.assign(other=backends(table, "baseline")) if "baseline" in table else table
+
+
+def listed(words: Sequence[str]) -> str:
+    """`one, two and three`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def number(count: int) -> str:
+    """A small number as a word."""
+    return {2: "two", 3: "three", 4: "four"}.get(count, str(count))

@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slots, list[dict[str
     np.savez(path, **arrays)  # type: ignore[arg-type]
     asked = [ladder.asked(name, path, content_sha256(arrays)) for name in models.names()]
     asked += [replace(asked[-1], variant=name) for name in (TUNED, NATIVE)]
-    request = SlotsRequest(asked, 0, BATCH, 1.0)
+    request = SlotsRequest(asked, [PHASES] * len(asked), 0, BATCH, 1.0)
     slots = Slots(request)
     return slots, slots.prepare()
 
@@ -136,24 +136,30 @@ def test_a_machine_without_time_still_warms_up(
     assert (told["steps"], told["steady"]) == (5, False)
 
 
+def calibrated(slots: Slots, which: Workload, seconds: float) -> int:
+    """Steps of a slot; the warm-up before it tells how long a step is."""
+    slots.warm_up(which, 0)
+    return int(slots.calibrate(which, seconds)["steps"])
+
+
 def test_a_slot_is_long_enough_beyond_one_step(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 0.1 s to begin, 0.03 s a step: 7 more steps last 0.2 s beyond the first.
     monkeypatch.setattr(slots, "_call", lambda _, steps: 0.1 + 0.03 * steps)
-    assert slots.calibrate(workload("train"), 0.2)["steps"] == 8
+    assert calibrated(slots, workload("train"), 0.2) == 8
     # Well above one step, and no more than 65,536 examples.
     monkeypatch.setattr(slots, "_call", lambda _, steps: 1.0 + 0.1 * steps)
-    assert slots.calibrate(workload("train"), 0.2)["steps"] == 32
-    assert slots.calibrate(workload("train"), 1e9)["steps"] == 1024
-    assert slots.calibrate(workload("train", 8192), 1e9)["steps"] == 8
+    assert calibrated(slots, workload("train"), 0.2) == 32
+    assert calibrated(slots, workload("train"), 1e9) == 1024
+    assert calibrated(slots, workload("train", 8192), 1e9) == 8
 
 
 def test_a_slot_is_not_made_long_by_one_step_that_was_slow(
     slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slots, "_call", lambda _, steps: 1.0 if steps == 1 else 0.05 * steps)
-    assert slots.calibrate(workload("train"), 0.2)["steps"] <= 64
+    assert calibrated(slots, workload("train"), 0.2) <= 64
 
 
 def test_a_slowdown_stretches_the_time_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +225,7 @@ def test_a_layer_that_cannot_be_counted_leaves_no_number() -> None:
 def test_the_wrong_dataset_is_refused(slots: Slots) -> None:
     request = slots._request
     other = [replace(model, data_sha256="0" * 64) for model in request.models]
-    wrong = SlotsRequest(other, 0, BATCH, 1.0)
+    wrong = SlotsRequest(other, request.phases, 0, BATCH, 1.0)
     with pytest.raises(DataError, match="hash"):
         Slots(wrong)
 

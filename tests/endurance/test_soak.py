@@ -36,7 +36,6 @@ def test_many_launches_leave_nothing_behind(
             plan.everything,
             dataset,
             RunFolder.create(tmp_path / "results"),
-            lambda _: None,
         )
         gc.collect()
         assert own.children(recursive=True) == []

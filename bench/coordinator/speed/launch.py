@@ -129,9 +129,16 @@ def run_launch(
     """
     begun = time.monotonic()
     state = evidence.state(sorted(os.sched_getaffinity(0)))
-    wanted = dict.fromkeys((workload.model, workload.variant) for workload in workloads)
-    models = [dataset.request(model, variant) for model, variant in wanted]
-    request = SlotsRequest(models, seed=0, batch_size=plan.batch_size, slowdown=1.0)
+    phases: dict[tuple[str, str], list[str]] = {}
+    for workload in workloads:
+        phases.setdefault((workload.model, workload.variant), []).append(workload.phase)
+    request = SlotsRequest(
+        [dataset.request(model, variant) for model, variant in phases],
+        list(phases.values()),
+        seed=0,
+        batch_size=plan.batch_size,
+        slowdown=1.0,
+    )
     tell("starting all lanes")
     everyone = [_Timed(lane, index=index) for index, lane in enumerate(lanes)]
     with Fleet(everyone, plan.timeout_seconds) as fleet:
@@ -163,6 +170,7 @@ def run_launch(
         start_seconds=prepared - begun,
         warm_up_seconds=warm - prepared,
         measuring_seconds=measured - warm,
+        planned_rounds=plan.rounds,
     )
 
 
@@ -205,36 +213,45 @@ def _measure(
     steps: Steps,
     tell: Tell,
 ) -> tuple[list[Round], list[AnchorRecord]]:
-    """All rounds of a launch, and what the anchor took in each."""
+    """All rounds of a launch, and what the anchor took in each.
+
+    Rounds that something else disturbed are measured again, with numbers beyond the plan's, until
+    there are as many as were planned or twice as many have been tried.
+    """
     rounds: list[Round] = []
     anchors: list[AnchorRecord] = []
     if not members:
         return rounds, anchors
     anchor = Anchor()
-    orders = [
-        _orders(launch, plan, len(members), index, each) for index, each in enumerate(workloads)
-    ]
-    for number in range(1, plan.rounds + 1):
-        tell(f"round {number}/{plan.rounds}")
+    owed = [plan.rounds // plan.round_interval(workload) for workload in workloads]
+    orders = [_orders(launch, plan, len(members), *each) for each in enumerate(owed)]
+    for number in range(1, 2 * plan.rounds + 1):
+        due = [
+            index
+            for index, workload in enumerate(workloads)
+            if owed[index] and (number > plan.rounds or number % plan.round_interval(workload) == 0)
+        ]
+        again = number > plan.rounds
+        if again and not due:
+            break
+        tell(f"round {number}/{plan.rounds}" if not again else "again what was disturbed")
         anchors.append(anchor.measure(number))
         time.sleep(ANCHOR_SETTLE_SECONDS)
         # Back and forth: what comes of a workload's place in the round is the same for all.
-        for index, workload in list(enumerate(workloads))[:: 1 if number % 2 else -1]:
-            interval = plan.round_interval(workload)
-            if number % interval == 0:
-                order = [members[place] for place in next(orders[index])]
-                slot_first = number // interval % 2 == 0
-                samples, counted = _round(slot_first, order, members, workload, steps)
-                rounds.append(Round(number, index, samples, counted))
+        for index in due[:: 1 if number % 2 else -1]:
+            workload = workloads[index]
+            order = [members[place] for place in next(orders[index])]
+            slot_first = number // plan.round_interval(workload) % 2 == 0
+            samples, counted = _round(slot_first, order, members, workload, steps)
+            rounds.append(Round(number, index, samples, counted))
+            owed[index] -= not counted.void
     return rounds, anchors
 
 
-def _orders(
-    launch: int, plan: Plan, lanes: int, index: int, workload: Workload
-) -> Iterator[list[int]]:
-    """Orders of a workload's rounds in one launch; over launches they go on in whole blocks."""
-    count = plan.rounds // plan.round_interval(workload)
-    return iter(turn_order.rounds(lanes, launch * count, seed=index)[-count:])
+def _orders(launch: int, plan: Plan, lanes: int, index: int, count: int) -> Iterator[list[int]]:
+    """Orders of a workload's `count` rounds, over launches in whole blocks; then such for more."""
+    yield from turn_order.rounds(lanes, launch * count, seed=index)[(launch - 1) * count :]
+    yield from turn_order.rounds(lanes, plan.rounds, seed=launch)
 
 
 def _round(

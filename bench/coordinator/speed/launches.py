@@ -4,25 +4,41 @@ It never stops because a difference became significant: that would call identica
 in more than one run of eight.
 """
 
+import json
+import statistics
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.contract.errors import DataError
 from bench.contract.speed_schema import Speed
 from bench.coordinator.run_folder import RunFolder
-from bench.coordinator.speed.launch import failed_lanes, known_steps, lane_names, run_launch
+from bench.coordinator.speed.launch import known_steps, run_launch
+from bench.coordinator.speed.next_launch import Made, Widths, given_up, next_bundle, noisy
 from bench.inputs.datasets import Dataset
+from bench.planning.bundles import bundled
 from bench.planning.plan import ROOT, Plan
 from bench.planning.selection import Selection
+from bench.process.temp_folders import scratch_folder
 
 PREFIX = "speed-launch"
-# When the precision is looked at. Earlier, an interval that is narrow by luck would stop the run
-# (docs/measuring.md has the figures).
-LOOKS = (8, 10, 12, 16, 20, 24, 28, 32, 36)
-# A lane that fails is started again with the next launch, once.
-CHANCES = 2
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how far the launches are.
+
+    Attributes:
+        tell: Takes what is being done, and the seconds that the launches will still take.
+        say: Takes a line that shall stay.
+        answer: Called when a bundle has its launches and another begins.
+    """
+
+    tell: Callable[[str, float], None] = lambda *_: None
+    say: Callable[[str], None] = lambda _: None
+    answer: Callable[[], None] = lambda: None
 
 
 def stored(run_folder: RunFolder) -> list[Speed]:
@@ -36,7 +52,7 @@ def measure(
     selection: Selection,
     dataset: Dataset,
     run_folder: RunFolder,
-    tell: Callable[[str], None],
+    listener: Listener = Listener(),
 ) -> list[Speed]:
     """Measure the selected series and store a shard after each launch.
 
@@ -45,65 +61,73 @@ def measure(
         selection: Lanes and workloads.
         dataset: What on.
         run_folder: Where the shards go; launches that it has count.
-        tell: Takes a line on how far it is.
+        listener: Who is told how far it is.
 
     Returns:
         All launches.
     """
+    with scratch_folder() as compiled:
+        return _measured(plan, selection, dataset, run_folder, listener, compiled)
+
+
+def _measured(
+    plan: Plan,
+    selection: Selection,
+    dataset: Dataset,
+    run_folder: RunFolder,
+    listener: Listener,
+    compiled: str,
+) -> list[Speed]:
+    bundles = bundled(plan, selection)
     launches = stored(run_folder)
     # What failed before may have been repaired since: a resumed run gives every lane its chances.
     before = len(launches)
     steps = known_steps(launches)
-    while not is_enough(plan, selection, launches, before, lambda: half_width_percent(run_folder)):
-        number = max(run_folder.numbers(PREFIX), default=0) + 1
-        name = f"launch {len(launches) + 1}" + (f"/{plan.launches}" if _is_fixed(plan) else "")
-        lanes = [lane for lane in selection.lanes if lane.name not in _given_up(launches[before:])]
+    previous, warned = None, False
+    while True:
+        made = Made(plan, bundles, launches, given_up(launches[before:]))
+        bundle = next_bundle(made, lambda: half_widths(run_folder))
+        if bundle is None:
+            return launches
+        if previous is not None and not made.of(bundle):
+            listener.answer()
+        if made.of(bundle) >= plan.launches and plan.budget_seconds is None and not warned:
+            listener.say(noisy(made, bundle, half_widths(run_folder)[bundle.name]))
+            warned = True
+        previous, number = bundle, max(run_folder.numbers(PREFIX), default=0) + 1
+        name, left = f"launch {len(launches) + 1}", made.seconds_left()
         launch = run_launch(
             number,
-            plan,
-            lanes,
-            selection.workloads,
+            replace(plan, rounds=bundle.rounds),
+            [
+                # What a lane compiles is its own: a twin's compilation is another one.
+                replace(lane, compiled=str(Path(compiled, lane.name)))
+                for lane in bundle.lanes
+                if lane.name not in made.lost
+            ],
+            bundle.workloads,
             dataset,
             steps,
-            lambda text, name=name: tell(f"{name}: {text}"),  # type: ignore[misc]
+            lambda text, name=name, left=left: listener.tell(f"{name}: {text}", left),  # type: ignore[misc]
         )
         run_folder.write(_shard_id(number), launch)
-        launches.append(launch)
-    return launches
+        launches = [*launches, launch]
 
 
-def is_enough(
-    plan: Plan,
-    selection: Selection,
-    launches: Sequence[Speed],
-    before: int,
-    half_width: Callable[[], float],
-) -> bool:
-    """Whether no further launch is wanted.
-
-    Args:
-        plan: Launches, precision and budget.
-        selection: Who is measured.
-        launches: The launches so far.
-        before: How many of them an earlier part of a resumed run has made.
-        half_width: Gives the widest half-width of training's ratios so far, in percent.
-    """
-    wanted = {lane.name for lane in selection.lanes} - _given_up(launches[before:])
-    whole = sum(
-        wanted <= set(lane_names(launch)) - set(failed_lanes(launch)) for launch in launches
-    )
-    if whole >= plan.launches or not wanted:
-        return True
-    if plan.budget_seconds is not None and launches:
-        durations = [_seconds(launch) for launch in launches]
-        if sum(durations) + max(durations[-3:]) > plan.budget_seconds:
-            return True
-    if plan.precision_percent is not None and whole in LOOKS:
-        return half_width() <= plan.precision_percent
-    return False
+def examples_per_second(launches: Sequence[Speed]) -> dict[tuple[str, str, str], float]:
+    """Of training, by model, variant and backend: the median of all slots, with their price."""
+    seen: dict[tuple[str, str, str], list[float]] = {}
+    for launch in launches:
+        for each in launch.rounds:
+            workload = launch.workloads[each.workload]
+            for sample in each.samples if workload.phase == "train" else ():
+                key = workload.model, workload.variant, launch.lanes[sample.lane].lane.backend
+                speed = workload.batch_size * sample.steps / sample.seconds
+                seen.setdefault(key, []).append(speed)
+    return {key: statistics.median(speeds) for key, speeds in seen.items()}
 
 
-def half_width_percent(run_folder: RunFolder) -> float:
+def half_widths(run_folder: RunFolder) -> Widths:
     """What `python -m reports.precision` says of the run so far.
 
     Statistics live in `reports`, which reads shards alone, so it is asked as a program.
@@ -120,34 +144,7 @@ def half_width_percent(run_folder: RunFolder) -> float:
     )
     if told.returncode:
         raise DataError(told.stderr.strip().removeprefix("error: "))
-    return float(told.stdout)
-
-
-def _given_up(launches: Sequence[Speed]) -> set[str]:
-    """Lanes that failed in each of the last launches they took part in.
-
-    One that the memory did not suffice for needs as much in the next.
-    """
-    failures: Counter[str] = Counter()
-    for launch in launches:
-        failed = failed_lanes(launch)
-        for name in lane_names(launch):
-            match failed.get(name):
-                case None:
-                    failures[name] = 0
-                case "out_of_memory":
-                    failures[name] += CHANCES
-                case _:
-                    failures[name] += 1
-    return {name for name, times in failures.items() if times >= CHANCES}
-
-
-def _is_fixed(plan: Plan) -> bool:
-    return plan.budget_seconds is None
-
-
-def _seconds(launch: Speed) -> float:
-    return launch.start_seconds + launch.warm_up_seconds + launch.measuring_seconds
+    return {name: float(width) for name, width in json.loads(told.stdout).items()}
 
 
 def _shard_id(number: int) -> str:

@@ -79,9 +79,9 @@ def test_a_plan_that_options_give_is_written_and_read(options: dict[str, str | N
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"seeds": "1000"}, "18,000 trainings, and a run has at most 9,000"),
+        ({"seeds": "2000"}, "12,000 trainings, and a run has at most 9,000"),
         ({"seeds": "9001"}, "--seeds must be an integer from 1 to 9,000"),
-        ({"seeds": "3", "epochs": "10000"}, "540,000 epochs of training, and a run has at most"),
+        ({"seeds": "9", "epochs": "10000"}, "540,000 epochs of training, and a run has at most"),
         ({"epochs": "10001"}, "--epochs must be an integer from 1 to 10,000"),
         ({"budget": "999999999h"}, "--budget: at most 277,778h"),
     ],

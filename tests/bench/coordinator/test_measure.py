@@ -9,13 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
+from msgspec import structs
 
 from bench.contract.errors import UsageError
 from bench.contract.speed_schema import Anchor as AnchorRecord
-from bench.contract.speed_schema import Speed
+from bench.contract.speed_schema import Evidence, Speed
 from bench.contract.units import Series, Workload
 from bench.coordinator import fleet
 from bench.coordinator.accuracy import protocol
@@ -30,7 +30,6 @@ from bench.session.stored_plan import plan_record
 from reports.read import shards
 from reports.statistics import intervals
 from reports.tables import pairs, samples
-from tests.support.stored_launches import launch_payload
 from tests.support.virtual import Machine, VirtualWorker
 
 TRAIN = Workload("two_layer", "stock", "train", 200)
@@ -70,7 +69,8 @@ def dataset(tmp_path: Path) -> datasets.Dataset:
 
 def planned(monkeypatch: pytest.MonkeyPatch, machine: Machine, **changes: Any) -> Plan:
     monkeypatch.setattr(VirtualWorker, "machine", machine, raising=False)
-    return replace(resolve(NOT_GIVEN, (), {}), models=("two_layer",), **changes)
+    sizes = {"rounds": 6, "precision_percent": None, **changes}
+    return replace(resolve(NOT_GIVEN, (), {}), models=("two_layer",), **sizes)
 
 
 def selected(plan: Plan, *workloads: Workload) -> Selection:
@@ -81,7 +81,7 @@ def selected(plan: Plan, *workloads: Workload) -> Selection:
 
 def run(plan: Plan, dataset: datasets.Dataset, folder: Path) -> list[Speed]:
     run_folder = RunFolder.create(folder)
-    return launches.measure(plan, selected(plan), dataset, run_folder, lambda _: None)
+    return launches.measure(plan, selected(plan), dataset, run_folder)
 
 
 def launch_values_of(plan: Plan, dataset: datasets.Dataset, folder: Path) -> dict[str, np.ndarray]:
@@ -89,7 +89,7 @@ def launch_values_of(plan: Plan, dataset: datasets.Dataset, folder: Path) -> dic
     work = selected(plan)
     run_folder = RunFolder.create(folder)
     run_folder.write("plan", plan_record(plan, work, protocol(plan, dataset), "", ()))
-    launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    launches.measure(plan, work, dataset, run_folder)
     found = shards.read([run_folder.path])
     assert found.problems == []
     measured = samples.collect(found)
@@ -154,7 +154,7 @@ def _whole_lanes(launch: Speed) -> float:
 def test_every_lane_takes_every_turn_in_a_balanced_order(
     monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
-    """The default suite's 6 rounds are one block and a half of 4; the next launch goes on."""
+    """Six rounds are one block and a half of 4; the next launch goes on."""
     payloads = run(planned(monkeypatch, Machine(STEPS), launches=2), dataset, tmp_path)
     orders = [[s.lane for s in one.samples] for p in payloads for one in p.rounds]
     assert [sorted(order) for order in orders] == [[0, 1, 2, 3]] * 12
@@ -166,29 +166,74 @@ def test_slot_and_single_step_take_turns_at_being_first(
     monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
     machine = Machine(STEPS)
-    plan = planned(monkeypatch, machine, launches=1)
+    plan = planned(monkeypatch, machine, launches=1, variants=("stock",))
     run_folder = RunFolder.create(tmp_path)
-    launches.measure(plan, selected(plan, *plan.workloads), dataset, run_folder, lambda _: None)
+    launches.measure(plan, plan.everything, dataset, run_folder)
     for workload in plan.workloads:
         asked = [
             first
             for lane, what, first in machine.turns
             if (lane, what) == ("jax", asdict(workload))
         ]
-        assert asked == [False, True] * (3 if workload.phase == "train" else 1)
+        # All else takes part in every third round.
+        assert asked == ([False, True] * 3 if workload.phase == "train" else [False])
 
 
 def test_training_takes_part_in_every_round_and_the_rest_in_every_third(
     monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
 ) -> None:
-    plan = planned(monkeypatch, Machine(STEPS), launches=1, rounds=6)
+    plan = planned(monkeypatch, Machine(STEPS), launches=1)
     run_folder = RunFolder.create(tmp_path)
-    work = selected(plan, *plan.workloads)
-    (payload,) = launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    payloads = launches.measure(plan, plan.everything, dataset, run_folder)
     counts = [
-        sum(one.workload == index for one in payload.rounds) for index in range(len(plan.workloads))
+        [sum(one.workload == index for one in each.rounds) for index in range(len(each.workloads))]
+        for each in payloads
     ]
-    assert counts == [6, 2, 2, 2] * 3  # stock, tuned and native
+    assert counts == [[6], [3, 1, 1, 1, 3, 3]]  # stock in all phases, tuned and native in training
+
+
+def test_twins_are_started_for_the_main_workloads_alone(
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
+) -> None:
+    machine = Machine(STEPS)
+    plan = planned(monkeypatch, machine, launches=1)
+    answered: list[int] = []
+    payloads = launches.measure(
+        plan,
+        plan.everything,
+        dataset,
+        RunFolder.create(tmp_path),
+        launches.Listener(answer=lambda: answered.append(len(machine.turns))),
+    )
+    assert [len(each.lanes) for each in payloads] == [4, 3]
+    assert {what["variant"] for lane, what, _ in machine.turns if "twin" in lane} == {"stock"}
+    assert answered == [6 * 4]  # as soon as the first bundle is known
+
+
+def test_a_disturbed_round_is_measured_again_in_its_launch(
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
+) -> None:
+    """Other processes take half of the CPU in rounds 2 and 3, and in the first that is made up."""
+    true, rounds = evidence.between, iter(range(1, 100))
+
+    def between(*told: Any) -> Evidence:
+        busy = 50.0 if next(rounds) in {2, 3, 7} else 0.0
+        return structs.replace(true(*told), others_percent=busy, seconds=1.0)
+
+    monkeypatch.setattr(evidence, "between", between)
+    (payload,) = run(planned(monkeypatch, Machine(STEPS), launches=1), dataset, tmp_path)
+    assert [one.number for one in payload.rounds] == [*range(1, 7), 7, 8, 9]
+    assert [one.number for one in payload.rounds if one.evidence.void] == [2, 3, 7]
+    assert [anchor.round for anchor in payload.anchor] == [*range(1, 10)]
+
+
+def test_a_disturbance_that_does_not_end_costs_at_most_as_many_rounds_again(
+    monkeypatch: pytest.MonkeyPatch, dataset: datasets.Dataset, tmp_path: Path
+) -> None:
+    always = Evidence(1.0, 0.0, 0.0, 0.0, 50.0, 0.0)
+    monkeypatch.setattr(evidence, "between", lambda *_: always)
+    (payload,) = run(planned(monkeypatch, Machine(STEPS), launches=1), dataset, tmp_path)
+    assert [one.number for one in payload.rounds] == [*range(1, 13)]
 
 
 def test_the_slot_is_fixed_once_for_the_whole_run(
@@ -208,8 +253,8 @@ def test_a_resumed_run_keeps_launches_and_slots(
     plan = planned(monkeypatch, machine, launches=2)
     run_folder = RunFolder.create(tmp_path)
     work = selected(plan)
-    launches.measure(replace(plan, launches=1), work, dataset, run_folder, lambda _: None)
-    payloads = launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    launches.measure(replace(plan, launches=1), work, dataset, run_folder)
+    payloads = launches.measure(plan, work, dataset, run_folder)
     assert [payload.launch for payload in payloads] == [1, 2]
     assert machine.calls.count(("jax", "prepare")) == 2
     assert machine.calls.count(("jax", "calibrate")) == 1
@@ -244,8 +289,8 @@ def test_a_lane_that_was_given_up_is_measured_when_the_run_is_resumed(
     plan = planned(monkeypatch, machine, launches=3)
     run_folder = RunFolder.create(tmp_path)
     work = selected(plan)
-    launches.measure(plan, work, dataset, run_folder, lambda _: None)
-    payloads = launches.measure(plan, work, dataset, run_folder, lambda _: None)
+    launches.measure(plan, work, dataset, run_folder)
+    payloads = launches.measure(plan, work, dataset, run_folder)
     assert [[*measure.failed_lanes(payload)] for payload in payloads[:3]] == [["jax"], ["jax"], []]
     assert (
         sum("jax" in measure.lane_names(p) and not measure.failed_lanes(p) for p in payloads) == 3
@@ -303,65 +348,6 @@ def test_nonsense_fails_the_worker_that_says_it_and_no_other(
     assert words in torch.error
     assert {record.status for record in (tensorflow, jax, twin)} == {"ok"}
     assert all({0, 1, 3} <= {sample.lane for sample in one.samples} for one in payload.rounds)
-
-
-def launch(seconds: float = 60.0, failed: str = "", status: str = "crashed") -> Speed:
-    content = launch_payload(1)
-    for record in content["lanes"]:
-        if record["lane"]["backend"] in failed.split():
-            record["status"] = status
-    durations = {"start_seconds": seconds, "warm_up_seconds": 0.0, "measuring_seconds": 0.0}
-    return msgspec.convert(content | durations, Speed)
-
-
-def stops(payloads: list[Speed], half_width: float = 99, **options: str) -> bool:
-    plan = resolve({**NOT_GIVEN, **options}, (), {})
-    work = replace(plan, twins=0).everything
-    return launches.is_enough(plan, work, payloads, 0, lambda: half_width)
-
-
-def test_without_a_budget_the_suite_says_how_many_launches() -> None:
-    assert not stops([launch()] * 2)
-    assert stops([launch()] * 3)
-
-
-def test_a_launch_that_lost_a_lane_is_made_up_for() -> None:
-    assert not stops([launch(failed="jax"), launch(), launch()])
-    assert stops([launch(failed="jax"), launch(), launch(), launch()])
-
-
-def test_no_launch_is_begun_that_would_end_after_the_budget() -> None:
-    assert not stops([launch()] * 8, budget="10m")
-    assert not stops([launch()] * 9, budget="10m")
-    assert stops([launch()] * 9 + [launch(1.0)], budget="10m")
-
-
-def test_the_first_launch_is_always_made() -> None:
-    assert not stops([], budget="1s")
-
-
-@pytest.mark.parametrize(("count", "looks"), [(3, False), (7, False), (8, True), (9, False)])
-def test_precision_is_looked_at_from_the_eighth_launch_on(count: int, looks: bool) -> None:
-    assert stops([launch(1.0)] * count, half_width=2.9, precision="3%") == looks
-    assert not stops([launch(1.0)] * count, half_width=3.1, precision="3%")
-
-
-def test_a_lane_that_came_back_is_not_given_up() -> None:
-    payloads = [launch(failed="jax"), launch(), launch(failed="jax"), launch(), launch()]
-    assert not launches._given_up(payloads)
-    assert launches._given_up([*payloads, launch(failed="jax"), launch(failed="jax")]) == {"jax"}
-
-
-def test_fault_02_a_lane_that_ran_out_of_memory_is_not_started_again() -> None:
-    """It would need as much in the next launch."""
-    payload = launch(failed="jax", status="out_of_memory")
-    assert launches._given_up([payload]) == {"jax"}
-
-
-def test_when_every_lane_is_given_up_it_stops() -> None:
-    dead = launch(failed="tensorflow jax torch")
-    assert stops([dead] * 2)
-    assert not stops([dead])
 
 
 @pytest.mark.parametrize("text", ["10", "0m", "m", "-3s", "1.5h", "ten"])

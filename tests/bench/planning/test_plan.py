@@ -26,7 +26,27 @@ def test_the_default_is_the_reference_protocol_on_all_backends() -> None:
     assert default.backends == ("tensorflow", "jax", "torch")
     assert (default.device, default.dataset, default.train_examples) == ("cpu", "auto", None)
     assert default.variants == ("stock", "tuned", "native")
-    assert len(default.cells) == 18
+    assert len(default.subjects) == 18
+    assert {cell.variant for cell in default.cells} == {"stock"}
+    assert len(default.cells) == 6
+
+
+def test_variants_that_are_named_are_trained_and_timed_in_every_phase() -> None:
+    default, named, full = resolve(), resolve(variants="stock,tuned"), resolve(suite="full")
+    for plan_, trained in ((named, {"stock", "tuned"}), (full, {"stock", "tuned", "native"})):
+        assert {cell.variant for cell in plan_.cells} == trained
+        evaluated = {each.variant for each in plan_.workloads if each.phase == "evaluate"}
+        assert evaluated == trained
+    phases = {each.phase for each in default.workloads if each.variant != "stock"}
+    assert phases == {"train"}
+
+
+def test_a_twin_takes_part_in_the_main_workloads_alone() -> None:
+    twins = [each.workload for each in resolve().series if each.lane.twin]
+    assert [each.id for each in twins] == [
+        "single_layer-stock-train-batch200",
+        "two_layer-stock-train-batch200",
+    ]
 
 
 def test_options_override_the_suite() -> None:
@@ -40,7 +60,7 @@ def test_the_backends_of_a_model_stand_beside_each_other() -> None:
     cells = resolve(seeds="2").cells
     assert [cell.backend for cell in cells[:3]] == ["tensorflow", "jax", "torch"]
     assert len({(cell.model, cell.variant, cell.seed) for cell in cells[:3]}) == 1
-    assert len(set(cells)) == len(cells) == 36
+    assert len(set(cells)) == len(cells) == 12
 
 
 def test_variables_select_backends_and_device() -> None:
@@ -87,7 +107,7 @@ def test_bad_names_are_told_with_the_good_ones(
 
 
 @pytest.mark.parametrize("stop", [{}, {"budget": "10m"}, {"precision": "2.5%"}])
-@pytest.mark.parametrize("suite", ["smoke", "full"])
+@pytest.mark.parametrize("suite", ["smoke", "default", "full"])
 def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> None:
     given: dict[str, str | None] = {
         "suite": suite,
@@ -137,11 +157,17 @@ def test_a_resumed_run_takes_no_other_plan() -> None:
 
 def test_the_estimate_grows_with_the_work() -> None:
     def seconds(p: Plan) -> float:
-        training = estimate.estimated_seconds(p, p.cells)
-        return training + estimate.measuring_seconds(p, p.everything)
+        return estimate.run_seconds(p, p.everything)
 
     assert seconds(resolve(suite="smoke")) < seconds(resolve(dataset="digits", epochs="20"))
     assert seconds(resolve(epochs="20")) > seconds(resolve()) > seconds(resolve(epochs="5"))
+
+
+def test_trainings_are_expected_to_be_as_fast_as_was_measured() -> None:
+    default = resolve(models="two_layer")
+    speeds = {("two_layer", "stock", backend): 6000.0 for backend in default.backends}
+    seconds = estimate.training_seconds(default, default.cells, 60_000, speeds)
+    assert seconds == 3 * (estimate.CELL_START_SECONDS + 10 * 10)
 
 
 def test_a_budget_is_spent_only_where_something_is_timed() -> None:

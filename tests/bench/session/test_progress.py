@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from bench.contract.schema import Epoch
-from bench.session.progress import Progress, outcome_of
+from bench.session.progress import Estimates, Progress, outcome_of
 from tests.bench.planning.test_plan import resolve
 
 EPOCH = Epoch(
@@ -24,7 +24,7 @@ def show(*, terminal: bool) -> str:
     cells = resolve(models="two_layer", variants="stock").cells
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=80)
-    progress = Progress(console, cells, lambda some: 100.0 * len(some))
+    progress = Progress(console, cells, Estimates(60, 120, lambda some: 100.0 * len(some)))
     with progress.cell(cells[0]):
         progress.epoch_ended(cells[0], EPOCH, epochs=10, examples=60_000)
     progress.cell_ended(cells[0], "error 1.25 %")
@@ -53,6 +53,19 @@ def test_in_a_terminal_the_line_is_drawn_over() -> None:
 def test_the_time_left_learns_from_the_time_spent() -> None:
     # The first cell took next to no time here, so little is expected of the others.
     assert show(terminal=False).splitlines()[-1].endswith("starting  0 s left")
+
+
+def test_the_time_left_is_that_of_all_parts() -> None:
+    cells = resolve(models="two_layer", variants="stock").cells
+    stream = io.StringIO()
+    estimates = Estimates(60, 120, lambda some: 100.0 * len(some))
+    progress = Progress(Console(file=stream), cells, estimates)
+    progress.ladder("two_layer")
+    progress.launch("launch 1", 30)
+    assert stream.getvalue().splitlines() == [
+        "parity  two_layer  8 min left",
+        "speed  launch 1  6 min left",
+    ]
 
 
 @pytest.mark.parametrize(

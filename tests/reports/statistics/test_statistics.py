@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from reports.across_runs.changes import LogChange
 from reports.statistics import intervals
@@ -18,6 +19,7 @@ from reports.statistics.intervals import (
     interval,
     pseudo_median,
 )
+from tests.support import moderated
 from tests.support.simulated import MACHINES, SimulatedMachine
 
 SIMULATIONS = 1000
@@ -25,7 +27,7 @@ SEEN = SimulatedMachine()
 
 
 @pytest.mark.parametrize("name", MACHINES)
-@pytest.mark.parametrize("launches", [3, 8])
+@pytest.mark.parametrize("launches", [3, 5, 8])
 def test_identical_things_are_called_different_as_often_as_promised(
     name: str, launches: int
 ) -> None:
@@ -121,6 +123,33 @@ def test_stopping_at_significance_would_deceive() -> None:
         medians = generator.normal(0, 0.05, 16)
         wrong += any(differs_from_one({"x": medians[:n]}) for n in (3, 4, 6, 8, 10, 12, 16))
     assert wrong / 400 > 0.12
+
+
+@pytest.mark.parametrize(("launches", "kept"), [(3, False), (5, False), (8, False)])
+def test_borrowing_the_spread_of_other_pairs_would_deceive(launches: int, kept: bool) -> None:
+    """A moderated t (Smyth 2004) over the pairs of two models, where one of three lanes is noisier.
+
+    Its intervals are 40 % narrower at three launches, and of the pairs of the noisy lane they hold
+    the truth in 86 to 91 % of all runs, where 95 are promised.
+    """
+    generator = np.random.default_rng(12)
+    values = noisy_lanes(generator, launches)
+    covered = (np.abs(values.mean(axis=1)) < moderated.half_widths(values)).mean(axis=0)
+    own = stats.t.ppf(0.975, launches - 1) * values.std(axis=1, ddof=1) / np.sqrt(launches)
+    assert (np.abs(values.mean(axis=1)) < own).mean(axis=0).min() >= 0.93
+    assert bool(covered.min() >= 0.93) is kept
+
+
+def noisy_lanes(generator: np.random.Generator, launches: int) -> np.ndarray:
+    """Launch values of three pairs of lanes in two models; shape (simulations, launches, 6)."""
+    shape = (SIMULATIONS, launches, 2, 3)
+    lanes = generator.normal(0, [0.02, 0.02, 0.06], shape)
+    rounds = generator.normal(0, [0.04, 0.04, 0.12], (*shape[:-1], 6, 3)).swapaxes(-1, -2)
+    pairs = [
+        pseudo_median(rounds[..., a, :] - rounds[..., b, :]) + lanes[..., a] - lanes[..., b]
+        for a, b in ((0, 1), (0, 2), (1, 2))
+    ]
+    return np.concatenate([pairs[0], pairs[1], pairs[2]], axis=-1)
 
 
 @pytest.mark.parametrize(("first_look", "kept"), [(3, False), (8, True)])

@@ -48,6 +48,7 @@ def test_a_good_run_is_trusted_and_nothing_is_noted() -> None:
         ({"suspended_seconds": 0.2}, "suspended"),
         ({"throttled_seconds": 0.03}, "throttled"),
         ({"steal_percent": 21.0}, "steal"),
+        ({"others_percent": 5.1, "seconds": 1.0}, "others_busy"),
         ({"idle_cpu_percent": 6.0}, "idle_lane_busy"),
     ],
 )
@@ -70,6 +71,8 @@ def test_fault_19_what_was_seen_beside_a_round_voids_it(seen: Payload, reason: s
         {"suspended_seconds": 0.1},
         {"throttled_seconds": 0.02},
         {"steal_percent": 10.0},
+        {"others_percent": 5.0, "seconds": 1.0},
+        {"others_percent": 60.0, "seconds": 0.4},  # of so few ticks no percentage is to be had
         {"idle_cpu_percent": 5.0},
     ],
 )
@@ -87,6 +90,23 @@ def test_steal_of_a_few_ticks_voids_no_short_round() -> None:
         for item in payload["rounds"]:
             item["evidence"] |= {"seconds": 0.05, "steal_percent": 40.0}
     assert judge(launches).notes == ()
+
+
+def test_what_was_made_up_for_is_told_and_costs_no_trust() -> None:
+    """Half of the rounds of a launch were disturbed, and measured again with higher numbers."""
+    launches = good_launches()
+    again = []
+    for item in launches[1]["rounds"]:
+        if item["number"] <= 5:
+            made_up = item | {"number": item["number"] + 10, "evidence": dict(item["evidence"])}
+            again.append(made_up)
+            item["evidence"] |= {"seconds": 1.0, "others_percent": 50.0}
+    launches[1]["rounds"] += again
+    launches[1]["planned_rounds"] = 10
+    launches[1]["anchor"] += [launches[1]["anchor"][0] | {"round": n} for n in range(11, 16)]
+    judged = judge(launches)
+    assert judged.reasons == ()
+    assert judged.voided == ("15 of 135 rounds are void (others_busy 15), 15 of them made up for")
 
 
 def missing_synchronisation(sample: Payload) -> Payload:

@@ -113,12 +113,12 @@ def test_a_preparation_that_went_well_and_failed_is_rejected(tmp_path: Path) -> 
 def test_sentences_say_what_tuning_brings_and_what_keras_costs() -> None:
     lines = speed_lines.tuning_lines(table_of(launches()))
     assert lines == [
-        "Training single_layer, tuned over stock: tensorflow 2.00x [2.00, 2.00], "
-        "jax 2.00x [2.00, 2.00], torch 2.00x [2.00, 2.00].",
-        "Training single_layer, Keras as shipped over native: tensorflow 0.67x [0.67, 0.67], "
-        "jax 0.67x [0.67, 0.67], torch 0.67x [0.67, 0.67].",
-        "Training single_layer, Keras tuned over native: tensorflow 1.33x [1.33, 1.33], "
-        "jax 1.33x [1.33, 1.33], torch 1.33x [1.33, 1.33].",
+        "Training single_layer, tuned over stock: TensorFlow 2.00x [2.00, 2.00], "
+        "JAX 2.00x [2.00, 2.00], PyTorch 2.00x [2.00, 2.00].",
+        "Training single_layer, Keras as shipped over native: TensorFlow 0.67x [0.67, 0.67], "
+        "JAX 0.67x [0.67, 0.67], PyTorch 0.67x [0.67, 0.67].",
+        "Training single_layer, Keras tuned over native: TensorFlow 1.33x [1.33, 1.33], "
+        "JAX 1.33x [1.33, 1.33], PyTorch 1.33x [1.33, 1.33].",
     ]
     assert speed_lines.tuning_lines(table_of(launches(2))) == []  # no interval, no claim
 
@@ -140,4 +140,6 @@ def test_a_run_of_one_backend_is_as_precise_as_its_variants(tmp_path: Path) -> N
         for n in range(1, 5)
     ]
     found = shards.read([store_launches(tmp_path, payloads).path])
-    assert 0.5 < precision.widest_percent(found) < 50
+    widths = precision.half_widths(found)
+    assert widths["main"] == 0
+    assert 0.5 < widths["beside"] < 50
