@@ -6,7 +6,6 @@ import secrets
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -20,8 +19,9 @@ from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Cell, Series, Subject
 from bench.coordinator.run_folder import RunFolder
 from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
-from bench.planning.plan import ROOT, Plan, resolve
+from bench.planning.plan import Plan, resolve
 from bench.planning.selection import Selection
+from bench.session import report
 from bench.session.run import Run, prepare
 from bench.session.stored_plan import again, begun
 
@@ -31,6 +31,7 @@ RESUMED = pytest.StashKey[RunFolder]()
 RUN = pytest.StashKey[Run]()
 ERROR = pytest.StashKey[ExitCode]()
 JUNIT = pytest.StashKey[Path]()
+VERBOSE = pytest.StashKey[bool]()
 
 
 class _Interruption:
@@ -79,6 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "filterwarnings", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"
     )
     # Progress has a line for each cell, and the report says the rest.
+    config.stash[VERBOSE] = config.option.verbose > 0
     config.option.verbose -= 2
     config.option.benchmark_quiet = True
     if not config.option.xmlpath:
@@ -98,13 +100,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop the item that pytest makes of an empty set of parameters: there is nothing to do."""
+    """The parts in their order, without what pytest makes of an empty set of parameters."""
     items[:] = [
         item
         for item in items
         if not hasattr(item, "callspec")
         or all(isinstance(part, (Cell, Series, Subject)) for part in item.callspec.params.values())
     ]
+    items.sort(key=lambda item: report.PARTS.index(_part(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -130,12 +133,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
         resumed = config.stash.get(RESUMED, None)
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
+        report.begin(config.stash[RUN])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
     if junit := config.stash.get(JUNIT, None):
         junit.unlink(missing_ok=True)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Make the report after each part, for whoever does not wait for the next."""
+    if nextitem is not None and _part(nextitem) != _part(item):
+        report.so_far(item.config.stash[RUN], report.later(item.config.stash[RUN], _part(item)))
+
+
+def _part(item: pytest.Item) -> str:
+    return item.path.stem.removeprefix("test_")
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +185,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
         config.stash[ERROR] = ExitCode.ENVIRONMENT
     code = _exit_code(config.stash.get(ERROR, None), run, exitstatus)
     if run is not None:
-        made = _report(run)
+        made = report.whole(run, verbose=config.stash[VERBOSE])
         code = code or made
         if code in {ExitCode.INTERRUPTED, ExitCode.ENVIRONMENT}:
             folder = run.plan.results
@@ -183,17 +197,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     # All is stored and told: who ends us now needs no traceback of pytest's own closing.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-
-
-def _report(run: Run) -> int:
-    """Make the report of whatever was finished."""
-    command = [sys.executable, "-m", "reports", str(run.folder.path.resolve())]
-    try:
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-    except KeyboardInterrupt:
-        print(f"interrupted; make the report by: nox -s report -- {shlex.quote(command[-1])}")
-        return ExitCode.INTERRUPTED
-    return code if code >= 0 else ExitCode.INTERNAL
 
 
 def _exit_code(error: ExitCode | None, run: Run | None, exitstatus: int) -> int:

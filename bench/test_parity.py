@@ -12,7 +12,8 @@ from bench.session.run import Run
 @pytest.fixture(scope="session")
 def answers(run: Run) -> dict[Subject, Parity]:
     """Answers of all subjects; whoever asks first has them all asked."""
-    with ending_the_run(run), run.progress.half("parity") as tell:
+    with ending_the_run(run), run.progress.live():
+        tell = run.progress.ladder
         return ask_subjects(run.plan, run.selection.subjects, run.dataset, run.folder, tell)
 
 

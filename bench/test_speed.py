@@ -11,16 +11,20 @@ from bench.contract.schema import Lane
 from bench.contract.speed_schema import Sample, Speed
 from bench.contract.units import Series, Workload
 from bench.contract.variants import is_ablation
-from bench.coordinator.speed.launches import measure
+from bench.coordinator.speed.launches import Listener, examples_per_second, measure
 from bench.outcome import ending_the_run, fail_unless_ok
+from bench.session.report import after_main
 from bench.session.run import Run
 
 
 @pytest.fixture(scope="session")
 def launches(run: Run) -> list[Speed]:
     """All launches; whoever asks first has them measured."""
-    with ending_the_run(run), run.progress.half("speed") as tell:
-        return measure(run.plan, run.selection, run.dataset, run.folder, tell)
+    listener = Listener(run.progress.launch, run.progress.say, lambda: after_main(run))
+    with ending_the_run(run), run.progress.live():
+        made = measure(run.plan, run.selection, run.dataset, run.folder, listener)
+    run.speeds.update(examples_per_second(made))
+    return made
 
 
 @pytest.mark.benchmark(timer=CLOCK)
@@ -35,7 +39,7 @@ def test_speed(
     lane, workload = series.lane, series.workload
     samples = [sample for launch in launches for sample in _samples(launch, series)]
     ends = [one for launch in launches for one in launch.lanes if _is(one.lane, series)]
-    error = _variant_error(launches[-1], series)
+    error = _variant_error(launches, series)
     if error and is_ablation(workload.variant):
         return  # that it cannot be had is a result: the report has a row that says so
     if error or not samples or all(one.status != "ok" for one in ends):
@@ -53,19 +57,18 @@ def test_speed(
     )
 
 
-def _variant_error(launch: Speed, series: Series) -> str | None:
-    """Why the lane could not prepare the series' variant in the last launch, if it could not."""
+def _variant_error(launches: list[Speed], series: Series) -> str | None:
+    """Why the lane could not prepare the series' variant when it last tried, if it could not."""
     wanted = (series.workload.model, series.workload.variant)
-    return next(
-        (
-            prepared.error
-            for record in launch.lanes
-            if _is(record.lane, series)
-            for prepared in record.preparations
-            if (prepared.model, prepared.variant) == wanted
-        ),
-        None,
-    )
+    errors = [
+        prepared.error
+        for launch in launches
+        for record in launch.lanes
+        if _is(record.lane, series)
+        for prepared in record.preparations
+        if (prepared.model, prepared.variant) == wanted
+    ]
+    return errors[-1] if errors else None
 
 
 def _samples(launch: Speed, series: Series) -> Iterator[Sample]:

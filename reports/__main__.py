@@ -18,8 +18,10 @@ from rich.console import Console
 from bench.contract.errors import ExitCode
 from bench.contract.variants import THREE
 from reports.across_runs import gate, history, two_runs
+from reports.across_runs.compared import compared
 from reports.judging.comparison import Comparison, compare
-from reports.pages import files, html, terminal
+from reports.judging.screen import so_far
+from reports.pages import files, html, spreadsheets, terminal
 from reports.read import shards
 from reports.read.plain_text import plain
 from reports.statistics.intervals import MIN_LAUNCHES
@@ -56,6 +58,10 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="default: the run, or results/merged for several"
     )
+    parser.add_argument("--verbose", action="store_true", help="print the tables, too")
+    parser.add_argument(
+        "--pending", default="", metavar="PARTS", help="of a run that goes on: what is to come"
+    )
     parser.set_defaults(run=_report)
 
 
@@ -63,6 +69,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = commands.add_parser("compare", help="what changed from one run to another")
     parser.add_argument("old", type=Path, metavar="OLD", help="folder of a run")
     parser.add_argument("new", type=Path, metavar="NEW", help="folder of a run")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the new run")
     parser.set_defaults(run=_compare)
 
 
@@ -100,16 +107,20 @@ def _report(options: argparse.Namespace) -> int:
         return _cannot_write(output, error)
     if not found.plans:
         return _tell_problems(found.problems)
-    comparison = compare(found, required)
+    pending = [name for name in options.pending.split(",") if name]
+    comparison = compare(found, required, pending)
     try:
         files.write(comparison, output)
     except OSError as error:
         return _cannot_write(output, error)
     console = _console()
+    if pending:
+        terminal.show_lines(list(so_far(comparison)), console)
+        return ExitCode.OK
+    if options.verbose:
+        terminal.show_all(comparison, console)
     terminal.show(comparison, console)
-    output = _shown(output)
-    console.print(f"\nreport: {output / 'report.html'}", soft_wrap=True)
-    console.print(f"tables: {output / 'tables'}", soft_wrap=True)
+    console.print(f"report: {_shown(output) / 'report.html'}", soft_wrap=True)
     return exit_code(comparison, found)
 
 
@@ -120,7 +131,14 @@ def _compare(options: argparse.Namespace) -> int:
     if problems := [*old.found.problems, *new.found.problems]:
         return _tell_problems(problems)
     two_runs.check(old, new)
-    terminal.show_changes(old, new, _console(width=110))
+    found = compared(old, new)
+    console = _console(width=110)
+    terminal.show_changes(found, console)
+    try:
+        page = files.write_compared(found, options.output or options.new)
+    except OSError as error:
+        return _cannot_write(options.output or options.new, error)
+    console.print(f"\nreport: {_shown(page)}", soft_wrap=True)
     return ExitCode.OK
 
 
@@ -152,7 +170,7 @@ def _history(options: argparse.Namespace) -> int:
         return _tell_problems(found.problems or [f"{options.results}: no runs in it"])
     page, table = (options.results / f"history.{form}" for form in ("html", "csv"))
     try:
-        files.put(table, files.harmless(found.table).to_csv(index=False))
+        files.put(table, spreadsheets.harmless(found.table).to_csv(index=False))
         files.put(page, html.history(found))
     except OSError as error:
         return _cannot_write(options.results, error)

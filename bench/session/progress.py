@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
@@ -13,26 +14,39 @@ from bench.contract.units import Cell
 from bench.contract.variants import STOCK
 
 
-class Progress:
-    """Tells which cell runs, its epoch, examples per second, error so far and time left.
+@dataclass
+class Estimates:
+    """What the parts of a run will take, in seconds, in their order.
 
-    The live line is drawn when an epoch ends and never by a clock of its own: a thread that
+    Attributes:
+        parity: All of it.
+        speed: All of it.
+        training: Gives those of some cells; speeds that were measured make it better.
+    """
+
+    parity: float
+    speed: float
+    training: Callable[[Sequence[Cell]], float]
+
+
+class Progress:
+    """Tells what is being done, and how long all of it will still take.
+
+    The live line is drawn when something ends and never by a clock of its own: a thread that
     redraws would take time from the worker that is being measured.
     """
 
-    def __init__(
-        self, console: Console, cells: Sequence[Cell], estimate: Callable[[Sequence[Cell]], float]
-    ) -> None:
+    def __init__(self, console: Console, cells: Sequence[Cell], estimates: Estimates) -> None:
         """Begin a run.
 
         Args:
             console: Where to write.
             cells: All cells in their order.
-            estimate: Seconds that some cells will take, guessed before the run.
+            estimates: Guesses for what is to come.
         """
         self._console = console
         self._cells = list(cells)
-        self._estimate = estimate
+        self._estimates = estimates
         self._spent = 0.0
         self._guessed = 0.0
         self._live = Live(
@@ -44,18 +58,24 @@ class Progress:
         )
 
     @contextmanager
-    def cell(self, cell: Cell) -> Iterator[None]:
-        """While `cell` runs; the terminal is given back whatever happens."""
-        started = time.monotonic()
+    def live(self) -> Iterator[None]:
+        """While something runs; the terminal is given back whatever happens."""
         if self._console.is_terminal:
             self._live.start()
         try:
-            self._show(cell, "starting")
             yield
         finally:
             self._live.stop()
-            self._spent += time.monotonic() - started
-            self._guessed += self._estimate([cell])
+
+    @contextmanager
+    def cell(self, cell: Cell) -> Iterator[None]:
+        """While `cell` runs."""
+        started = time.monotonic()
+        with self.live():
+            self._show(cell, "starting")
+            yield
+        self._spent += time.monotonic() - started
+        self._guessed += self._estimates.training([cell])
 
     def epoch_ended(self, cell: Cell, epoch: Epoch, epochs: int, examples: int) -> None:
         """An epoch of `cell` is done."""
@@ -69,30 +89,30 @@ class Progress:
 
     def cell_ended(self, cell: Cell, outcome: str) -> None:
         """`cell` is done; `outcome` says in a few words what came of it."""
-        self._line(f"{self._name(cell)}  {outcome}")
+        self.say(f"{self._name(cell)}  {outcome}")
 
-    @contextmanager
-    def half(self, name: str) -> Iterator[Callable[[str], None]]:
-        """While speed or parity is seen to; gives a function for lines on how far it is."""
-        if self._console.is_terminal:
-            self._live.start()
-        try:
-            yield lambda text: self._draw(f"{name}  {text}")
-        finally:
-            self._live.stop()
+    def ladder(self, text: str) -> None:
+        """How far the parity ladder is."""
+        later = self._estimates.speed + self._estimates.training(self._cells)
+        self._draw(f"parity  {text}  {_left(self._estimates.parity + later)}")
+
+    def launch(self, text: str, seconds: float) -> None:
+        """How far the launches are, and what they will still take."""
+        self._draw(f"speed  {text}  {_left(seconds + self._estimates.training(self._cells))}")
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _show(self, cell: Cell, text: str, done: float = 0.0) -> None:
-        self._draw(f"{self._name(cell)}  {text}  {self._time_left(cell, done)}")
+        self._draw(f"{self._name(cell)}  {text}  {_left(self._trainings_left(cell, done))}")
 
     def _draw(self, text: str) -> None:
         if self._console.is_terminal:
             line = Text(text, no_wrap=True, overflow="ellipsis", style="bold")
             self._live.update(line, refresh=True)
         else:
-            self._line(text)
-
-    def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+            self.say(text)
 
     def _name(self, cell: Cell) -> str:
         number = self._cells.index(cell) + 1
@@ -100,13 +120,16 @@ class Progress:
         model = cell.model if cell.variant == STOCK else f"{cell.model} {cell.variant}"
         return f"[{number}/{len(self._cells)}] {model} {cell.backend}{seed}"
 
-    def _time_left(self, cell: Cell, done: float) -> str:
+    def _trainings_left(self, cell: Cell, done: float) -> float:
         """The guess for what is left, scaled by how the guesses did so far."""
+        guess = self._estimates.training
         later = self._cells[self._cells.index(cell) + 1 :]
-        seconds = self._estimate(later) + (1 - done) * self._estimate([cell])
-        if self._guessed:
-            seconds *= self._spent / self._guessed
-        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+        seconds = guess(later) + (1 - done) * guess([cell])
+        return seconds * (self._spent / self._guessed if self._guessed else 1)
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
 def outcome_of(accuracy: float | None, loss: float | None) -> str:

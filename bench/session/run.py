@@ -15,12 +15,17 @@ from bench.coordinator.records import this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import stored as launched
 from bench.inputs import datasets, user_models
-from bench.planning.estimate import describe, estimated_seconds
+from bench.planning.estimate import (
+    describe,
+    measuring_seconds,
+    probing_seconds,
+    training_seconds,
+)
 from bench.planning.plan import Plan, check_predictions
 from bench.planning.selection import Selection
 from bench.process.machine_lock import acquire_machine_lock
 from bench.process.temp_folders import sweep
-from bench.session.progress import Progress
+from bench.session.progress import Estimates, Progress
 from bench.session.stored_plan import plan_record
 
 
@@ -34,6 +39,7 @@ class Run:
         dataset: What to train on.
         folder: Where results go.
         progress: What the person at the terminal sees.
+        speeds: Examples per second in training by model, variant and backend, once measured.
         exit_code: What the session leaves with, as far as the tests know.
     """
 
@@ -42,6 +48,7 @@ class Run:
     dataset: datasets.Dataset
     folder: RunFolder
     progress: Progress
+    speeds: dict[tuple[str, str, str], float]
     exit_code: ExitCode = ExitCode.OK
 
 
@@ -99,9 +106,14 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     if selection.cells:
         _keep_images(folder, dataset)
     say(console, f"results: {folder.path}\n")
-    estimate = partial(estimated_seconds, plan, examples=dataset.train_examples)
-    progress = Progress(console, selection.cells, estimate)
-    return Run(plan, selection, dataset, folder, progress)
+    speeds: dict[tuple[str, str, str], float] = {}
+    estimates = Estimates(
+        parity=probing_seconds(plan, selection),
+        speed=measuring_seconds(plan, selection),
+        training=partial(training_seconds, plan, examples=dataset.train_examples, speeds=speeds),
+    )
+    progress = Progress(console, selection.cells, estimates)
+    return Run(plan, selection, dataset, folder, progress, speeds)
 
 
 def say(console: Console, text: str) -> None:

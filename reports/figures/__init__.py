@@ -12,6 +12,7 @@ from reports.judging.comparison import Comparison
 PICTURES: Mapping[str, Callable[[Comparison], Parts]] = {
     "throughput": timing.throughput,
     "ratios": timing.forest,
+    "elsewhere": timing.elsewhere,
     "variants": timing.variants,
     "parity": agreement.ladder,
     "divergence": agreement.divergence,

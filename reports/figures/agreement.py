@@ -18,27 +18,32 @@ WORDS = {"pass": "ok", "warn": "warn", "fail": "FAIL"}
 
 
 def ladder(comparison: Comparison) -> Parts:
-    """Rungs of each model and backend, in multiples of the rounding floor."""
-    table = comparison.parity
-    names = [rung for rung in RUNGS if rung in set(table["rung"])]
-    for model, rows in table.groupby(wording.models(table), sort=False):
-        backends = list(rows.groupby(wording.backends(rows), sort=False))
-        figure, (axes,) = style.panel(1.0 + 0.42 * len(backends), str(model))
+    """Rungs of each model and backend, in multiples of what rounding alone gives."""
+    names = [rung for rung in RUNGS if rung in set(comparison.parity["rung"])]
+    for model, by_variant in wording.by_definition(comparison.parity):
+        backends = list(
+            dict.fromkeys(name for own in by_variant.values() for name in own["backend"])
+        )
+        figure, grid = style.columns(1.0 + 0.42 * len(backends), model, by_variant)
         told = []
-        for y, (backend, own) in enumerate(backends):
-            cells = {rung: _cell(of_rung) for rung, of_rung in own.groupby("rung")}
-            for rung, cell in cells.items():
-                _draw_cell(axes, names.index(str(rung)), y, *cell)
-            said = ", ".join(_said(str(rung), *cell) for rung, cell in cells.items())
-            told.append(f"{backend}: {said}")
-        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(backends) - 0.5, -0.5))
-        axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(backends)), [str(backend) for backend, _ in backends])
-        axes.tick_params(length=0)
-        axes.grid(visible=False)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        yield Panel(figure, f"{model}, worst error in rounding floors: {'; '.join(told)}")
+        for axes, (variant, own) in zip(grid, by_variant.items(), strict=True):
+            for backend, rows in own.groupby("backend", sort=False):
+                cells = {str(rung): _cell(of_rung) for rung, of_rung in rows.groupby("rung")}
+                for rung, cell in cells.items():
+                    _draw_cell(axes, names.index(rung), backends.index(str(backend)), *cell)
+                said = ", ".join(_said(rung, *cell) for rung, cell in cells.items())
+                told.append(f"{wording.named(str(backend), variant)}: {said}")
+            axes.tick_params(length=0)
+            axes.grid(visible=False)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+        grid[0].set(xlim=(-0.5, len(names) - 0.5), ylim=(len(backends) - 0.5, -0.5))
+        grid[0].set_xticks(range(len(names)), names)
+        grid[0].set_yticks(range(len(backends)), backends)
+        columns = ["variant", "backend", "rung", "quantity", "value", "floors", "status"]
+        data = pd.concat(by_variant.values())[columns]
+        alt = f"{model}, worst error in roundings of float32: {'; '.join(told)}"
+        yield Panel(figure, alt, model, data)
 
 
 def _said(rung: str, status: str, text: str, share: float) -> str:
@@ -78,7 +83,8 @@ def divergence(comparison: Comparison) -> Parts:
         axes.plot([], [], color=INK, linestyle=":", label="envelope")
         style.both_logarithmic(axes, "step", "distance of all weights")
         axes.legend(ncols=2)
-        yield Panel(figure, f"{model}, distance from the oracle: {', '.join(told)}")
+        alt = f"{model}, distance from the oracle: {', '.join(told)}"
+        yield Panel(figure, alt, str(model), rows)
 
 
 def _cell(own: pd.DataFrame) -> tuple[str, str, float]:

@@ -15,102 +15,130 @@ from reports.tables.curves import seconds_until
 
 
 def curves(comparison: Comparison) -> Parts:
-    """Loss and accuracy over the epochs."""
-    for model, epochs in wording.by_model(comparison.curves):
-        classifies = epochs["test_accuracy"].notna().any()
-        figure, grid = style.panel(5.2 if classifies else 2.8, model, rows=1 + int(classifies))
-        loss, accuracy = grid[0], grid[-1]
-        for width, (backend, own) in _narrowing(epochs):
-            means = own.groupby("epoch").mean(numeric_only=True)
-            drawn = ((loss, "loss", 1), (accuracy, "accuracy", 100))
-            for axes, name, scale in drawn if classifies else drawn[:1]:
-                train, test = (scale * means[f"{part}_{name}"] for part in ("train", "test"))
-                colour, _ = style.look(backend)
-                # Of a single epoch there is no line, but a point.
-                dot = "o" if len(means) == 1 else ""
-                for shown, line in ((train, f"{dot}--"), (test, f"{dot}-")):
-                    axes.plot(shown.index, shown, line, color=colour, linewidth=width)
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        shipped = epochs["model"].iloc[0]
-        known = published.EPOCH_ACCURACY_PERCENT.get(shipped)
-        if shipped in comparison.published and known:
-            published_epochs = range(1, len(known) + 1)
-            accuracy.plot(
-                published_epochs, known, color=INK, linestyle=":", linewidth=2, label="published"
-            )
-        loss.set(ylabel="loss", yscale="log")
-        style.plain_numbers(loss.yaxis)
-        if classifies:
-            accuracy.set(ylabel="accuracy %")
-        accuracy.set(xlabel="epoch")
-        for width, (backend, _) in _narrowing(epochs):
-            accuracy.plot([], [], color=style.look(backend)[0], linewidth=width, label=backend)
-        for name, line in (("test", "-"), ("training", "--")):
-            accuracy.plot([], [], color=INK, linestyle=line, label=name)
-        accuracy.legend(ncols=2)
-        last = epochs[epochs["epoch"] == epochs["epoch"].max()]
-        told = (
-            f"loss and accuracy over {epochs['epoch'].max()} epochs; test accuracy in the end: "
-            f"{_by_backend(100 * last['test_accuracy'], last, '.2f', ' %')}"
-            if classifies
-            else f"loss over {epochs['epoch'].max()} epochs; of the test set in the end: "
-            f"{_by_backend(last['test_loss'], last, '.4g', '')}"
+    """Loss and accuracy over the epochs, a panel for each."""
+    for model, by_variant in wording.by_definition(comparison.curves):
+        epochs = pd.concat(by_variant.values())
+        known = (
+            published.EPOCH_ACCURACY_PERCENT.get(model) if model in comparison.published else None
         )
-        yield Panel(figure, f"{model}: {told}")
+        figure, grid = style.columns(3.0, model, by_variant)
+        for axes, own in zip(grid, by_variant.values(), strict=True):
+            _curves(axes, own, "loss", 1)
+        grid[0].set(ylabel="loss", yscale="log")
+        style.plain_numbers(grid[0].yaxis)
+        _line_legend(grid[0], epochs)
+        last = epochs[epochs["epoch"] == epochs["epoch"].max()]
+        losses = _by_backend(last["test_loss"], last, ".4g", "")
+        over = f"{model}: %s over {epochs['epoch'].max()} epochs; of the test set in the end: "
+        yield Panel(figure, over % "loss" + losses, model, epochs)
+        if epochs["test_accuracy"].isna().all():
+            continue
+        figure, grid = style.columns(3.0, model, by_variant)
+        for axes, own in zip(grid, by_variant.values(), strict=True):
+            _curves(axes, own, "accuracy", 100)
+            if known:
+                numbers = range(1, len(known) + 1)
+                axes.plot(numbers, known, color=INK, linestyle=":", linewidth=2, label="published")
+        grid[0].set_ylabel("accuracy %")
+        _line_legend(grid[0], epochs)
+        ends = _by_backend(100 * last["test_accuracy"], last, ".2f", " %")
+        yield Panel(figure, over % "accuracy" + ends, model, epochs)
+
+
+def _curves(axes: Axes, epochs: pd.DataFrame, name: str, scale: float) -> None:
+    """Training dashed and the test set solid."""
+    for width, (backend, own) in _narrowing(epochs):
+        means = own.groupby("epoch").mean(numeric_only=True)
+        colour, _ = style.look(backend)
+        # Of a single epoch there is no line, but a point.
+        dot = "o" if len(means) == 1 else ""
+        for part, line in (("train", f"{dot}--"), ("test", f"{dot}-")):
+            shown = scale * means[f"{part}_{name}"]
+            axes.plot(shown.index, shown, line, color=colour, linewidth=width)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+
+
+def _line_legend(axes: Axes, epochs: pd.DataFrame) -> None:
+    for width, (backend, _) in _narrowing(epochs):
+        axes.plot([], [], color=style.look(backend)[0], linewidth=width, label=backend)
+    for name, line in (("test", "-"), ("training", "--")):
+        axes.plot([], [], color=INK, linestyle=line, label=name)
+    axes.legend(ncols=2)
 
 
 def time_to_error(comparison: Comparison) -> Parts:
     """Error over the seconds of training."""
     classified = comparison.curves[comparison.curves["error_percent"].notna()]
-    columns = ["trained_seconds", "error_percent"]
-    for model, epochs in wording.by_model(classified):
-        figure, (axes,) = style.panel(3.2, model)
-        several = len(set(epochs["seed"])) > 1
-        for _, own, colour, marker in style.by_backend(epochs):
-            for _, one in own.groupby("seed") if several else ():
-                seconds, errors = (one[name] for name in columns)
-                axes.plot(seconds, errors, color=colour, linewidth=0.8, alpha=0.35)
-            middle = own.groupby("epoch")[columns].median()
-            seconds, errors = (middle[name] for name in columns)
-            axes.plot(seconds, errors, color=colour, marker=marker, markersize=4)
-        style.both_logarithmic(axes, "seconds of training", "error %")
-        _legend(axes, epochs)
-        told = ""
-        error = comparison.published.get(epochs["model"].iloc[0])
+    for model, by_variant in wording.by_definition(classified):
+        epochs = pd.concat(by_variant.values())
+        figure, grid = style.columns(3.2, model, by_variant)
+        error = comparison.published.get(model)
+        for axes, own in zip(grid, by_variant.values(), strict=True):
+            _errors_in_time(axes, own)
+            if error is not None:
+                axes.axhline(error, color=INK, linestyle=":", linewidth=1)
+        style.both_logarithmic(grid[0], "seconds of training", "error %")
+        _legend(grid[0], epochs)
+        told = []
         if error is not None:
-            axes.axhline(error, color=INK, linestyle=":", linewidth=1)
-            told = _time_to(epochs, error)
-            yield f"{model}, seconds of training until the error is {error:.2f} %: {told}."
-        yield Panel(figure, f"{model}: error over seconds of training. {told}".strip())
+            told = [
+                f"{wording.named(model, variant)}, seconds until {error:.2f} %: "
+                f"{_time_to(own, error)}"
+                for variant, own in by_variant.items()
+            ]
+        yield from (f"{line}." for line in told)
+        alt = f"{model}: error over seconds of training. {'. '.join(told)}".strip()
+        yield Panel(figure, alt, model, epochs)
+
+
+def _errors_in_time(axes: Axes, epochs: pd.DataFrame) -> None:
+    columns = ["trained_seconds", "error_percent"]
+    several = len(set(epochs["seed"])) > 1
+    for _, own, colour, marker in style.by_backend(epochs):
+        for _, one in own.groupby("seed") if several else ():
+            seconds, errors = (one[name] for name in columns)
+            axes.plot(seconds, errors, color=colour, linewidth=0.8, alpha=0.35)
+        middle = own.groupby("epoch")[columns].median()
+        seconds, errors = (middle[name] for name in columns)
+        axes.plot(seconds, errors, color=colour, marker=marker, markersize=4)
 
 
 def seeds(comparison: Comparison) -> Parts:
-    """The error of each training."""
+    """The error of each training, with what so many test images leave open."""
     errors = comparison.accuracy[comparison.accuracy["error_percent"].notna()]
-    for model, cells in wording.by_model(errors):
-        figure, (axes,) = style.panel(2.6, model)
-        names = []
-        for place, (backend, own, colour, marker) in enumerate(style.by_backend(cells)):
-            names.append(backend)
-            spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else np.zeros(1)
-            axes.plot(place + spread, own["error_percent"], marker, color=colour, markersize=5)
-            axes.hlines(own["error_percent"].mean(), place - 0.3, place + 0.3, color=colour)
-        axes.set(ylabel="error %", xticks=range(len(names)), xticklabels=names)
-        axes.set_xlim(-0.6, len(names) - 0.4)
-        axes.margins(y=0.25)
-        error = comparison.published.get(cells["model"].iloc[0])
-        if error is not None:
-            axes.axhline(error, color=INK, linestyle=":", linewidth=1.5)
-            axes.annotate(
-                f"published {error:.2f}",
-                (1, error),
-                xycoords=("axes fraction", "data"),
-                ha="right",
-                va="bottom",
-                fontsize="small",
-            )
+    for model, by_variant in wording.by_definition(errors):
+        cells = pd.concat(by_variant.values())
+        figure, grid = style.columns(2.8, model, by_variant)
+        backends = list(dict.fromkeys(cells["backend"]))
+        for axes, own in zip(grid, by_variant.values(), strict=True):
+            _errors(axes, own, backends)
+            error = comparison.published.get(model)
+            if error is not None:
+                axes.axhline(error, color=INK, linestyle=":", linewidth=1.5, label="published")
+                axes.legend()
+        grid[0].set_ylabel("error %")
+        grid[0].set_xticks(range(len(backends)), backends)
+        grid[0].set_xlim(-0.6, len(backends) - 0.4)
+        grid[0].margins(y=0.25)
         means = _by_backend(cells["error_percent"], cells, ".2f", " %")
-        yield Panel(figure, f"{model}: error of {len(cells)} trainings; mean by backend: {means}")
+        alt = f"{model}: error of {len(cells)} trainings; mean by backend: {means}"
+        yield Panel(figure, alt, model, cells)
+
+
+def _errors(axes: Axes, cells: pd.DataFrame, backends: list[str]) -> None:
+    """A point for each training; of a single one the 95 % interval of a share of its images."""
+    for backend, own, colour, marker in style.by_backend(cells):
+        place = backends.index(backend)
+        spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else np.zeros(1)
+        axes.plot(place + spread, own["error_percent"], marker, color=colour, markersize=5)
+        if len(own) > 1:
+            axes.hlines(own["error_percent"].mean(), place - 0.3, place + 0.3, color=colour)
+        else:
+            share, total = own["error_percent"].iloc[0] / 100, own["total"].iloc[0]
+            half = 196 * (share * (1 - share) / total) ** 0.5
+            middle = own["error_percent"].iloc[0]
+            axes.vlines(place, middle - half, middle + half, color=colour, linewidth=2)
 
 
 def _legend(axes: Axes, rows: pd.DataFrame) -> None:

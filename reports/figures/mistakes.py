@@ -24,35 +24,43 @@ SHADES = LinearSegmentedColormap.from_list("shades", [(*WRONG, 0.12), (*WRONG, 0
 
 
 def confusion(comparison: Comparison) -> Parts:
-    """Which class is taken for which."""
-    of_models = wording.by_model(comparison.confusion)
-    for model, backend, counts in (
-        (model, backend, counts)
-        for model, rows in of_models
-        for backend, counts in rows.groupby("backend", sort=False)
-    ):
-        matrix = counts.pivot_table(index="label", columns="answer", values="count", aggfunc="sum")
-        if len(matrix) > MOST_CLASSES:
+    """Which class is taken for which: a column for each backend."""
+    for model, rows in wording.by_model(comparison.confusion):
+        matrices = {
+            str(backend): counts.pivot_table(
+                index="label", columns="answer", values="count", aggfunc="sum"
+            )
+            for backend, counts in rows.groupby("backend", sort=False)
+        }
+        if max(map(len, matrices.values())) > MOST_CLASSES:
             continue
-        values = matrix.to_numpy(dtype=np.int64)
-        wrong = values * (1 - np.eye(len(values), dtype=np.int64))
-        figure = Figure(figsize=(style.WIDTH, 4.4), layout="constrained")
-        axes = figure.subplots()
-        axes.set_title(f"{model}, {backend}")
-        shown = np.ma.masked_equal(wrong, 0)
-        scale = LogNorm(1, max(2, wrong.max()))
-        axes.pcolormesh(shown, cmap=SHADES, norm=scale, edgecolor=style.GRID, linewidth=0.5)
-        for row, column in np.argwhere(wrong):
-            _count(axes, row, column, wrong[row, column], INK)
-        for place, right in enumerate(np.diag(values)):
-            _count(axes, place, place, right, MUTED)
-        axes.grid(visible=False)
-        axes.set(xlabel="answer", ylabel="label", aspect="equal")
-        axes.set_xticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.columns])
-        axes.set_yticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.index])
-        axes.invert_yaxis()
-        axes.tick_params(length=0)
-        yield Panel(figure, f"{model}, {backend}: {_worst_confusions(wrong)}")
+        figure, grid = style.columns(4.4, "", matrices)
+        told = []
+        for axes, (backend, matrix) in zip(grid, matrices.items(), strict=True):
+            axes.set_title(f"{model}, {backend}")
+            told.append(f"{backend} {_confusion(axes, matrix)}")
+        grid[0].invert_yaxis()
+        grid[0].set_ylabel("label")
+        yield Panel(figure, f"{model}: {'; '.join(told)}", str(rows["model"].iloc[0]), rows)
+
+
+def _confusion(axes: Axes, matrix: pd.DataFrame) -> str:
+    """Draw one matrix; gives what is confused most often, in words."""
+    values = matrix.to_numpy(dtype=np.int64)
+    wrong = values * (1 - np.eye(len(values), dtype=np.int64))
+    shown = np.ma.masked_equal(wrong, 0)
+    scale = LogNorm(1, max(2, wrong.max()))
+    axes.pcolormesh(shown, cmap=SHADES, norm=scale, edgecolor=style.GRID, linewidth=0.5)
+    for row, column in np.argwhere(wrong):
+        _count(axes, row, column, wrong[row, column], INK)
+    for place, right in enumerate(np.diag(values)):
+        _count(axes, place, place, right, MUTED)
+    axes.grid(visible=False)
+    axes.set(xlabel="answer", aspect="equal")
+    axes.set_xticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.columns])
+    axes.set_yticks(np.arange(len(values)) + 0.5, [str(name) for name in matrix.index])
+    axes.tick_params(length=0)
+    return _worst_confusions(wrong)
 
 
 def disagreements(comparison: Comparison) -> Parts:
@@ -67,7 +75,8 @@ def disagreements(comparison: Comparison) -> Parts:
         if pixels is not None and max(images) < len(pixels):
             shown = images[: style.IMAGES]
             figure = _grid(model, found, shown, pixels)
-            yield Panel(figure, f"{line} {_answers_in_words(found, shown)}")
+            alt = f"{line} {_answers_in_words(found, shown)}"
+            yield Panel(figure, alt, str(found["model"].iloc[0]), found)
 
 
 def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np.uint8]) -> Figure:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from reports.ladder.findings import TOLERANCES
+from reports.tables import wording
 from reports.tables.columns import DECLARED
 
 IMAGES = 12
@@ -81,10 +82,14 @@ class Panel:
     Attributes:
         figure: What is drawn.
         alt: The same in words, for those who do not see it.
+        model: What it is about.
+        data: What it is drawn from.
     """
 
     figure: Figure
     alt: str
+    model: str
+    data: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -144,12 +149,30 @@ def panel(height: float, title: str, rows: int = 1) -> tuple[Figure, list[Axes]]
     return figure, axes
 
 
+def columns(height: float, model: str, variants: Iterable[str]) -> tuple[Figure, list[Axes]]:
+    """A figure with a column for each variant, which all share their axes.
+
+    Args:
+        height: Inches.
+        model: Stands over each column, with the variant.
+        variants: Names of the columns.
+    """
+    names = list(variants)
+    wide = WIDTH * (0.35 + 0.65 * len(names))
+    figure = Figure(figsize=(wide, height), layout="constrained")
+    axes = list(figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0])
+    for one, name in zip(axes, names, strict=True):
+        one.set_title(wording.named(model, name))
+    return figure, axes
+
+
 def look(backend: str) -> tuple[str, str]:
     """Colour and marker of a backend, the same in all figures."""
-    backend, _, device = backend.partition(" ")
+    title, _, device = backend.partition(" ")
     if device:  # the same colour, another marker
-        return look(backend)[0], "X"
-    return BACKENDS.get(backend) or OTHERS[sum(map(ord, backend)) % len(OTHERS)]
+        return look(title)[0], "X"
+    known = next((name for name in BACKENDS if title in {name, wording.title(name)}), "")
+    return BACKENDS.get(known) or OTHERS[sum(map(ord, title)) % len(OTHERS)]
 
 
 def by_backend(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:

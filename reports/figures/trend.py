@@ -47,4 +47,5 @@ def _panels(table: pd.DataFrame, unit: str) -> Parts:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(ncols=3)
             axes.margins(y=0.2)
-            yield Panel(figure, f"{title}, {unit} over runs: {', '.join(told)}")
+            alt = f"{title}, {unit} over runs: {', '.join(told)}"
+            yield Panel(figure, alt, str(rows["model"].iloc[0]), rows)

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.judging import context, notes, speed_lines
+from reports.judging import context, notes
 from reports.parity import divergence
 from reports.parity import table as parity
+from reports.read.pending import PARTS, without
 from reports.read.shards import Shards
 from reports.statistics.validity import Trust
 from reports.tables import (
@@ -68,6 +69,14 @@ class Comparison:
         batch_sizes: Those of the protocols.
         images: `reports.read.shards.Shards.images`.
         noise: How noisy each run's machine was, as lines; they stand in `conditions` too.
+        grades: The same in few words.
+        voided: How many rounds of each run did not count, and why; nothing where all did.
+        left_out: What a longer run would tell, and the command for it.
+        protocol: What was trained or timed, in a few words.
+        pending: What is still to come, of a run that goes on.
+        launch_seconds: What a launch of the main workloads took, on average; 0 without any.
+        checks: What trust stands on: condition, value, limit, passed.
+        runs: Ids of the runs.
     """
 
     accuracy: pd.DataFrame
@@ -103,6 +112,14 @@ class Comparison:
     batch_sizes: frozenset[int]
     images: Mapping[str, NDArray[np.uint8]]
     noise: tuple[str, ...]
+    grades: tuple[str, ...]
+    voided: tuple[str, ...]
+    left_out: tuple[str, ...]
+    protocol: str
+    pending: tuple[str, ...]
+    launch_seconds: float
+    checks: pd.DataFrame
+    runs: tuple[str, ...]
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """What is written to `tables/`, by name."""
@@ -129,14 +146,22 @@ TABLES = (
 )
 
 
-def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison:
+def compare(
+    shards: Shards, required_backends: Sequence[str] = (), pending: Sequence[str] = ()
+) -> Comparison:
     """Bring the shards of some runs into one comparison.
+
+    Args:
+        shards: What was read.
+        required_backends: Those that must be in one of the runs.
+        pending: Parts of `reports.read.pending` that are still to come.
 
     Raises:
         NotComparableError: The backends did not have the same inputs, or the launches of one run
             are not of one thing.
     """
     comparable.check(shards)
+    whole, shards = shards, without(shards, pending)
     measured, trained = samples.collect(shards), cells.collect(shards)
     accuracy_table = accuracy.table(shards, required_backends)
     speed_table = speed.table(shards, accuracy_table, measured, trained)
@@ -184,7 +209,6 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         notes=(
             *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
-            *map(Note, speed_lines.failure_lines(variant_table)),
         ),
         incomplete=owed,
         ledger=context.ledger(shards),
@@ -197,6 +221,18 @@ def compare(shards: Shards, required_backends: Sequence[str] = ()) -> Comparison
         batch_sizes=frozenset(plan.protocol.batch_size for plan in shards.plans.values()),
         images=shards.images,
         noise=tuple(_noise(trusts, shards)),
+        grades=tuple(
+            f"noise {trust.grade} ({trust.spread_percent:.1f} %)"
+            for trust in trusts.values()
+            if trust.grade is not None
+        ),
+        voided=tuple(trust.voided for trust in trusts.values() if trust.voided),
+        left_out=context.left_out(whole),
+        protocol=context.protocol(whole),
+        pending=tuple(PARTS[part] for part in pending),
+        launch_seconds=context.launch_seconds(shards),
+        checks=notes.checks(trusts, ratio_table),
+        runs=tuple(shards.plans),
     )
 
 

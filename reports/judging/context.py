@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from bench.contract.rungs import PROBES
 from bench.contract.schema import Machine, WorkerInfo
-from bench.contract.variants import STOCK
+from bench.contract.variants import STOCK, THREE
 from reports.read.shards import Shards
 from reports.statistics.intervals import MIN_LAUNCHES
+from reports.tables import wording
 
 _OWN_WORDS = {"devices"}
 """Settings that every framework answers in words of its own: nothing to compare."""
@@ -40,6 +42,50 @@ def headings(shards: Shards) -> tuple[str, ...]:
             for own in plan.own_models
         ]
     return tuple(lines)
+
+
+def protocol(shards: Shards) -> str:
+    """What was trained or timed: dataset, epochs and batch size."""
+    told = []
+    for plan in shards.plans.values():
+        epochs = f", {plan.protocol.epochs} {'epoch' if plan.protocol.epochs == 1 else 'epochs'}"
+        told.append(
+            f"{plan.protocol.dataset}{epochs if plan.cells else ''}, batch "
+            f"{plan.protocol.batch_size}"
+        )
+    return "; ".join(dict.fromkeys(told))
+
+
+def left_out(shards: Shards) -> tuple[str, ...]:
+    """What a longer run would tell, and the command for it; nothing where all was asked."""
+    plans = shards.plans.values()
+    trained = {cell.variant for plan in plans for cell in plan.cells}
+    known = [name for name in THREE if any(name in plan.variants for plan in plans)]
+    untrained = [name for name in known if trained and name not in trained]
+    asked = {probe for plan in plans if plan.parity for probe in plan.parity.probes}
+    rungs = [
+        rung for name, one in PROBES.items() if asked and name not in asked for rung in one.rungs
+    ]
+    lines = []
+    if untrained:
+        lines.append(f"trainings of {wording.listed(untrained)}")
+    if rungs:
+        lines.append(f"rung {wording.listed(rungs)} of the ladder")
+    if trained and all(plan.seeds == 1 for plan in plans):
+        lines.append("errors over seeds")
+    return (f"{wording.listed(lines)} (nox -s bench -- --suite full)",) if lines else ()
+
+
+def launch_seconds(shards: Shards) -> float:
+    """What a launch of the main workloads took, on average; 0 without any."""
+    made = [shard.payload for shard in shards.speed]
+    fewest = min((len(launch.workloads) for launch in made), default=0)
+    seconds = [
+        launch.start_seconds + launch.warm_up_seconds + launch.measuring_seconds
+        for launch in made
+        if len(launch.workloads) == fewest
+    ]
+    return sum(seconds) / len(seconds) if seconds else 0.0
 
 
 def ledger(shards: Shards) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
@@ -50,6 +51,31 @@ def judge(shards: Shards, samples: Samples) -> dict[str, Trust]:
     return judged
 
 
+def checks(trusts: Mapping[str, Trust], ratios: pd.DataFrame) -> pd.DataFrame:
+    """What trust stands on, passed or not: what, value, limit, passed.
+
+    Args:
+        trusts: `judge`.
+        ratios: `reports.tables.pairs.ratios_table`, with `certified`.
+    """
+    rows = [asdict(check) for trust in trusts.values() for check in trust.checks]
+    for row in ratios[ratios["low"].notna()].to_dict("records"):
+        if row["backend"] == row["baseline"]:
+            apart = row["verdict"] in {"faster", "slower"}
+            what = f"a second {wording.title(row['backend'])}, {row['model']} {row['phase']}"
+            value = f"{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+            rows.append({"what": what, "value": value, "limit": "1", "passed": not apart})
+    certified = ratios.loc[ratios["backend"] != ratios["baseline"], "certified"]
+    if len(certified) and (certified != "unchecked").any():
+        good = int((certified == "yes").sum() + (certified == "partly").sum())
+        value = f"{good} of {len(certified)}"
+        what = "ratios of backends that give the same answers"
+        rows.append(
+            {"what": what, "value": value, "limit": "all", "passed": good == len(certified)}
+        )
+    return pd.DataFrame(rows, columns=["what", "value", "limit", "passed"])
+
+
 def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[str, ...]:
     """What runs owe: launches, unless they may stop early, and lanes that failed for good.
 
@@ -64,9 +90,11 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
     lines += _never_asked(shards, set(required_backends) & selected)
     for run, plan in speed.planned(shards):
         size = shards.plans[run].protocol.batch_size
-        present = sum(shard.run_id == run for shard in shards.speed)
-        may_stop = plan.precision_percent is not None or plan.budget_seconds is not None
-        wanted = 1 if may_stop else plan.launches
+        made = [shard.payload for shard in shards.speed if shard.run_id == run]
+        wanted = 1 if plan.budget_seconds is not None else plan.launches
+        present = min(
+            sum(workload in launch.workloads for launch in made) for workload in plan.workloads
+        )
         if present < wanted:
             lines.append(f"INCOMPLETE run {run}: {present} of {wanted} launches are there")
         lines += [
@@ -98,7 +126,7 @@ def _lacks_rounds(launch: Speed, plan: SpeedPlan, batch_size: int) -> bool:
         (index, number) not in told
         for index, workload in enumerate(launch.workloads)
         if (workload.phase, workload.batch_size) == ("train", batch_size)
-        for number in range(1, plan.rounds + 1)
+        for number in range(1, (launch.planned_rounds or plan.rounds) + 1)
     )
 
 

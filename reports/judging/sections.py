@@ -12,12 +12,14 @@ from reports.parity.table import SUBJECT
 from reports.tables import wording
 from reports.tables.columns import as_text, shown
 
+PAIR = ("backend", "baseline")
+
 
 def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """The tables by name; those that are empty are left out."""
     speed = comparison.speed
     found = {
-        "summary": as_text(comparison.summary),
+        "summary": as_text(_titled(comparison.summary)),
         "ratios": ratios(comparison.ratios),
         "variants": variants(comparison.variants),
         "time_to_error": shown("time_to_error", comparison.time_to_error),
@@ -28,10 +30,20 @@ def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "errors": errors(comparison.errors),
         "agreement": agreement(comparison.agreement),
         "costs": shown("costs", comparison.costs),
-        "accuracy": as_text(comparison.accuracy),
-        "ledger": comparison.ledger,
+        "accuracy": as_text(_titled(comparison.accuracy)),
+        "conditions": _conditions(comparison.checks),
+        "ledger": _titled(comparison.ledger),
     }
     return {name: frame for name, frame in found.items() if not frame.empty}
+
+
+def _titled(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(backend=table["backend"].map(wording.title).astype("str"))
+
+
+def _conditions(checks: pd.DataFrame) -> pd.DataFrame:
+    passed = checks["passed"].map({True: "yes", False: "NO"}).astype("str")
+    return checks.assign(passed=passed)
 
 
 def ratios(table: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +54,8 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
 def pair_names(table: pd.DataFrame) -> "pd.Series[str]":
     """Both backends of each ratio."""
     twin = (table["backend"] == table["baseline"]).map({True: " (twin)", False: ""})
-    return table["backend"] + " / " + table["baseline"] + twin.astype("str")
+    first, second = (table[name].map(wording.title).astype("str") for name in PAIR)
+    return first + " / " + second + twin.astype("str")
 
 
 def variants(table: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +89,7 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
             "model": wording.models(comparison_ladder),
             "backend": wording.backends(comparison_ladder),
             **{rung: comparison_ladder[rung].replace("", "-") for rung in rungs},
-            "worst, floors": wording.numbers(floors.reindex(keys).reset_index(drop=True), 0),
+            "worst, roundings": wording.numbers(floors.reindex(keys).reset_index(drop=True), 0),
             "first finding": comparison_ladder["first"].replace("", "-"),
         }
     )
@@ -121,7 +134,7 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
             "warn": worst["warn"].map("{:.2g}".format),
             # A known fault never fails.
             "fail": worst["fail"].map("{:.2g}".format).replace("inf", "-"),
-            "most floors": wording.numbers(most.set_axis(worst.index), 1),
+            "most roundings": wording.numbers(most.set_axis(worst.index), 1),
             "status": worst["status"],
         }
     )

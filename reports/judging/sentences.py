@@ -1,12 +1,7 @@
-"""The first thing that every report says: what is wrong, and the answers in sentences."""
+"""What is wrong with a comparison, what must be known of it, and how much models err."""
 
-import pandas as pd
-
-from bench.contract.variants import THREE
-from reports.judging import parity_lines, speed_lines
 from reports.judging.comparison import Comparison
 from reports.tables import wording
-from reports.tables.wording import Note
 
 
 def alerts(comparison: Comparison) -> list[str]:
@@ -19,38 +14,9 @@ def remarks(comparison: Comparison) -> list[str]:
     return [note.text for note in comparison.notes if not note.grave]
 
 
-def answers(comparison: Comparison) -> list[Note]:
-    """Which is fastest, whether they give the same answers, and how well they do."""
-    tables = (comparison.main_ratios, comparison.ladder, comparison.summary)
-    models = dict.fromkeys(str(model) for table in tables for model in table["model"])
-    return [verdict for model in models for verdict in _of_model(comparison, model)]
-
-
-def _of_model(comparison: Comparison, model: str) -> list[Note]:
-    ratios, within, speeds, rungs, parity, summary = (
-        table[table["model"] == model]
-        for table in (
-            comparison.main_ratios,
-            comparison.main_variants,
-            comparison.main_speed,
-            comparison.ladder,
-            comparison.parity,
-            comparison.summary,
-        )
-    )
-    usual = ratios[ratios["variant"].isin(THREE)]
-    fastest = [] if comparison.untrusted else speed_lines.fastest_lines(usual, speeds)
-    tuning = [] if comparison.untrusted else speed_lines.tuning_lines(within)
-    return [
-        *map(Note, (*fastest, *tuning)),
-        *parity_lines.verdicts(wording.in_order(rungs), parity),
-        *map(Note, _errors(comparison, summary)),
-    ]
-
-
-def _errors(comparison: Comparison, summary: pd.DataFrame) -> list[str]:
+def error_lines(comparison: Comparison) -> list[str]:
     """How much each backend's model errs, a line for each model."""
-    lines = []
+    lines, summary = [], comparison.summary
     trained = comparison.accuracy["model"].isin(summary["model"])
     epochs = comparison.accuracy.loc[trained, "epochs"].max()
     known = summary[summary["error_percent"].notna()]

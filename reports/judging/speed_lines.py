@@ -4,11 +4,16 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.contract.variants import NATIVE, STOCK, TUNED
+from reports.statistics.intervals import MARGIN
 from reports.tables import speed, wording
 from reports.tables.cells import KEYS
+
+LEAST_DISTANCE = 0.01
+"""Of a ratio from the margin's edge, in logs: nobody measures on for less."""
 
 
 def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[str]:
@@ -22,6 +27,9 @@ def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[s
     """
     lines = []
     pairs = main_ratios[main_ratios["backend"] != main_ratios["baseline"]]
+    pairs = pairs.assign(
+        **{name: pairs[name].map(wording.title).astype("str") for name in ("backend", "baseline")}
+    )
     for (model, variant, device), group in pairs.groupby(
         ["model", "variant", "device"], sort=False
     ):
@@ -32,7 +40,7 @@ def fastest_lines(main_ratios: pd.DataFrame, main_speed: pd.DataFrame) -> list[s
         backends = {name for row in told for name in (row.backend, row.baseline)}
         where = _named(str(model), str(variant), str(device))
         timed = (main_speed[["model", "variant", "device"]] == [model, variant, device]).all(axis=1)
-        if set(main_speed.loc[timed, "backend"]) - backends:
+        if set(main_speed.loc[timed, "backend"].map(wording.title)) - backends:
             where += f", of {' and '.join(sorted(backends))}"
         for backend in sorted(backends):
             own = [one for one in wins if one.backend == backend]
@@ -79,9 +87,36 @@ def failure_lines(variant_table: pd.DataFrame) -> list[str]:
     failed = variant_table[variant_table["verdict"] == speed.FAILED]
     found = failed.drop_duplicates(KEYS)
     return [
-        f"{row['model']} {row['variant']} cannot be prepared under {row['backend']}: {row['error']}"
+        f"{row['model']} {row['variant']} cannot be prepared under "
+        f"{wording.title(row['backend'])}: {row['error']}"
         for row in found[found["over"] == STOCK].to_dict("records")
     ]
+
+
+def tie_lines(main_ratios: pd.DataFrame, launch_seconds: float) -> list[str]:
+    """Backends that cannot be told apart, and what would tell them apart.
+
+    Args:
+        main_ratios: Rows of `pairs.ratios_table` of training, of runs that are trusted.
+        launch_seconds: What a launch took.
+    """
+    lines = []
+    open_ones = main_ratios[(main_ratios["verdict"] == "unresolved")]
+    for row in wording.titled(open_ones[open_ones["backend"] != open_ones["baseline"]]).to_dict(
+        "records"
+    ):
+        half = np.log(row["high"] / row["low"]) / 2
+        distance = abs(abs(np.log(row["ratio"])) - np.log1p(MARGIN))
+        # The interval narrows with the root of the launches, and has to leave the margin's edge.
+        needed = row["launches"] * ((half / max(distance, LEAST_DISTANCE)) ** 2 - 1)
+        more = max(1, int(np.ceil(needed)))
+        lines.append(
+            f"Training {_named(row['model'], row['variant'], row['device'])}, {row['title']} and "
+            f"{row['other']} cannot be told apart: {row['ratio']:.2f} times ({row['low']:.2f} to "
+            f"{row['high']:.2f}); about {more} more launches would tell, in "
+            f"{more * launch_seconds / 60:.0f} min."
+        )
+    return lines
 
 
 @dataclass(frozen=True)
@@ -117,6 +152,9 @@ def start_lines(table: pd.DataFrame) -> list[str]:
         table: `reports.tables.costs.break_even_table`.
     """
     lines = []
+    table = table.assign(
+        **{name: table[name].map(wording.title).astype("str") for name in ("backend", "baseline")}
+    )
     for key, group in table.groupby(["model", "variant", "device"], sort=False):
         model = _named(*map(str, key))
         starts = group.drop_duplicates("backend")

@@ -4,12 +4,11 @@ import contextlib
 import io
 from pathlib import Path
 
-import pandas as pd
-
+from reports.across_runs.compared import Compared
 from reports.figures import PICTURES
 from reports.judging.comparison import TABLES, Comparison
 from reports.pages import html, markdown
-from reports.read.plain_text import CONTROL
+from reports.pages.spreadsheets import harmless
 
 WRITTEN = (
     "report.html",
@@ -51,6 +50,13 @@ def write(comparison: Comparison, folder: Path) -> None:
     put(folder / "report.html", html.report(comparison, pictures))
 
 
+def write_compared(found: Compared, folder: Path) -> Path:
+    """Write `compare.html` and `compare.md`; gives the page."""
+    put(folder / "compare.md", markdown.changes(found))
+    put(folder / "compare.html", html.compare(found))
+    return folder / "compare.html"
+
+
 def put(path: Path, content: str | bytes) -> None:
     """Write a file, or leave none where the disk refuses: half a page looks like a whole one.
 
@@ -65,16 +71,3 @@ def put(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def harmless(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame for a CSV file: no text in it is a formula to a spreadsheet, or moves a cursor.
-
-    Words of a shard may begin as a formula does; such a cell gets an apostrophe in front (OWASP,
-    CSV injection).
-    """
-    frame = frame.copy()
-    for name in map(str, frame.select_dtypes("str").columns):
-        shown = frame[name].str.replace(CONTROL, "?", regex=True)
-        frame[name] = shown.str.replace(r"^(?=[=+\-@])", "'", regex=True)
-    return frame

@@ -8,71 +8,65 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.across_runs.changes import error_changes, ratio_changes, speed_changes
+from reports.across_runs.compared import Compared
 from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
-from reports.across_runs.two_runs import ComparedRun, changed_models, headings, same_machine
-from reports.judging import parity_lines, sections, sentences, speed_lines
+from reports.judging import sections, sentences
 from reports.judging.comparison import Comparison
+from reports.judging.questions import questions
+from reports.judging.screen import CAPTION, screen
 from reports.read.plain_text import plain
 from reports.tables.columns import DECLARED, shown
+from reports.tables.wording import Note
 
 _WORDS = {
     *("model", "phase", "backend", "pair", "variant", "status", "verdict"),
-    *("passed", "warned", "failed"),
+    *("passed", "warned", "failed", "same answers"),
 }
 """Columns of words, which may be broken; all else are figures."""
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print the comparison: of speeds those of training; the written reports have all."""
+    """Print the one screen that answers."""
+    seen = screen(comparison)
     console.print()
-    for line in comparison.headings:
-        console.print(_plain(line))
-    # Slots in turn, where there are any, say it better than epochs one after another.
-    unsaid = [] if comparison.main_speed.empty else ["examples/s"]
-    _show("summary", _summary(comparison).drop(columns=unsaid), console)
-    _show("ladder", sections.rungs_by_status(comparison.ladder), console)
-    show_lines(parity_lines.parity_lines(comparison.horizons, comparison.saturated), console)
-    show_lines(parity_lines.conclusion_lines(comparison.conclusions), console)
-    _show("speed", shown("speed", comparison.main_speed), console)
-    _show("ratios", sections.ratios(comparison.main_ratios), console)
-    _show("variants", sections.variants(comparison.main_variants), console)
-    show_lines(speed_lines.start_lines(comparison.break_even), console)
-    show_lines(comparison.conditions, console)
-    show_lines(sentences.remarks(comparison), console)
-    # Last what matters most: it is what stands above the prompt.
-    for verdict in sentences.answers(comparison):
-        show_lines([verdict.text], console, style="bold red" if verdict.grave else "bold")
-    show_lines(sentences.alerts(comparison), console, style="bold red")
+    console.print(_plain(seen.heading))
+    if seen.rows:
+        table = Table(header_style="bold", box=None, pad_edge=False)
+        for name in seen.header:
+            table.add_column(_plain(name))
+        for row in seen.rows:
+            table.add_row(*map(_plain, row))
+        console.print(table)
+        console.print(CAPTION, style="dim")
+    show_notes(seen.notes, console)
 
 
-def show_changes(old: ComparedRun, new: ComparedRun, console: Console) -> None:
-    """Print what changed between two runs."""
-    show_lines(headings(old.comparison, new.comparison), console)
-    show_lines(changed_models(old, new), console)
-    same = same_machine(old, new)
-    if old.machines and new.machines and not same:
-        show_lines([OTHER_MACHINE], console, style="bold")
-    speeds, ratios = speed_changes(old, new), ratio_changes(old, new)
+def show_all(comparison: Comparison, console: Console) -> None:
+    """Print each question with its sentences and its tables, of speeds those of training."""
     tables = {
-        "speed_changes": _by_workload(speeds if same else speeds.iloc[:0]),
-        "ratio_changes": _by_workload(ratios).assign(pair=sections.pair_names(ratios)),
-        "error_changes": error_changes(old, new),
+        "ladder": sections.rungs_by_status(comparison.ladder),
+        "speed": shown("speed", comparison.main_speed),
+        "ratios": sections.ratios(comparison.main_ratios),
+        "variants": sections.variants(comparison.main_variants),
+        "summary": shown("summary", comparison.summary),
+        "conditions": sections.sections(comparison).get("conditions", pd.DataFrame()),
     }
-    for name, table in tables.items():
-        if not table.empty:
-            console.print(f"\n{DECLARED[name]['title']}", style="bold")
-            _show(name, shown(name, table), console)
+    show_lines(comparison.headings, console)
+    show_lines(sentences.alerts(comparison), console, "bold red")
+    for question in questions(comparison):
+        console.print(f"\n{question.title}", style="bold")
+        show_notes([question.finding, *question.lines], console)
+        for name in question.tables:
+            _show(name, tables.get(name, pd.DataFrame()), console)
 
 
-def _by_workload(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(workload=table["phase"] + " " + table["batch_size"].astype("str"))
-
-
-OTHER_MACHINE = (
-    "These speeds are of two machines: they are not compared, only the ratios of backends within "
-    "each run are."
-)
+def show_changes(compared: Compared, console: Console) -> None:
+    """Print what changed between two runs."""
+    show_lines(compared.remarks, console)
+    show_notes(compared.notes, console)
+    for name, table in compared.tables.items():
+        console.print(f"\n{DECLARED[name]['title']}", style="bold")
+        _show(name, table, console)
 
 
 def show_checks(checks: Sequence[Check], console: Console) -> None:
@@ -83,17 +77,17 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
         show_lines([f"{check.verdict} {check.what}: {check.told}"], console, style)
 
 
-def _summary(comparison: Comparison) -> pd.DataFrame:
-    """The table, and after each model what was published of it."""
-    parts = []
-    for model, own in comparison.summary.groupby("model"):
-        parts.append(shown("summary", own).assign(group=model))
-        if model in comparison.published:
-            error = comparison.published[str(model)]
-            published = {"error %": f"{error:.2f}", "acc. %": f"{100 - error:.2f}"}
-            named = {"model": model, "backend": "published", "group": model}
-            parts.append(pd.DataFrame([named | published]))
-    return pd.concat(parts).fillna("") if parts else shown("summary", comparison.summary)
+def show_notes(notes: Iterable[Note], console: Console) -> None:
+    """Print notes, a line each; what is grave is red."""
+    for note in notes:
+        show_lines([note.text], console, "bold red" if note.grave else None)
+
+
+def show_lines(lines: Iterable[str], console: Console, style: str | None = None) -> None:
+    """Print plain text, a line each."""
+    for line in lines:
+        # Not on a terminal a line stays one line, for grep.
+        console.print(_plain(line), style=style, soft_wrap=not console.is_terminal)
 
 
 def _longest_word(column: "pd.Series[str]") -> int:
@@ -106,8 +100,7 @@ def _show(name: str, frame: pd.DataFrame, console: Console) -> None:
     """Print a table of text, or the columns of it that a terminal has room for."""
     if frame.empty:
         return
-    groups = frame["group"] if "group" in frame else frame["model"]
-    frame = frame.drop(columns="group", errors="ignore")
+    groups = frame["model"] if "model" in frame else pd.Series("", frame.index)
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     columns = DECLARED[name].get("short", list(frame.columns))
     for column in columns:
@@ -133,13 +126,6 @@ def _is_bad(row: Mapping[Hashable, str]) -> bool:
         or row.get("verdict") in {"missing", "failed"}
         or row.get("failed", "-") != "-"
     )
-
-
-def show_lines(lines: Iterable[str], console: Console, style: str | None = None) -> None:
-    """Print plain text, a line each."""
-    for line in lines:
-        # Not on a terminal a line stays one line, for grep.
-        console.print(_plain(line), style=style, soft_wrap=not console.is_terminal)
 
 
 def _plain(text: str) -> Text:

@@ -15,7 +15,7 @@ from tests.support import golden
 from tests.support.stored_runs import accuracy_payload, failed_payload, store_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PHONE, DESK = (390, 844), (1280, 900)
+PHONE, DESK, FIRST_SCREEN = (390, 844), (1280, 900), (1280, 800)
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +47,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made = store_run(folder / "made", [accuracy_payload("jax")]).path
         made.rename(folder / f"run{number}")
     command.main(["history", str(folder)])
+    command.main(["compare", str(golden.RUN), str(golden.RUN), "--output", str(folder / "good")])
     return {
         "good": folder / "good" / "report.html",
         "bad": folder / "bad" / "report.html",
         "history": folder / "history.html",
+        "compare": folder / "good" / "compare.html",
     }
 
 
@@ -93,7 +95,7 @@ def opened(browser: Browser, files: dict[str, Path]) -> Iterator[Opened]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK])
-@pytest.mark.parametrize("name", ["good", "bad", "history"])
+@pytest.mark.parametrize("name", ["good", "bad", "history", "compare"])
 def test_a_page_opens_fits_and_is_accessible(
     opened: Opened, name: str, size: tuple[int, int], scheme: str
 ) -> None:
@@ -104,25 +106,90 @@ def test_a_page_opens_fits_and_is_accessible(
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in serious] == []
 
 
-def test_the_answer_is_on_the_first_screen(opened: Opened) -> None:
-    page = opened("good")
-    for text in ("tensorflow is fastest", "error rate after 10 epochs"):
+@pytest.mark.parametrize("size", [PHONE, FIRST_SCREEN])
+def test_the_answer_is_on_the_first_screen(opened: Opened, size: tuple[int, int]) -> None:
+    """Which is fastest, by how much, whether they answer alike, and whether to believe it."""
+    page = opened("good", size)
+    for text in ("fastest", "0.49x", "yes", "trains it fastest here", "Can be believed: yes"):
         box = page.get_by_text(text).first.bounding_box()
-        assert box is not None
-        assert box["y"] + box["height"] < DESK[1]
+        assert box is not None, text
+        assert box["y"] + box["height"] < size[1], text
+
+
+def test_a_page_is_not_endless_with_its_details_folded(opened: Opened) -> None:
+    page = opened("good", (1280, 800))
+    assert page.evaluate("document.documentElement.scrollHeight") <= 8_000
 
 
 def test_what_is_wrong_is_red_and_first(opened: Opened) -> None:
     page = opened("bad")
-    alert = page.locator(".alerts li").first
+    alert = page.locator(".notes .grave").first
     assert alert.text_content()
     assert page.evaluate("e => getComputedStyle(e).color", alert.element_handle()) == (
         "rgb(176, 0, 32)"
     )
-    box, answer = alert.bounding_box(), page.locator("#answer").bounding_box()
+    box, section = alert.bounding_box(), page.locator("h2").first.bounding_box()
     assert box is not None
-    assert answer is not None
-    assert box["y"] < answer["y"]
+    assert section is not None
+    assert box["y"] < section["y"]
+
+
+def test_filters_narrow_tables_and_figures(opened: Opened) -> None:
+    page = opened("good")
+    page.locator("#table-ratios summary").click()
+    rows = page.locator("#table-ratios tbody tr:visible")
+    everything = rows.count()
+    page.select_option("select[name=model]", "two_layer")
+    assert 0 < rows.count() < everything
+    assert {text.split()[0] for text in rows.locator("td:first-child").all_text_contents()} == {
+        "two_layer"
+    }
+    assert not page.locator("#ratios-single_layer").is_visible()
+    page.select_option("select[name=backend]", "JAX")
+    pairs = rows.all_text_contents()
+    assert pairs
+    assert all("JAX" in text for text in pairs)
+    page.select_option("select[name=model]", "")
+    page.select_option("select[name=backend]", "")
+    assert rows.count() == everything
+
+
+def test_a_link_opens_what_is_folded(opened: Opened) -> None:
+    page = opened("good")
+    assert not page.locator("#table-ratios table").is_visible()
+    page.evaluate("location.hash = 'ratios-single_layer-train'")
+    row = page.locator("#ratios-single_layer-train")
+    row.wait_for(state="visible")
+    assert "single_layer" in (row.text_content() or "")
+
+
+def test_commands_are_copied_and_data_is_saved(opened: Opened) -> None:
+    page = opened("good")
+    figure = page.locator("#ratios-single_layer")
+    with page.expect_download() as saved:
+        figure.get_by_role("button", name="Save").click()
+    text = Path(saved.value.path()).read_text()
+    assert saved.value.suggested_filename == "ratios-single_layer.csv"
+    assert text.splitlines()[0].startswith("model,variant,")
+    figure.get_by_role("button", name="Copy").click()
+    assert "copied" in (figure.get_by_role("button", name="Copy").text_content() or "")
+    page.locator("#table-ratios summary").click()
+    with page.expect_download() as saved:
+        page.locator("#table-ratios").get_by_role("button", name="Save").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + page.locator("#table-ratios tbody tr").count()
+
+
+def test_without_script_all_can_be_read(browser: Browser, files: dict[str, Path]) -> None:
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto(files["good"].as_uri())
+    assert not page.locator(".filters").is_visible()
+    assert not page.locator(".tools").first.is_visible()
+    assert page.get_by_text("trains it fastest here").first.is_visible()
+    page.locator("#table-ratios summary").click()
+    assert page.locator("#table-ratios table").is_visible()
+    context.close()
 
 
 def test_a_click_on_a_heading_sorts_by_number(opened: Opened) -> None:

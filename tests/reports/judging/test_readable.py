@@ -41,8 +41,8 @@ def test_the_fastest_is_named_with_its_ratios_whichever_way_they_stand() -> None
         ("torch", "torch", 1.0, "equivalent"),
     )
     assert speed_lines.fastest_lines(table, ALL) == [
-        "Training two_layer, jax is fastest: 2.00 times tensorflow (1.92 to 2.08) and 4.00 times "
-        "torch (3.84 to 4.17)."
+        "Training two_layer, JAX is fastest: 2.00 times TensorFlow (1.92 to 2.08) and 4.00 "
+        "times PyTorch (3.84 to 4.17)."
     ]
 
 
@@ -89,9 +89,9 @@ def test_what_was_taken_is_said_of_each_run_from_which_it_was() -> None:
 def test_a_line_says_of_whom_it_speaks_where_another_was_timed_elsewhere() -> None:
     table = ratios(("tensorflow", "jax", 4.0, "faster"))
     (line,) = speed_lines.fastest_lines(table, ALL)
-    assert line.startswith("Training two_layer, of jax and tensorflow, tensorflow is fastest: ")
+    assert line.startswith("Training two_layer, of JAX and TensorFlow, TensorFlow is fastest: ")
     (line,) = speed_lines.fastest_lines(table, speeds("tensorflow", "jax"))
-    assert line.startswith("Training two_layer, tensorflow is fastest: ")
+    assert line.startswith("Training two_layer, TensorFlow is fastest: ")
 
 
 def test_what_other_processes_used_is_said_and_much_of_it_loudly() -> None:

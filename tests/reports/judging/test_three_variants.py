@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.session.progress import Progress
+from bench.session.progress import Estimates, Progress
 from reports import figures
 from reports.across_runs.changes import error_changes, ratio_changes
 from reports.across_runs.two_runs import ComparedRun, headings
 from reports.figures import style
 from reports.judging import comparison, notes, parity_lines
 from reports.judging.comparison import Comparison
-from reports.judging.sentences import alerts, answers, remarks
+from reports.judging.screen import screen
+from reports.judging.sentences import alerts, error_lines, remarks
 from reports.pages import html, markdown, terminal
 from reports.read import shards
 from reports.tables import comparable
@@ -85,10 +86,12 @@ def compared(run: ComparedRun) -> Comparison:
 NAMES = ["single_layer", "single_layer tuned", "single_layer native"]
 
 
-def test_the_ladder_has_a_panel_for_each_variant(compared: Comparison) -> None:
+def test_the_variants_are_columns_of_one_figure(compared: Comparison) -> None:
     with style.applied():
-        picture = figures.draw(compared)["parity"]
-    assert sorted(panel.alt.split(",")[0] for panel in picture.panels) == sorted(NAMES)
+        drawn = figures.draw(compared)
+    for name in ("parity", "ratios", "throughput", "curves", "seeds", "samples"):
+        for panel in drawn[name].panels:
+            assert [axes.get_title("left") for axes in panel.figure.axes] == NAMES, name
 
 
 def test_what_failed_or_is_missing_is_named_with_its_variant(run: ComparedRun) -> None:
@@ -118,7 +121,7 @@ def test_runs_are_compared_variant_by_variant(run: ComparedRun) -> None:
 def test_all_pages_name_all_variants(compared: Comparison) -> None:
     page = html.report(compared, html.draw(compared))
     stream = io.StringIO()
-    terminal.show(compared, Console(file=stream, width=120))
+    terminal.show_all(compared, Console(file=stream, width=120))
     for text in (page, markdown.render(compared).replace("\\", ""), stream.getvalue()):
         for name in NAMES:
             assert name in text
@@ -127,7 +130,7 @@ def test_all_pages_name_all_variants(compared: Comparison) -> None:
 def test_progress_names_the_variant() -> None:
     cells = resolve(models="two_layer", variants="stock,tuned").cells
     stream = io.StringIO()
-    progress = Progress(Console(file=stream), cells, lambda some: 1.0 * len(some))
+    progress = Progress(Console(file=stream), cells, Estimates(0, 0, lambda some: 1.0 * len(some)))
     for cell in cells:
         progress.cell_ended(cell, "done")
     told = {line.partition("] ")[2] for line in stream.getvalue().splitlines()}
@@ -145,13 +148,12 @@ def test_a_model_in_capitals_is_no_alarm(tmp_path: Path) -> None:
     found = comparison.compare(shards.read([folder]))
     assert not set(told) & set(alerts(found))
     assert set(told) <= set(remarks(found))
-    grave = [note.text for note in answers(found) if note.grave]
-    assert grave == []
+    grave = {note.text for note in screen(found).notes if note.grave}
+    assert grave <= {*alerts(found), "1 more warnings stand below."}
 
 
 def test_each_variant_stands_beside_what_was_published(compared: Comparison) -> None:
-    errors = [note.text for note in answers(replace(compared, published={"single_layer": 1.4}))]
-    told = [line for line in errors if ", error rate after" in line]
+    told = error_lines(replace(compared, published={"single_layer": 1.4}))
     assert [line.partition(",")[0] for line in told] == NAMES
     assert all(line.endswith("the reference published 1.40 %.") for line in told)
 
@@ -161,9 +163,9 @@ def test_conclusions_name_their_variant() -> None:
     figures = {"difference": 0.1, "low": 0.0, "high": 0.2, "seeds": 3, "verdict": "unresolved"}
     table = pd.DataFrame([row | {"variant": variant} | figures for variant in VARIANTS])
     assert [line.partition(":")[0] for line in parity_lines.conclusion_lines(table)] == [
-        "two_layer against single_layer, jax",
-        "two_layer tuned against single_layer tuned, jax",
-        "two_layer native against single_layer native, jax",
+        "two_layer against single_layer, JAX",
+        "two_layer tuned against single_layer tuned, JAX",
+        "two_layer native against single_layer native, JAX",
     ]
 
 

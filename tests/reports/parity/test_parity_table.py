@@ -51,8 +51,8 @@ def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_pa
     assert certified(table, "jax", "torch") == "partly"  # P5 was not asked
     (line,) = verdicts(table)
     assert line == (
-        "single_layer: jax, tensorflow, torch give the same answers as a reference in float64, to "
-        "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5)."
+        "single_layer: JAX, TensorFlow, PyTorch give the same answers as a reference in float64, "
+        "to 1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5)."
     )
 
 
@@ -62,8 +62,8 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
 
     table, _ = tabled(store_answers(tmp_path, torch=wrong).path)
     assert verdicts(table) == [
-        "single_layer: NOT the same answers under torch.",
-        "single_layer: jax, tensorflow give the same answers as a reference in float64, to "
+        "single_layer: NOT the same answers under PyTorch.",
+        "single_layer: JAX, TensorFlow give the same answers as a reference in float64, to "
         "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
         "single_layer, torch: P3 gradient of output kernel.",
     ]
@@ -77,16 +77,16 @@ def test_files_that_are_read_otherwise_are_no_answers_of_an_oracle(tmp_path: Pat
 
     table, _ = tabled(store_answers(tmp_path, torch=other).path)
     same, files, which = verdicts(table)
-    assert same.startswith("single_layer: jax, tensorflow, torch give the same answers")
-    assert files == "single_layer: files of other backends are NOT read as they were under torch."
+    assert same.startswith("single_layer: JAX, TensorFlow, PyTorch give the same answers")
+    assert files == "single_layer: files of other backends are NOT read as they were under PyTorch."
     assert which == "single_layer, torch: P8 weights in jax's weights file."
 
 
 def test_one_that_said_nothing_is_not_called_wrong(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path, torch=crash).path)
     silent, same = verdicts(table)
-    assert silent == "single_layer: NO answer of torch."
-    assert same.startswith("single_layer: jax, tensorflow give the same answers")
+    assert silent == "single_layer: NO answer of PyTorch."
+    assert same.startswith("single_layer: JAX, TensorFlow give the same answers")
 
 
 def test_one_that_lives_is_not_blamed_for_two_that_died(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
 
     table, _ = tabled(store_answers(tmp_path, torch=lost).path)
     worst = sections.rung_errors(table)
-    (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "torch")].to_dict("records")
+    (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "PyTorch")].to_dict("records")
     assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
 
 
@@ -272,10 +272,10 @@ def outcomes(*statuses: str) -> pd.DataFrame:
     [
         (
             ("pass", "pass", "pass"),
-            "are proven equal, to 0.20 points, under jax, tensorflow, torch",
+            "are proven equal, to 0.20 points, under JAX, TensorFlow, PyTorch",
         ),
-        (("warn", "warn", "pass"), "are not proven equal under jax, tensorflow"),
-        (("warn", "fail", "fail"), "DIFFER under tensorflow, torch"),
+        (("warn", "warn", "pass"), "are not proven equal under JAX, TensorFlow"),
+        (("warn", "fail", "fail"), "DIFFER under TensorFlow, PyTorch"),
     ],
 )
 def test_what_seeds_say_is_a_sentence_of_its_own(statuses: tuple[str, ...], told: str) -> None:
@@ -304,6 +304,6 @@ def test_variants_are_subjects_of_their_own(tmp_path: Path) -> None:
     table, found = tabled(store_answers(tmp_path, variants=kinds, torch=tuned).path)
     assert found.problems == []
     lines = verdicts(table)
-    assert "single_layer tuned: NOT the same answers under torch." in lines
+    assert "single_layer tuned: NOT the same answers under PyTorch." in lines
     assert certified(table, "jax", "tensorflow") == "partly"
     assert parity.certified(parity.certificates(table), [(MODEL, "tuned", "torch", "cpu")]) == "no"
