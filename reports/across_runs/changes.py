@@ -96,6 +96,27 @@ def ratio_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
     return _changed(both, "ratio", changes, "ratio_changes")
 
 
+def cost_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
+    """Start-up and memory of each model and backend that both have, as single runs saw them.
+
+    Returns:
+        The columns of `cost_changes`.
+    """
+    both = _costs(old).merge(_costs(new), on=[*KEYS, "what"], suffixes=("_old", "_new"))
+    known = columns.dtypes("cost_changes")
+    both = both.rename(columns={"value_old": "old", "value_new": "new"})
+    both = both.assign(change=both["new"] / both["old"])
+    return both[list(known)].astype(known)
+
+
+def _costs(side: ComparedRun) -> pd.DataFrame:
+    table = side.comparison.speed.drop_duplicates(KEYS)
+    start = table["import_seconds"] + table["first_step_seconds"]
+    values = {"start-up s": start, "memory MiB": table["peak_rss_mib"]}
+    parts = [table[KEYS].assign(what=what, value=value) for what, value in values.items()]
+    return pd.concat(parts).dropna(subset="value")
+
+
 def error_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
     """One row per model and backend that both have trained, over the seeds that both have.
 

@@ -180,8 +180,14 @@ def test_compare_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture
     assert command.main(["compare", *map(str, folders)]) == 0
     told = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in told.splitlines()]
-    assert any("torch" in line and line.endswith("slower") for line in lines)
-    assert max(map(len, told[told.index("speed") :].splitlines())) <= 110
+    assert any("PyTorch" in line and line.endswith("slower") for line in lines)
+    tables = told[told.index("\nspeed\n") : told.index("\nreport: ")]
+    assert max(map(len, tables.splitlines())) <= 110
+    assert "single_layer under PyTorch trains 0.8" in told
+    page = (folders[1] / "compare.html").read_text()
+    for text in (page, (folders[1] / "compare.md").read_text().replace("\\", "")):
+        assert "single_layer under PyTorch trains 0.8" in text
+        assert "start-up s" in text
 
 
 @pytest.mark.parametrize(

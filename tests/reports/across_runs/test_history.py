@@ -64,10 +64,10 @@ def test_a_folder_of_runs_is_drawn_and_its_step_is_told(
     (broken / "plan.json").write_text("{")
     assert command.main(["history", str(tmp_path)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "single_layer with jax: error percent from 2 to 4 (+100.0 %)" in told
+    assert "single_layer with JAX: error percent from 2 to 4 (+100.0 %)" in told
     assert "9-broken" in told
     page = (tmp_path / "history.html").read_text()
-    assert page.count("<figure>") == 1
+    assert page.count("<figure id") == 1
     assert "from 2 to 4" in page
 
 
@@ -84,7 +84,7 @@ def test_runs_of_another_kind_are_a_series_of_their_own(
     assert command.main(["history", str(tmp_path)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "Too few runs to see a step: 4 of one kind, where 6 are wanted." in told
-    assert (tmp_path / "history.html").read_text().count("<figure>") == 2
+    assert (tmp_path / "history.html").read_text().count("<figure id") == 2
 
 
 def test_a_folder_without_runs_is_an_error(
