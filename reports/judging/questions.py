@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.contract.variants import THREE
 from reports.judging import parity_lines, screen, sentences, speed_lines
+from reports.judging.answers import Answer, answers
 from reports.judging.comparison import Comparison
 from reports.tables import wording
 from reports.tables.wording import Note
@@ -35,12 +36,12 @@ class Question:
 
 def questions(comparison: Comparison) -> list[Question]:
     """Those that the runs have an answer to, in the order in which a reader has them."""
-    answers = list(screen.answers(comparison))
+    known = list(answers(comparison))
     asked = [
         Question(
             "same-answers",
             "Same answers?",
-            _same(answers),
+            _same(known),
             tuple(_parity(comparison)),
             figures=("parity",),
             more=("divergence",),
@@ -49,7 +50,7 @@ def questions(comparison: Comparison) -> list[Question]:
         Question(
             "how-fast",
             "How fast?",
-            _fast(comparison, answers),
+            _fast(comparison, known),
             tuple(_speeds(comparison)),
             figures=("ratios", "variants"),
             more=("elsewhere", "throughput", "latency", "batch-sizes"),
@@ -67,7 +68,7 @@ def questions(comparison: Comparison) -> list[Question]:
         Question(
             "how-well",
             "How well does it learn?",
-            _errors(answers),
+            _errors(known),
             tuple(_learning(comparison)),
             figures=("seeds",),
             more=("curves", "time-to-error", "confusion", "disagreements"),
@@ -86,7 +87,7 @@ def questions(comparison: Comparison) -> list[Question]:
     return [one for one in asked if one.finding.text]
 
 
-def _same(answers: Sequence[screen.Answer]) -> Note:
+def _same(answers: Sequence[Answer]) -> Note:
     told = {one.model: one.same for one in answers if one.same}
     if not told:
         return Note("")
@@ -96,7 +97,7 @@ def _same(answers: Sequence[screen.Answer]) -> Note:
     return Note(f"Yes: on {wording.listed(list(told))} all backends give the same answers.")
 
 
-def _fast(comparison: Comparison, answers: Sequence[screen.Answer]) -> Note:
+def _fast(comparison: Comparison, answers: Sequence[Answer]) -> Note:
     if comparison.untrusted:
         return Note("These speeds are not to be trusted.", grave=True)
     told = [f"{one.model}: {words}" for one in answers if (words := one.ranking())]
@@ -104,7 +105,7 @@ def _fast(comparison: Comparison, answers: Sequence[screen.Answer]) -> Note:
     return Note(f"In training {'; '.join(told)}." if told else unclaimed)
 
 
-def _errors(answers: Sequence[screen.Answer]) -> Note:
+def _errors(answers: Sequence[Answer]) -> Note:
     told = [f"{one.model}: {words}" for one in answers if (words := one.errors_in_words())]
     return Note(f"On the test set {'; '.join(told)}." if told else "")
 

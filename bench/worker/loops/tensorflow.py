@@ -1,6 +1,7 @@
 """TensorFlow below Keras."""
 
 import inspect
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,12 +22,13 @@ def device() -> str:
 
 
 def settings() -> dict[str, Any]:
-    """What changes speed or rounding: devices, TF32, threads (0 is TensorFlow's choice)."""
+    """What changes speed or rounding: devices, TF32, threads."""
+    cores = len(os.sched_getaffinity(0))  # as many as it starts where it says 0, its own choice
     return {
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
-        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
-        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or cores,
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads() or cores,
     }
 
 
