@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.contract.variants import NATIVE, STOCK, THREE
 from reports.figures import style
 from reports.figures.style import GROUND, INK, MUTED, Panel, Parts
-from reports.judging import sections, speed_lines
+from reports.judging import sections
 from reports.judging.comparison import Comparison
 from reports.statistics import intervals
 from reports.tables import wording
@@ -161,7 +161,6 @@ def costs(comparison: Comparison) -> Parts:
         form = "{name} {wall_seconds:.0f} s, of which {train_seconds:.0f} s are training"
         told = style.words(rows, form)
         yield Panel(figure, f"{model}, seconds of a whole training: {told}", model, rows)
-    yield from speed_lines.start_lines(comparison.break_even)
 
 
 def latency(comparison: Comparison) -> Parts:

@@ -96,7 +96,7 @@ def answers(comparison: Comparison) -> Iterator[Answer]:
     own = [wording.titled(table[table["variant"] == main]) for table in tables]
     for model in dict.fromkeys(str(model) for table in own for model in table["model"]):
         speeds, ladder, summary = (
-            table[table["model"] == model].sort_values("backend", key=_places, kind="stable")
+            table[table["model"] == model].sort_values("backend", key=places, kind="stable")
             for table in own
         )
         backends = dict.fromkeys(
@@ -110,7 +110,7 @@ def answers(comparison: Comparison) -> Iterator[Answer]:
         yield replace(answer, advice=_advice(comparison, answer, model, main))
 
 
-def _places(backends: "pd.Series[str]") -> "pd.Series[int]":
+def places(backends: "pd.Series[str]") -> "pd.Series[int]":
     """Where backends stand: in the project's own order, whatever a table is sorted by."""
     known = list(BACKENDS)
     return backends.map(lambda name: known.index(name) if name in known else len(known))

@@ -222,7 +222,7 @@ def compare(
         images=shards.images,
         noise=tuple(_noise(trusts, shards)),
         grades=tuple(
-            f"noise {trust.grade} ({trust.spread_percent:.1f} %)"
+            f"a {trust.grade} machine ({trust.spread_percent:.1f} %)"
             for trust in trusts.values()
             if trust.grade is not None
         ),

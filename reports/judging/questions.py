@@ -51,7 +51,7 @@ def questions(comparison: Comparison) -> list[Question]:
             "how-fast",
             "How fast?",
             _fast(comparison, known),
-            tuple(_speeds(comparison)),
+            tuple(_ties(comparison)),
             figures=("ratios", "variants"),
             more=("elsewhere", "throughput", "latency", "batch-sizes"),
             tables=("ratios", "variants", "speed", "latency"),
@@ -60,10 +60,10 @@ def questions(comparison: Comparison) -> list[Question]:
             "where-the-time-goes",
             "Where does the time go?",
             _costs(comparison),
-            tuple(map(Note, speed_lines.start_lines(comparison.break_even))),
+            lines=(),
             figures=("costs",),
             more=(),
-            tables=("costs",),
+            tables=("costs", "break_even"),
         ),
         Question(
             "how-well",
@@ -128,14 +128,12 @@ def _parity(comparison: Comparison) -> Iterator[Note]:
     yield from map(Note, told)
 
 
-def _speeds(comparison: Comparison) -> Iterator[Note]:
+def _ties(comparison: Comparison) -> list[Note]:
     if comparison.untrusted:
-        return
+        return []
     ratios = comparison.main_ratios
     usual = ratios[ratios["variant"].isin(THREE)]
-    yield from map(Note, speed_lines.fastest_lines(usual, comparison.main_speed))
-    yield from map(Note, speed_lines.tuning_lines(comparison.main_variants))
-    yield from map(Note, speed_lines.tie_lines(usual, comparison.launch_seconds))
+    return [Note(line) for line in speed_lines.tie_lines(usual, comparison.launch_seconds)]
 
 
 def _learning(comparison: Comparison) -> Iterator[Note]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.contract.variants import THREE
 from reports.judging import sentences, speed_lines
-from reports.judging.answers import answers
+from reports.judging.answers import answers, places
 from reports.judging.comparison import Comparison
 from reports.tables import wording
 from reports.tables.wording import Note
@@ -85,7 +85,7 @@ def _heading(comparison: Comparison) -> str:
     versions = comparison.ledger
     if versions.empty:
         return "; ".join(comparison.headings)
-    titled = wording.titled(versions)
+    titled = wording.titled(versions.sort_values("backend", key=places, kind="stable"))
     backends = dict.fromkeys(titled["title"] + " " + titled["version"])
     keras = "/".join(dict.fromkeys(versions["keras"]))
     machines = "; ".join(

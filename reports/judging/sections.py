@@ -30,6 +30,9 @@ def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "errors": errors(comparison.errors),
         "agreement": agreement(comparison.agreement),
         "costs": shown("costs", comparison.costs),
+        "break_even": shown(
+            "break_even", comparison.break_even.assign(pair=pair_names(comparison.break_even))
+        ),
         "accuracy": as_text(_titled(comparison.accuracy)),
         "conditions": _conditions(comparison.checks),
         "ledger": _titled(comparison.ledger),

@@ -83,16 +83,21 @@ def _measured(
     # What failed before may have been repaired since: a resumed run gives every lane its chances.
     before = len(launches)
     steps = known_steps(launches)
-    previous, warned = None, False
+    previous, widths, warned = None, dict[str, float](), False
+
+    def look() -> Widths:
+        widths.update(half_widths(run_folder))
+        return widths
+
     while True:
-        made = Made(plan, bundles, launches, given_up(launches[before:]))
-        bundle = next_bundle(made, lambda: half_widths(run_folder))
+        made = Made(plan, bundles, launches, given_up(launches[before:]), widths)
+        bundle = next_bundle(made, look)
         if bundle is None:
             return launches
         if previous is not None and not made.of(bundle):
             listener.answer()
         if made.of(bundle) >= plan.launches and plan.budget_seconds is None and not warned:
-            listener.say(noisy(made, bundle, half_widths(run_folder)[bundle.name]))
+            listener.say(noisy(made))
             warned = True
         previous, number = bundle, max(run_folder.numbers(PREFIX), default=0) + 1
         name, left = f"launch {len(launches) + 1}", made.seconds_left()

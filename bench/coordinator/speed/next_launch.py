@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,6 +17,7 @@ from bench.planning.plan import Plan
 # When the precision is looked at, beside the end of what was planned. At each launch, an interval
 # that is narrow by luck would stop the run (docs/measuring.md has the figures).
 LOOKS = (8, 10, 12, 16, 20, 24, 28, 32, 36, 40)
+MOST_LAUNCHES = 40
 # A lane that fails is started again with the next launch, once.
 CHANCES = 2
 
@@ -33,12 +34,14 @@ class Made:
         bundles: What is measured.
         launches: Those that were made.
         lost: Names of the lanes that were given up.
+        widths: As they were last looked at; empty before.
     """
 
     plan: Plan
     bundles: Sequence[Bundle]
     launches: Sequence[Speed]
-    lost: frozenset[str]
+    lost: frozenset[str] = frozenset()
+    widths: Widths = field(default_factory=dict)
 
     def of(self, bundle: Bundle) -> int:
         """How many launches of this bundle are whole."""
@@ -71,10 +74,18 @@ class Made:
         pace = taken / guessed if guessed else 1.0
         return pace * launch_seconds(self.plan, bundle, first=True)
 
+    def wanted(self, bundle: Bundle) -> int:
+        """How many launches it will have, by its widest interval: that narrows with their root."""
+        missed = self.widths.get(bundle.name, 0.0) / bundle.precision_percent
+        if missed <= 1:
+            return self.plan.launches
+        more = min(self.holding(bundle) * (missed**2 - 1), MOST_LAUNCHES)
+        return min(self.of(bundle) + math.ceil(more), most_launches(self.plan))
+
     def seconds_left(self) -> float:
-        """What the planned launches that are still to come will take."""
+        """What the launches that are still to come will take."""
         return sum(
-            max(0, self.plan.launches - self.of(each)) * self.seconds_of(each)
+            max(0, self.wanted(each) - self.of(each)) * self.seconds_of(each)
             for each in self.bundles
         )
 
@@ -103,8 +114,7 @@ def next_bundle(made: Made, widths: Callable[[], Widths]) -> Bundle | None:
 
 def _widest(made: Made, bundles: Sequence[Bundle], widths: Callable[[], Widths]) -> Bundle | None:
     """The bundle that is farthest from its precision, of those that may have more launches."""
-    may_have = LOOKS[-1] if made.plan.budget_seconds is not None else 2 * made.plan.launches
-    possible = [each for each in bundles if made.of(each) < may_have]
+    possible = [each for each in bundles if made.of(each) < most_launches(made.plan)]
     for each in possible:
         # Between two looks it goes on with what it had begun.
         begun = _is_of(made.launches[-1], each) and made.of(each) > made.plan.launches
@@ -118,21 +128,16 @@ def _widest(made: Made, bundles: Sequence[Bundle], widths: Callable[[], Widths])
     return worst if missed[worst.name] > 1 else None
 
 
-def noisy(made: Made, bundle: Bundle, width: float) -> str:
-    """What it takes to be as precise as was planned, to be told before it is begun.
+def most_launches(plan: Plan) -> int:
+    """Of a bundle: a budget ends them in time, and without one nobody has asked for so many."""
+    return MOST_LAUNCHES if plan.budget_seconds is not None else 2 * plan.launches
 
-    Args:
-        made: The launches so far.
-        bundle: Whose intervals are too wide.
-        width: Its widest half-width, in percent.
-    """
-    wanted = bundle.precision_percent
-    needed = math.ceil(made.holding(bundle) * ((width / wanted) ** 2 - 1))
-    more = max(1, min(needed, 2 * made.plan.launches - made.of(bundle)))
-    minutes = math.ceil(more * made.seconds_of(bundle) / 60)
+
+def noisy(made: Made) -> str:
+    """What it takes to be as precise as was planned, to be told before it is begun."""
     return (
-        f"The machine is noisy: up to {minutes} more min for +-{wanted:g} %; "
-        "Ctrl-C keeps what is there."
+        f"The machine is noisy: up to {math.ceil(made.seconds_left() / 60)} more min for "
+        f"+-{made.plan.precision_percent:g} %; Ctrl-C keeps what is there."
     )
 
 

@@ -154,18 +154,23 @@ def test_when_every_lane_is_given_up_it_stops() -> None:
 def test_the_time_left_goes_by_the_launches_that_were_made() -> None:
     plan = plan_of()
     main, beside = bundles_of(plan)
-    slow = Made(plan, (main, beside), [launch(main, 100)] * plan.launches, frozenset())
-    fast = Made(plan, (main, beside), [launch(main, 10)] * plan.launches, frozenset())
+    slow = Made(plan, (main, beside), [launch(main, 100)] * plan.launches)
+    fast = Made(plan, (main, beside), [launch(main, 10)] * plan.launches)
     assert slow.seconds_left() == pytest.approx(10 * fast.seconds_left())
     done = [launch(main, 10)] * plan.launches + [launch(beside, 25)] * (plan.launches - 2)
-    assert Made(plan, (main, beside), done, frozenset()).seconds_left() == 50
+    assert Made(plan, (main, beside), done).seconds_left() == 50
 
 
 def test_more_launches_are_told_before_they_are_begun() -> None:
     plan = plan_of()
     main, beside = bundles_of(plan)
     launches = [launch(main, 30)] * plan.launches + [launch(beside, 60)] * plan.launches
-    told = noisy(Made(plan, (main, beside), launches, frozenset()), main, 6.0)
-    # Ten launches hold the main workloads; 6 % become 5 % with (6 / 5)^2 times as many.
-    assert told == ("The machine is noisy: up to 3 more min for +-5 %; Ctrl-C keeps what is there.")
+    # Ten launches hold the main workloads; 6 % become 5 % with (6 / 5)^2 times as many, so 5 more
+    # of 30 s. The others may have at most 5 more of 60 s, however wide they are.
+    made = Made(plan, (main, beside), launches, widths={"main": 6.0, "beside": float("inf")})
+    assert noisy(made) == (
+        "The machine is noisy: up to 8 more min for +-5 %; Ctrl-C keeps what is there."
+    )
+    fine = Made(plan, (main, beside), launches, widths={"main": 4.0, "beside": 8.0})
+    assert fine.seconds_left() == 0
     assert next_launch.LOOKS[0] == 8

@@ -239,7 +239,7 @@ def test_ratios_are_told_and_written(tmp_path: Path) -> None:
     assert re.search(
         r"single_layer +TensorFlow +\d\d,\d+ +\d\d,\d+ - \d\d,\d+ +1\d\.\d +ok", told.stdout
     )
-    assert "Training single_layer, TensorFlow is fastest: " in told.stdout
+    assert "single_layer: TensorFlow trains it fastest here" in told.stdout
     assert re.search(
         r"the machine was (quiet|fair) \(its speed .* spread by [123]\.\d %\)", told.stdout
     )

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from reports import precision
-from reports.judging import speed_lines
 from reports.read import shards
 from reports.statistics import intervals
 from reports.tables import columns, pairs, samples, speed
@@ -108,19 +107,6 @@ def test_a_preparation_that_went_well_and_failed_is_rejected(tmp_path: Path) -> 
     payloads[0]["lanes"][0]["preparations"][0]["error"] = "no"
     found = shards.read([store_launches(tmp_path, payloads).path])
     assert "went well and failed" in found.problems[0]
-
-
-def test_sentences_say_what_tuning_brings_and_what_keras_costs() -> None:
-    lines = speed_lines.tuning_lines(table_of(launches()))
-    assert lines == [
-        "Training single_layer, tuned over stock: TensorFlow 2.00x [2.00, 2.00], "
-        "JAX 2.00x [2.00, 2.00], PyTorch 2.00x [2.00, 2.00].",
-        "Training single_layer, Keras as shipped over native: TensorFlow 0.67x [0.67, 0.67], "
-        "JAX 0.67x [0.67, 0.67], PyTorch 0.67x [0.67, 0.67].",
-        "Training single_layer, Keras tuned over native: TensorFlow 1.33x [1.33, 1.33], "
-        "JAX 1.33x [1.33, 1.33], PyTorch 1.33x [1.33, 1.33].",
-    ]
-    assert speed_lines.tuning_lines(table_of(launches(2))) == []  # no interval, no claim
 
 
 def test_latency_is_compared_too() -> None:
