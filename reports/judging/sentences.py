@@ -1,12 +1,18 @@
 """What is wrong with a comparison, what must be known of it, and how much models err."""
 
+from reports.judging import parity_lines
 from reports.judging.comparison import Comparison
 from reports.tables import wording
 
 
 def alerts(comparison: Comparison) -> list[str]:
-    """What is UNTRUSTED, failed or missing: to be read before everything else."""
-    return [*comparison.untrusted, *(note.text for note in comparison.notes if note.grave)]
+    """What is UNTRUSTED, failed, missing or computed otherwise, in whatever variant.
+
+    To be read before everything else.
+    """
+    ladder = wording.in_order(comparison.ladder)
+    notes = [*comparison.notes, *parity_lines.verdicts(ladder, comparison.parity)]
+    return [*comparison.untrusted, *(note.text for note in notes if note.grave)]
 
 
 def remarks(comparison: Comparison) -> list[str]:

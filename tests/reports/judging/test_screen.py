@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -98,6 +99,22 @@ def test_other_answers_are_named_and_red() -> None:
     ladder.loc[wrong & (ladder["variant"] == "stock"), "P4"] = "fail"
     one, other = answers(replace(told, ladder=ladder))
     assert (one.same, other.same) == ("yes", "NO: JAX")
+
+
+@pytest.mark.parametrize(("rung", "words"), [("P4", "NOT the same answers"), ("P8", "NOT read")])
+def test_a_variant_or_a_file_that_is_wrong_is_red_though_the_matrix_has_it_not(
+    rung: str, words: str
+) -> None:
+    """The matrix is about stock alone; the exit code is about all."""
+    told = golden.loaded()
+    ladder = told.ladder.copy()
+    if rung not in ladder:
+        ladder[rung] = "pass"
+    row = ladder.index[ladder["model"] == "single_layer"][0]
+    tuned = ladder.loc[[row]].assign(variant="tuned", **{rung: "fail"})
+    seen = screen(replace(told, ladder=pd.concat([ladder, tuned], ignore_index=True)))
+    assert {line[-1] for line in seen.rows} == {"yes"}
+    assert any(note.grave and words in note.text for note in seen.notes)
 
 
 @pytest.mark.parametrize(("errors", "words"), [((2.0, 2.1), "learn the same"), ((1, 9), "NOT")])
