@@ -27,10 +27,16 @@ EMPTY = """<!DOCTYPE html>
 
 
 def begin(run: Run) -> None:
-    """Put a page where the report will stand, so that it can be opened from the first minute on."""
+    """Put a page where the report will stand, so that it can be opened from the first minute on.
+
+    A run that goes on has the report of what it did before.
+    """
+    path = run.folder.path / "report.html"
+    if path.exists():
+        return
     plan = html.escape(describe(run.plan, run.selection))
     page = EMPTY.format(run=run.folder.run_id, plan=plan)
-    write_atomically(run.folder.path / "report.html", page.encode())
+    write_atomically(path, page.encode())
 
 
 def so_far(run: Run, pending: Sequence[str]) -> None:
