@@ -16,7 +16,14 @@ from bench.contract.errors import DataError
 from bench.contract.speed_schema import Speed
 from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launch import known_steps, run_launch
-from bench.coordinator.speed.next_launch import Made, Widths, given_up, next_bundle, noisy
+from bench.coordinator.speed.next_launch import (
+    Made,
+    Widths,
+    given_up,
+    launches_wanted,
+    next_bundle,
+    noisy,
+)
 from bench.inputs.datasets import Dataset
 from bench.planning.bundles import bundled
 from bench.planning.plan import ROOT, Plan
@@ -83,14 +90,15 @@ def _measured(
     # What failed before may have been repaired since: a resumed run gives every lane its chances.
     before = len(launches)
     steps = known_steps(launches)
-    previous, widths, warned = None, dict[str, float](), False
-
-    def look() -> Widths:
-        widths.update(half_widths(run_folder))
-        return widths
-
+    previous, wanted, warned = None, dict[str, int](), False
     while True:
-        made = Made(plan, bundles, launches, given_up(launches[before:]), widths)
+        made = Made(plan, bundles, launches, given_up(launches[before:]), wanted)
+
+        def look(made: Made = made) -> Widths:
+            widths = half_widths(run_folder)
+            wanted.update(launches_wanted(made, widths))
+            return widths
+
         bundle = next_bundle(made, look)
         if bundle is None:
             return launches

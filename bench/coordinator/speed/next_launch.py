@@ -34,14 +34,14 @@ class Made:
         bundles: What is measured.
         launches: Those that were made.
         lost: Names of the lanes that were given up.
-        widths: As they were last looked at; empty before.
+        wanted: How many launches each bundle will have, as it was last looked at; empty before.
     """
 
     plan: Plan
     bundles: Sequence[Bundle]
     launches: Sequence[Speed]
     lost: frozenset[str] = frozenset()
-    widths: Widths = field(default_factory=dict)
+    wanted: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, bundle: Bundle) -> int:
         """How many launches of this bundle are whole."""
@@ -74,18 +74,11 @@ class Made:
         pace = taken / guessed if guessed else 1.0
         return pace * launch_seconds(self.plan, bundle, first=True)
 
-    def wanted(self, bundle: Bundle) -> int:
-        """How many launches it will have, by its widest interval: that narrows with their root."""
-        missed = self.widths.get(bundle.name, 0.0) / bundle.precision_percent
-        if missed <= 1:
-            return self.plan.launches
-        more = min(self.holding(bundle) * (missed**2 - 1), MOST_LAUNCHES)
-        return min(self.of(bundle) + math.ceil(more), most_launches(self.plan))
-
     def seconds_left(self) -> float:
         """What the launches that are still to come will take."""
         return sum(
-            max(0, self.wanted(each) - self.of(each)) * self.seconds_of(each)
+            max(0, self.wanted.get(each.name, self.plan.launches) - self.of(each))
+            * self.seconds_of(each)
             for each in self.bundles
         )
 
@@ -126,6 +119,16 @@ def _widest(made: Made, bundles: Sequence[Bundle], widths: Callable[[], Widths])
     missed = {each.name: known.get(each.name, 0.0) / each.precision_percent for each in possible}
     worst = max(possible, key=lambda each: missed[each.name])
     return worst if missed[worst.name] > 1 else None
+
+
+def launches_wanted(made: Made, widths: Widths) -> dict[str, int]:
+    """How many launches each bundle will have: its widest interval narrows with their root."""
+    wanted = {}
+    for each in made.bundles:
+        missed = widths.get(each.name, 0.0) / each.precision_percent
+        more = min(made.holding(each) * max(0.0, missed**2 - 1), MOST_LAUNCHES)
+        wanted[each.name] = min(made.of(each) + math.ceil(more), most_launches(made.plan))
+    return wanted
 
 
 def most_launches(plan: Plan) -> int:

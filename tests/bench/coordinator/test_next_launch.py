@@ -1,6 +1,7 @@
 """Which bundle the next launch is of, and when there is none."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -8,7 +9,13 @@ import pytest
 from bench.contract import schema
 from bench.contract.speed_schema import Speed
 from bench.coordinator.speed import next_launch
-from bench.coordinator.speed.next_launch import Made, given_up, next_bundle, noisy
+from bench.coordinator.speed.next_launch import (
+    Made,
+    given_up,
+    launches_wanted,
+    next_bundle,
+    noisy,
+)
 from bench.planning.bundles import Bundle, bundled
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan, resolve
@@ -167,10 +174,15 @@ def test_more_launches_are_told_before_they_are_begun() -> None:
     launches = [launch(main, 30)] * plan.launches + [launch(beside, 60)] * plan.launches
     # Ten launches hold the main workloads; 6 % become 5 % with (6 / 5)^2 times as many, so 5 more
     # of 30 s. The others may have at most 5 more of 60 s, however wide they are.
-    made = Made(plan, (main, beside), launches, widths={"main": 6.0, "beside": float("inf")})
-    assert noisy(made) == (
+    made = Made(plan, (main, beside), launches)
+    wanted = launches_wanted(made, {"main": 6.0, "beside": float("inf")})
+    assert wanted == {"main": plan.launches + 5, "beside": 2 * plan.launches}
+    assert noisy(replace(made, wanted=wanted)) == (
         "The machine is noisy: up to 8 more min for +-5 %; Ctrl-C keeps what is there."
     )
-    fine = Made(plan, (main, beside), launches, widths={"main": 4.0, "beside": 8.0})
-    assert fine.seconds_left() == 0
+    # Between two looks the time left goes down with each launch.
+    later = replace(made, launches=[*launches, launch(main, 30)], wanted=wanted)
+    assert later.seconds_left() == 4 * 30 + 5 * 60
+    fine = launches_wanted(made, {"main": 4.0, "beside": 8.0})
+    assert replace(made, wanted=fine).seconds_left() == 0
     assert next_launch.LOOKS[0] == 8
