@@ -187,7 +187,7 @@ def _advice(comparison: Comparison, answer: Answer, model: str, variant: str) ->
     fastest = answer.fastest
     ranked = [one for one in answer.standings.values() if not np.isnan(one.width_percent)]
     if ranked and len(fastest) == 1:
-        parts.append(f"{fastest[0]} trains it fastest here")
+        parts.append(f"{fastest[0]} trains fastest here")
     elif ranked:
         parts.append(f"{wording.listed(fastest)} are tied as the fastest here")
     if variant == STOCK and not comparison.untrusted:
@@ -197,7 +197,7 @@ def _advice(comparison: Comparison, answer: Answer, model: str, variant: str) ->
         gains = wording.titled(gains.sort_values("ratio", ascending=False))
         told = [f"{row['title']} {row['ratio']:.1f}x" for row in gains.to_dict("records")]
         if told:
-            parts.append(f"the settings of docs/tuning.md make {wording.listed(told)} faster")
+            parts.append(f"docs/tuning.md makes {wording.listed(told)} faster")
     if learned := _learned(comparison, model, variant):
         parts.append(learned)
     return "; ".join(parts) + "." if parts else ""

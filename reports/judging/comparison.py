@@ -70,8 +70,8 @@ class Comparison:
         images: `reports.read.shards.Shards.images`.
         noise: How noisy each run's machine was, as lines; they stand in `conditions` too.
         grades: The same in few words.
-        voided: How many rounds of each run did not count, and why; nothing where all did.
-        left_out: What a longer run would tell, and the command for it.
+        voided: How many rounds of each run did not count; nothing where all did.
+        left_out: The command of a longer run, and what that would tell.
         protocol: What was trained or timed, in a few words.
         pending: What is still to come, of a run that goes on.
         launch_seconds: What a launch of the main workloads took, on average; 0 without any.

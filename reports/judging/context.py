@@ -57,7 +57,7 @@ def protocol(shards: Shards) -> str:
 
 
 def left_out(shards: Shards) -> tuple[str, ...]:
-    """What a longer run would tell, and the command for it; nothing where all was asked."""
+    """The command of a longer run, and what that would tell; nothing where all was asked."""
     plans = shards.plans.values()
     trained = {cell.variant for plan in plans for cell in plan.cells}
     known = [name for name in THREE if any(name in plan.variants for plan in plans)]
@@ -68,12 +68,12 @@ def left_out(shards: Shards) -> tuple[str, ...]:
     ]
     lines = []
     if untrained:
-        lines.append(f"trainings of {wording.listed(untrained)}")
+        lines.append(f"{wording.listed(untrained)} trained")
     if rungs:
-        lines.append(f"rung {wording.listed(rungs)} of the ladder")
+        lines.append(f"rung {wording.listed(rungs)}")
     if trained and all(plan.seeds == 1 for plan in plans):
-        lines.append("errors over seeds")
-    return (f"{wording.listed(lines)} (nox -s bench -- --suite full)",) if lines else ()
+        lines.append("ten seeds")
+    return (f"nox -s bench -- --suite full adds: {', '.join(lines)}.",) if lines else ()
 
 
 def launch_seconds(shards: Shards) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.contract.variants import THREE
 from reports.judging import sentences, speed_lines
-from reports.judging.answers import answers, places
+from reports.judging.answers import answers
 from reports.judging.comparison import Comparison
 from reports.tables import wording
 from reports.tables.wording import Note
@@ -16,10 +16,7 @@ MODELS = 3
 ALERTS = 2
 """Of more than these, only the number is told."""
 
-CAPTION = (
-    "Speed in training relative to the fastest (± is half of the 95 % interval), error on the test "
-    "set, and whether all compute the same answers."
-)
+CAPTION = "Speed in training against the fastest (95 % interval), test error, same answers."
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,8 @@ class Screen:
 
     Attributes:
         heading: What was run, and on what.
-        header: Headings of the matrix: the backends, and what they have in common.
+        header: Headings of the matrix: the backends with their versions, and what they have in
+            common.
         rows: The matrix: one row for each model.
         notes: Advice for each model, what is to be believed, and what was left out.
     """
@@ -52,7 +50,7 @@ def screen(comparison: Comparison) -> Screen:
     asked = ["same"] if any(one.same for one in known) else []
     return Screen(
         heading=_heading(comparison),
-        header=("model", *backends, *asked),
+        header=("model", *(_versioned(comparison, name) for name in backends), *asked),
         rows=tuple(
             (one.model, *(one.cell(name) for name in backends), *([one.same] if asked else []))
             for one in shown
@@ -63,6 +61,7 @@ def screen(comparison: Comparison) -> Screen:
             *(Note(f"{one.model}: {one.advice}") for one in shown if one.advice),
             *((Note(f"{rest} more models stand below."),) if rest else ()),
             *trust(comparison),
+            *map(Note, comparison.left_out),
         ),
     )
 
@@ -82,16 +81,19 @@ def so_far(comparison: Comparison) -> Iterator[str]:
 
 
 def _heading(comparison: Comparison) -> str:
-    versions = comparison.ledger
-    if versions.empty:
+    known = comparison.ledger
+    if known.empty:
         return "; ".join(comparison.headings)
-    titled = wording.titled(versions.sort_values("backend", key=places, kind="stable"))
-    backends = dict.fromkeys(titled["title"] + " " + titled["version"])
-    keras = "/".join(dict.fromkeys(versions["keras"]))
-    machines = "; ".join(
-        dict.fromkeys(versions["machine"].str.replace(r", [^,]*$", "", regex=True))
-    )
-    return f"{comparison.protocol}; Keras {keras} with {', '.join(backends)} on {machines}"
+    keras = "/".join(dict.fromkeys(known["keras"]))
+    machines = "; ".join(dict.fromkeys(known["machine"].str.replace(r", [^,]*$", "", regex=True)))
+    return f"{comparison.protocol}; Keras {keras} on {machines}"
+
+
+def _versioned(comparison: Comparison, backend: str) -> str:
+    """The backend with its versions, less what they tell of the build: `2.13.0+cpu`."""
+    known = wording.titled(comparison.ledger)
+    versions = known.loc[known["title"] == backend, "version"].str.split("+").str[0]
+    return " ".join([backend, *(["/".join(dict.fromkeys(versions))] if len(versions) else [])])
 
 
 def _failures(comparison: Comparison) -> Iterator[Note]:
@@ -103,20 +105,15 @@ def _failures(comparison: Comparison) -> Iterator[Note]:
 
 
 def trust(comparison: Comparison) -> Iterator[Note]:
-    """Whether it can be believed, and what was not asked."""
+    """Whether it can be believed; nothing where no speed was measured."""
     parts = [*comparison.grades]
     twins = comparison.main_ratios
     twins = wording.titled(twins[(twins["backend"] == twins["baseline"]) & twins["low"].notna()])
     if len(twins):
-        parts.append(
-            f"the A/A twin {twins['low'].min():.2f} to {twins['high'].max():.2f} times as fast as "
-            "its original"
-        )
+        parts.append(f"A/A twin {twins['low'].min():.2f}x to {twins['high'].max():.2f}x")
     parts += comparison.voided
     if (comparison.main_ratios["verdict"] == "indicative").any():
         parts.append("so few launches that nothing is claimed")
     if parts:
         verdict = "NO" if comparison.untrusted else "yes"
         yield Note(f"Can be believed: {verdict}; {'; '.join(parts)}.", bool(comparison.untrusted))
-    if comparison.left_out:
-        yield Note(f"Not in this run: {'; '.join(comparison.left_out)}.")

@@ -57,7 +57,7 @@ class Trust:
         reasons: Why it is not to be trusted, a line each; empty for a good run.
         notes: What a reader should know all the same.
         checks: What was looked at, whether passed or not.
-        voided: How many rounds did not count, and why; empty where all did.
+        voided: How many rounds did not count; empty where all did.
         grade: A name of `GRADES`; None without an anchor.
         spread_percent: The spread behind it.
     """
@@ -147,10 +147,11 @@ def judge(
         Check("rounds without a valid one", told, allowed, lacking <= TOLERATED * first.sum())
     )
     if not void.empty:
-        voided = f"{len(void)} of {len(rounds)} rounds are void ({_counted(void)})"
+        voided = f"{len(void)} of {len(rounds)} rounds void"
+        why = f"{voided} ({_counted(void)})"
         if made_up := (first & (rounds["void"] != "")).sum() - lacking:
-            voided += f", {made_up} of them made up for"
-        (reasons if lacking > TOLERATED * first.sum() else notes).append(voided)
+            why += f", {made_up} of them made up for"
+        (reasons if lacking > TOLERATED * first.sum() else notes).append(why)
         whole = (
             rounds.assign(void=rounds["void"] != "").groupby("workload", sort=False)["void"].all()
         )
