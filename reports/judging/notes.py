@@ -19,6 +19,9 @@ from reports.tables.wording import Note
 DRAWN = "drawn"
 """Name of a dataset that is made up."""
 
+NAMED = 3
+"""So many missing trainings are named, for a run that was ended early lacks most of them."""
+
 DISAGREEMENT_PERCENT = 10
 """Slots and epochs that differ by more are spoken of."""
 
@@ -174,7 +177,6 @@ def notes(
 ) -> tuple[Note, ...]:
     """All of them, gravest first; among them what is `owed`, see `incomplete`."""
     plans = shards.plans.values()
-    absent = accuracy_table[accuracy_table["status"].isin(["missing", "diverged"])]
     grave = [
         *(f"REJECTED {problem}" for problem in shards.problems),
         *(
@@ -184,10 +186,8 @@ def notes(
             if shard.payload.status != "ok"
         ),
         *_ended_lanes(shards, recovered=False),
-        *(
-            f"{row['status'].upper()} {row['model']} {row['backend']}, seed {row['seed']}"
-            for row in absent.assign(model=wording.models(absent)).to_dict("records")
-        ),
+        *(f"DIVERGED {name}" for name in _trainings(accuracy_table, "diverged")),
+        *_missing(_trainings(accuracy_table, "missing")),
         *owed,
         *(f"NOT MNIST: {plan.dataset_note}." for plan in plans if plan.dataset_note),
     ]
@@ -207,6 +207,21 @@ def notes(
             [*(Note(line, grave=True) for line in grave), *(Note(line) for line in lines)]
         )
     )
+
+
+def _trainings(accuracy_table: pd.DataFrame, status: str) -> list[str]:
+    """Those that ended so, in words."""
+    found = accuracy_table[accuracy_table["status"] == status]
+    return [
+        f"{row['model']} {row['backend']}, seed {row['seed']}"
+        for row in found.assign(model=wording.models(found)).to_dict("records")
+    ]
+
+
+def _missing(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"MISSING {'; '.join(names[:NAMED])}{more}"
 
 
 def _ended_lanes(shards: Shards, *, recovered: bool) -> list[str]:

@@ -84,6 +84,15 @@ def test_a_failed_and_a_missing_backend_turn_the_exit_code(tmp_path: Path) -> No
     assert "MISSING single_layer jax, seed 0" in flat
 
 
+def test_trainings_that_an_early_end_left_out_are_one_line(tmp_path: Path) -> None:
+    planned = [accuracy_payload(name, seed=seed) for name in BACKENDS for seed in (0, 1)]
+    told = called(store_run(tmp_path, planned[:1], planned=planned).path)
+    assert told.returncode == 4
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("MISSING")]
+    assert line.count("single_layer") == 3
+    assert line.endswith("; and 2 more")
+
+
 def test_merged_runs_need_every_required_backend(tmp_path: Path) -> None:
     folders = [store_run(tmp_path / "r", [accuracy_payload(name)]).path for name in BACKENDS]
     output = tmp_path / "merged"
