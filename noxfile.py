@@ -161,6 +161,7 @@ def tests(session: nox.Session) -> None:
         *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
         *worker_options(),
         *session.posargs,
+        env={"OPENBLAS_NUM_THREADS": "1"},  # the processes share the cores already
         external=True,
     )
     in_each_worker(session, "tests/backend")

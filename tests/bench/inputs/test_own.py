@@ -298,6 +298,6 @@ def test_data_of_ones_own_is_trained_on_and_reported(
     options = [f"--model={tmp_path / 'mine.py'}", f"--data={tmp_path / 'd.npz'}"]
     told = run_bench(tmp_path / "r", workers, *options)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert re.search(r"model +TensorFlow +JAX *\nmine +6\.25 % +6\.25 %", told.stdout)
+    assert re.search(r"model +TensorFlow 1.0.0 +JAX 1.0.0 *\nmine +6\.25 % +6\.25 %", told.stdout)
     page = (tmp_path / "r" / "latest" / "report.html").read_text()
     assert "dataset d (64 training and 32 test examples)" in page

@@ -28,8 +28,9 @@ Change = Callable[[Any, Any], Any]
 """Alters a payload and its arrays."""
 
 KINDS = ("plan", "images", "accuracy", "speed", "parity", "reference")
+# `nox -s endurance` tries the same for minutes.
 a_few = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5
 )
 
 
