@@ -10,6 +10,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from models import neighbours
 from models.files import BUILD, ModelFile, defines
 
 
@@ -47,7 +48,12 @@ def build(source: str) -> Any:
     Raises:
         ValueError: No model has this name.
     """
-    return getattr(module(source), ModelFile.of_source(source).function)()
+    file = ModelFile.of_source(source)
+    function = getattr(module(source), file.function)
+    if file.path is None:
+        return function()
+    with neighbours.found(file.path.parent):
+        return function()
 
 
 def module(source: str) -> Any:

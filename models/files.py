@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from models import neighbours
+
 BUILD = "build"
 MAX_NAME = 40
 
@@ -92,13 +94,13 @@ class ModelFile:
         name = f"own_{hashlib.sha256(bytes(self.path)).hexdigest()[:16]}"
         if name in sys.modules:
             return sys.modules[name]
-        sys.path.append(str(self.path.parent))
         spec = importlib.util.spec_from_file_location(name, self.path)
         assert spec is not None  # noqa: S101 - the name ends in .py
         assert spec.loader is not None  # noqa: S101 - and so it has one
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        with neighbours.found(self.path.parent):
+            spec.loader.exec_module(module)
         return module
 
 
