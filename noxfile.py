@@ -21,6 +21,12 @@ CONSTRAINTS = "constraints.txt"
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("cpu", "gpu")
 
+PATHS = (
+    *("--model", "--data", "--mnist", "--results", "--output", "--against"),
+    *("--junitxml", "--junit-xml", "--benchmark-json"),
+)
+"""Options that take one."""
+
 
 def selected(variable: str, default: str, choices: tuple[str, ...]) -> list[str]:
     """Names in a variable, or leave: a typo must not become a missing backend."""
@@ -78,15 +84,30 @@ def worker_options() -> list[str]:
     ]
 
 
-def glued(arguments: list[str]) -> list[str]:
-    """`--model FILE` as `--model=FILE`: pytest takes a path that stands alone for tests."""
+def located(session: nox.Session) -> list[str]:
+    """The arguments of a session with their paths as those of the folder they were given in.
+
+    nox has left it. A path behind an option is glued to it, for pytest takes one that stands alone
+    for tests.
+    """
+    begun = Path(session.invoked_from)
     words: list[str] = []
-    for argument in arguments:
-        if words and words[-1].startswith("--") and Path(argument).exists():
-            words[-1] += f"={argument}"
+    for argument in session.posargs:
+        option, glue, value = argument.partition("=")
+        if words and words[-1] in PATHS:
+            words[-1] += f"={_from(begun, argument)}"
+        elif option in PATHS and glue:
+            words.append(f"{option}={_from(begun, value)}")
+        elif not argument.startswith("-") and (begun / argument).exists():
+            words.append(_from(begun, argument))
         else:
             words.append(argument)
     return words
+
+
+def _from(folder: Path, path: str) -> str:
+    """A path of that folder, as this one knows it."""
+    return path if folder == ROOT or path.startswith("~") else str(folder / path)
 
 
 def run_to_the_end(session: nox.Session, *command: str) -> None:
@@ -109,7 +130,7 @@ def run_to_the_end(session: nox.Session, *command: str) -> None:
 @nox.session(venv_backend="none")
 def plan(session: nox.Session) -> None:
     """Say what `bench` will do and how long it will take, and check its options."""
-    run_to_the_end(session, sys.executable, "-m", "bench.planning.estimate", *session.posargs)
+    run_to_the_end(session, sys.executable, "-m", "bench.planning.estimate", *located(session))
     environments = ["harness", *(f"worker-{backend}-{DEVICE}" for backend in SELECTED)]
     missing = [name for name in environments if not Path(interpreter(name)).exists()]
     if missing:
@@ -133,17 +154,23 @@ def harness(session: nox.Session) -> None:
 @nox.parametrize("lane", [nox.param(f"{b}-{d}", id=f"{b}-{d}") for d in DEVICES for b in BACKENDS])
 def worker(session: nox.Session, lane: str) -> None:
     """Build one backend's environment: Keras, NumPy and that framework, and BENCH_REQUIREMENTS."""
-    more = os.environ.get("BENCH_REQUIREMENTS")
-    if more and not Path(more).is_file():
+    given = os.environ.get("BENCH_REQUIREMENTS")
+    more = Path(session.invoked_from, given) if given else None
+    if more and not more.is_file():
         session.error(f"BENCH_REQUIREMENTS: {more}: no such file")
-    install(session, lane, Path(more) if more else None)
+    install(session, lane, more)
 
 
 @nox.session(venv_backend="none", requires=["plan", "harness", *WORKERS])
 def bench(session: nox.Session) -> None:
     """Train, test and compare on this machine; ends with the report."""
     command = [interpreter("harness"), "-m", "pytest", "bench"]
-    run_to_the_end(session, *command, *worker_options(), *glued(session.posargs))
+    words, begun = located(session), Path(session.invoked_from)
+    if mnist := os.environ.get("BENCH_MNIST"):
+        os.environ["BENCH_MNIST"] = _from(begun, mnist)
+    if begun != ROOT and not any(word.startswith("--results") for word in words):
+        words.append(f"--results={ROOT / 'results'}")  # so that it is told in full
+    run_to_the_end(session, *command, *worker_options(), *words)
 
 
 @nox.session(venv_backend="none", requires=["harness", *WORKERS])
@@ -250,4 +277,4 @@ def report(session: nox.Session) -> None:
     # A merged comparison must have every selected backend.
     merges = session.posargs[:1] not in (["compare"], ["gate"], ["history"])
     owed = ["--require", ",".join(SELECTED)] if merges else []
-    run_to_the_end(session, interpreter("harness"), "-m", "reports", *session.posargs, *owed)
+    run_to_the_end(session, interpreter("harness"), "-m", "reports", *located(session), *owed)

@@ -8,6 +8,7 @@ it went over all runs of a folder.
 import argparse
 import contextlib
 import math
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -207,9 +208,9 @@ def _console(width: int = 80) -> Console:
 
 
 def _shown(path: Path) -> Path:
-    """From here, if it is below here."""
+    """From where the person is, if it is below; nox has gone elsewhere, and leaves this behind."""
     with contextlib.suppress(ValueError):
-        return path.resolve().relative_to(Path.cwd())
+        return path.resolve().relative_to(os.environ.get("PWD") or Path.cwd())
     return path
 
 
