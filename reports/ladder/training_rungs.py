@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reports.ladder import dropout_rungs
 from reports.ladder.answer_facts import (
@@ -30,6 +31,9 @@ float32 leaves of them is compared with the largest."""
 
 UNSURE = 10.0
 """Rounding decides an element's sign where the gradient is below so many of what it does to it."""
+
+KEPT = 4.0
+"""What has no gradient may be off by so many roundings of itself: only a decay moves it."""
 
 LONGEST_STEP = 1.01
 """Adam's first step in learning rates: 1, and some rounding."""
@@ -92,6 +96,7 @@ def _own_optimizer(answers: Answers, reference: Answers) -> Iterator[Finding]:
     found, exact = (each.numbered("update.adam") for each in (answers, reference))
     gradient = reference.numbered("gradients.gradient")
     of_weight = dict(zip(learnt, gradient, strict=True))
+    own = dict(zip(learnt, answers.numbered("gradients.gradient"), strict=False))
     unsure = dict(zip(learnt, _uncertainties(reference, gradient), strict=True))
     largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
     steps = [np.abs(after - before).max() for after, before in zip(exact, drawn, strict=True)]
@@ -104,10 +109,24 @@ def _own_optimizer(answers: Answers, reference: Answers) -> Iterator[Finding]:
         floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate
         error = np.abs(found[number] - exact[number]) / rate
         # Where the gradient is rounding, a step may go either way, but no farther than elsewhere.
+        # Where there is none, for either, rounding decides nothing.
+        none = _is_zero(of_weight.get(number), drawn[number]) & _is_zero(
+            own.get(number), drawn[number]
+        )
         farthest = LONGEST_STEP * (longest if number in of_weight else rate)
-        error[unclear & (np.abs(found[number] - drawn[number]) <= farthest)] = 0
-        quantity = f"{optimizer_name(answers)} on {name}"
+        error[unclear & ~none & (np.abs(found[number] - drawn[number]) <= farthest)] = 0
+        rounding = KEPT * UNIT_ROUNDOFF * np.abs(drawn[number])
+        error[none & (np.abs(found[number] - exact[number]) <= rounding)] = 0
+        whole = ", which has no gradient" if none.all() else ""
+        quantity = f"{optimizer_name(answers)} on {name}{whole}"
         yield Finding("P4", quantity, or_infinite(error.max()), "P4 adam", floor)
+
+
+def _is_zero(gradient: Array | None, weight: Array) -> NDArray[np.bool_]:
+    """Where a weight has no gradient at all; nowhere, if its gradient is not known."""
+    if gradient is None or gradient.shape != weight.shape:
+        return np.zeros(weight.shape, np.bool_)
+    return np.equal(gradient, 0)
 
 
 def _uncertainties(reference: Answers, gradient: Sequence[Array]) -> list[float]:

@@ -92,7 +92,7 @@ def test_an_undecided_image_may_be_answered_either_way_and_a_clear_one_may_not()
 
 def test_a_step_that_is_no_number_or_too_long_is_seen_where_the_gradient_is_rounding() -> None:
     true = oracle_answers()
-    true.arrays["gradients.gradient0"][0, 0] = 0.0
+    true.arrays["gradients.gradient0"][0, 0] = 1e-9
     start, adam = true.arrays["identity.weight0"], true.arrays["update.adam0"]
     other_way, too_far, lost = adam.copy(), adam.copy(), adam.copy()
     other_way[0, 0] = start[0, 0] - 9e-4
@@ -102,6 +102,21 @@ def test_a_step_that_is_no_number_or_too_long_is_seen_where_the_gradient_is_roun
     for wrong in (too_far, lost):
         found = failed(rounded(true, update__adam0=wrong), true)
         assert found == [("P4", "Adam on output kernel")]
+
+
+def test_what_has_no_gradient_must_be_decayed_alike() -> None:
+    """That Adam's first step is never longer than a learning rate excuses nothing."""
+    drawn = oracle_answers()
+    start = drawn.arrays["identity.weight1"]
+    still = {"gradients.gradient1": np.zeros(3), "update.adam1": start}
+    true = replace(drawn, arrays={**drawn.arrays, **still})
+    rounding = start * (1 + 1e-7)
+    assert failed(rounded(true, update__adam1=rounding), true) == []
+    decayed = rounded(true, update__adam1=start * (1 - 1e-5))
+    what = "Adam on output bias, which has no gradient"
+    assert failed(decayed, true) == [("P4", what)]
+    given = np.full(3, 1e-9)  # a gradient that is rounding, where the exact one is 0, does excuse
+    assert failed(rounded(decayed, gradients__gradient1=given), true) == []
 
 
 def test_both_definitions_of_a_saturated_loss_pass_and_are_told_apart() -> None:
