@@ -33,6 +33,21 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """The loss of an output, as far as its targets are concerned.
+
+    Attributes:
+        name: In Keras's lower case.
+        own: Whether it is the user's, who knows what it takes.
+        ignored: A class that it leaves out, or None.
+    """
+
+    name: str
+    own: bool = False
+    ignored: int | None = None
+
+
+@dataclass(frozen=True)
 class Feed:
     """How a model takes its inputs and targets.
 
@@ -91,12 +106,12 @@ class Feed:
         arrays = [self._input(port, examples) for port in self.inputs]
         return keras.tree.pack_sequence_as(self.input_structure, arrays)
 
-    def y(self, examples: Examples, losses: Sequence[str]) -> Any:
+    def y(self, examples: Examples, losses: Sequence[Loss]) -> Any:
         """Targets as the losses take them: classes, one-hot rows, or float32 numbers.
 
         Args:
             examples: What to take them from.
-            losses: Name of the loss of each output.
+            losses: That of each output.
 
         Raises:
             DataError: A target is missing or has another shape.
@@ -121,14 +136,18 @@ class Feed:
         dtype = "float32" if "float" in port.dtype else port.dtype
         return array.astype(dtype)
 
-    def _target(self, port: Port, loss: str, examples: Examples) -> Array:
+    def _target(self, port: Port, loss: Loss, examples: Examples) -> Array:
         array = _chosen("y", port, examples.targets, len(self.outputs))
+        if loss.own:
+            return array.astype(np.int32 if array.dtype.kind in "iub" else np.float32)
         shape, classes = port.shape, port.shape[-1] if port.shape else 1
-        sparse = loss.startswith("sparse")
+        sparse = loss.name.startswith("sparse")
         if array.ndim == len(shape) + 1 and array.shape[-1] == 1 and (classes or 0) > 1:
             array = array[..., 0]
+        if sparse and array.ndim == len(shape) and array.dtype.kind == "f":
+            array = _whole(array, port, loss)
         if array.ndim == len(shape) and array.dtype.kind in "iub" and (classes or 0) > 1:
-            self._check_classes(array, port, int(classes or 0))
+            _check_classes(array[array != loss.ignored], port, int(classes or 0))
             return array.astype(np.int32) if sparse else one_hot(array, int(classes or 0))
         if array.ndim == len(shape) and classes == 1:
             array = array[..., np.newaxis]
@@ -139,12 +158,23 @@ class Feed:
             )
         return array.argmax(axis=-1).astype(np.int32) if sparse else array.astype(np.float32)
 
-    def _check_classes(self, array: Array, port: Port, classes: int) -> None:
-        if len(array) and not 0 <= int(array.min()) <= int(array.max()) < classes:
-            raise DataError(
-                f"y has classes {array.min()} to {array.max()}, and the model's output "
-                f"{port.name} knows 0 to {classes - 1}"
-            )
+
+def _whole(array: Array, port: Port, loss: Loss) -> Array:
+    """Classes that were stored as floats."""
+    if not (array == np.floor(array)).all():
+        raise DataError(
+            f"y has fractions, and the loss of the model's output {port.name}, {loss.name}, takes "
+            "whole classes"
+        )
+    return array.astype(np.int32)
+
+
+def _check_classes(array: Array, port: Port, classes: int) -> None:
+    if len(array) and not 0 <= int(array.min()) <= int(array.max()) < classes:
+        raise DataError(
+            f"y has classes {array.min()} to {array.max()}, and the model's output "
+            f"{port.name} knows 0 to {classes - 1}"
+        )
 
 
 def leaves(structure: Any) -> list[Array]:

@@ -6,8 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.contract.errors import DataError
 from bench.contract.units import Description, Input, ModelRequest, Output, Port, Weight
 from bench.inputs import draws
+from bench.inputs.examples import Examples
 from bench.worker.model import building, initial_weights
 from bench.worker.model.building import Built
 
@@ -36,15 +38,18 @@ def describe(request: ModelRequest) -> Description:
         builds.append(building.build(request, some))
     one = builds[0]
     if some is not None:
+        given = building.examples(request)
         one.x(some)
-        one.y(building.examples(request)["test"])
+        one.y(given["test"])
+        for split, each in given.items():
+            _check_words(one, split, each)
     return {
         "inputs": [
             Input(**_port(port), values=_vocabulary(one) if "int" in port.dtype else None)
             for port in one.feed.inputs
         ],
         "outputs": [
-            Output(**_port(port), loss=loss)
+            Output(**_port(port), loss=loss.name)
             for port, loss in zip(one.feed.outputs, one.losses, strict=True)
         ],
         "chosen": one.chosen,
@@ -83,6 +88,28 @@ def _vocabulary(built: Built) -> int:
         if isinstance(layer, keras.layers.Embedding)
     ]
     return int(min(sizes, default=2))
+
+
+def _check_words(built: Built, split: str, given: Examples) -> None:
+    """Refuse integers that an embedding right behind an input does not know.
+
+    One backend raises, another gives NaN, the third something else.
+    """
+    tensors = keras.tree.flatten(getattr(built.model, "inputs", None) or [])
+    ports = {id(t): port.name for t, port in zip(tensors, built.feed.inputs, strict=False)}
+    for layer in initial_weights.all_layers(built.model):
+        for node in layer._inbound_nodes if isinstance(layer, keras.layers.Embedding) else ():
+            for tensor in node.input_tensors:
+                array = given.inputs.get(ports.get(id(tensor), ""), given.inputs.get(""))
+                if id(tensor) not in ports or array is None or not array.size:
+                    continue
+                low, high = int(array.min()), int(array.max())
+                if low < 0 or high >= layer.input_dim:
+                    named = f".{ports[id(tensor)]}" * (len(given.inputs) > 1)
+                    raise DataError(
+                        f"x_{split}{named} has integers {low} to {high}, and the model's embedding "
+                        f"{layer.name} knows 0 to {layer.input_dim - 1}"
+                    )
 
 
 def _weights(builds: list[Built]) -> list[Weight]:
