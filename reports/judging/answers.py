@@ -10,7 +10,11 @@ from bench.contract.backends import BACKENDS
 from bench.contract.rungs import CERTIFYING
 from bench.contract.variants import STOCK, THREE, TUNED
 from reports.judging.comparison import Comparison
+from reports.parity import references
 from reports.tables import wording
+
+PROBLEMS = {"ok": "", "invalid": "no valid speed"}
+"""Statuses in words."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def _standings(
         return {}
     known = speeds[(speeds["status"] == "ok") & speeds["images_per_second"].notna()]
     found = {
-        row["title"]: Standing(problem="" if row["status"] == "ok" else str(row["status"]))
+        row["title"]: Standing(problem=PROBLEMS.get(row["status"], str(row["status"])))
         for row in speeds.to_dict("records")
     }
     if comparison.untrusted:
@@ -176,8 +180,13 @@ def _same(ladder: pd.DataFrame) -> str:
     if ladder.empty or not asked:
         return ""
     silent = ladder["silent"]
-    wrong = ladder[(ladder[asked] == "fail").any(axis=1) & ~silent]
-    told = [f"NO: {', '.join(wrong['title'])}"] if len(wrong) else []
+    undecided = ladder["first_quantity"].str.contains(references.NO_MAJORITY, regex=False)
+    failed = (ladder[asked] == "fail").any(axis=1) & ~silent
+    told = [
+        f"{word}: {', '.join(ladder['title'][those])}"
+        for word, those in (("NO", failed & ~undecided), ("differ", failed & undecided))
+        if those.any()
+    ]
     told += [f"no answer: {', '.join(ladder['title'][silent])}"] if silent.any() else []
     return "; ".join(told) or "yes"
 
@@ -195,9 +204,9 @@ def _advice(comparison: Comparison, answer: Answer, model: str, variant: str) ->
         gains = gains[(gains["model"] == model) & (gains["variant"] == TUNED)]
         gains = gains[(gains["over"] == STOCK) & (gains["verdict"] == "faster")]
         gains = wording.titled(gains.sort_values("ratio", ascending=False))
-        told = [f"{row['title']} {row['ratio']:.1f}x" for row in gains.to_dict("records")]
+        told = [f"{row['title']} is {row['ratio']:.1f}x" for row in gains.to_dict("records")]
         if told:
-            parts.append(f"docs/tuning.md makes {wording.listed(told)} faster")
+            parts.append(f"tuned (docs/tuning.md) {wording.listed(told)} as fast")
     if learned := _learned(comparison, model, variant):
         parts.append(learned)
     return "; ".join(parts) + "." if parts else ""

@@ -45,14 +45,22 @@ def _answers(
         told = f"{model}: its {references.NOT_FINITE}: nothing can be compared."
         return [Note(told, grave=True)]
     silent = group["silent"]
-    wrong = (group[list(rungs)] == "fail").any(axis=1) & ~silent
+    open_ones = group["first_quantity"].str.contains(references.NO_MAJORITY, regex=False)
+    failed = (group[list(rungs)] == "fail").any(axis=1) & ~silent
+    wrong = failed & ~open_ones
     warned = (group[list(rungs)] == "warn").any(axis=1)
     lines = []
     for those, words in ((silent, "NO answer of"), (wrong, "NOT the same answers under")):
         if those.any():
             told = ", ".join(wording.backends(group[those]))
             lines.append(Note(f"{model}: {words} {told}.", grave=True))
-    good = group[~wrong & ~silent]
+    differing = group.loc[open_ones, "first_quantity"].drop_duplicates()
+    lines += [Note(f"{model}: {words}.", grave=True) for words in differing]
+    lines += [
+        Note(f"{model}, {row['backend']}: {row['first']}.", grave=True)
+        for row in group[wrong].to_dict("records")
+    ]
+    good = group[~failed & ~silent]
     if not good.empty:
         others = ", ".join(sorted(set(CERTIFYING) - set(rungs)))
         asked = f"not asked: {others}" if others else "all were asked"
@@ -68,7 +76,7 @@ def _answers(
         lines.append(Note(same))
     lines += [
         Note(f"{model}, {row['backend']}: {row['first']}.")
-        for row in group[(wrong | warned) & ~silent].to_dict("records")
+        for row in group[warned & ~failed & ~silent].to_dict("records")
     ]
     return lines
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.contract.variants import THREE
-from reports.judging import sentences, speed_lines
+from reports.judging import notes, sentences, speed_lines
 from reports.judging.answers import answers
 from reports.judging.comparison import Comparison
 from reports.tables import wording
@@ -13,10 +13,10 @@ from reports.tables.wording import Note
 MODELS = 3
 """More would not fit on the screen."""
 
-ALERTS = 2
+ALERTS = 3
 """Of more than these, only the number is told."""
 
-CAPTION = "Speed in training against the fastest (95 % interval), test error, same answers."
+CAPTION = "Steady training speed over the fastest's (95 % interval), test error, answers."
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Screen:
         header: Headings of the matrix: the backends with their versions, and what they have in
             common.
         rows: The matrix: one row for each model.
+        caption: What stands in it; empty where that says itself.
         notes: Advice for each model, what is to be believed, and what was left out.
     """
 
     heading: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    caption: str
     notes: tuple[Note, ...]
 
 
@@ -44,9 +46,10 @@ def screen(comparison: Comparison) -> Screen:
     shown = known[:MODELS]
     alerts = [Note(line, grave=True) for line in sentences.alerts(comparison)]
     if len(alerts) > ALERTS:
-        more = Note(f"{len(alerts) - ALERTS} more warnings stand below.", grave=True)
+        more = Note(f"{len(alerts) - ALERTS} more warnings stand in the report.", grave=True)
         alerts = [*alerts[:ALERTS], more]
     rest = len(known) - len(shown)
+    measured = any(one.standings or one.errors for one in known)
     asked = ["same"] if any(one.same for one in known) else []
     return Screen(
         heading=_heading(comparison),
@@ -55,11 +58,12 @@ def screen(comparison: Comparison) -> Screen:
             (one.model, *(one.cell(name) for name in backends), *([one.same] if asked else []))
             for one in shown
         ),
+        caption=CAPTION if measured else "",
         notes=(
             *alerts,
             *_failures(comparison),
             *(Note(f"{one.model}: {one.advice}") for one in shown if one.advice),
-            *((Note(f"{rest} more models stand below."),) if rest else ()),
+            *((Note(f"{rest} more models stand in the report."),) if rest else ()),
             *trust(comparison),
             *map(Note, comparison.left_out),
         ),
@@ -112,8 +116,15 @@ def trust(comparison: Comparison) -> Iterator[Note]:
     if len(twins):
         parts.append(f"A/A twin {twins['low'].min():.2f}x to {twins['high'].max():.2f}x")
     parts += comparison.voided
+    apart = comparison.costs["difference_percent"].dropna()
+    if len(apart) and apart.abs().max() > notes.DISAGREEMENT_PERCENT:
+        most = apart[apart.abs().idxmax()]
+        words = "longer" if most > 0 else "less"
+        parts.append(f"whole epochs took up to {abs(most):.0f} % {words} than their steps say")
     if (comparison.main_ratios["verdict"] == "indicative").any():
         parts.append("so few launches that nothing is claimed")
     if parts:
-        verdict = "NO" if comparison.untrusted else "yes"
+        missed = int((~comparison.checks["passed"].astype(bool)).sum())
+        doubt = f"yes, but {missed} of {len(comparison.checks)} conditions" if missed else "yes"
+        verdict = "NO" if comparison.untrusted else doubt
         yield Note(f"Can be believed: {verdict}; {'; '.join(parts)}.", bool(comparison.untrusted))

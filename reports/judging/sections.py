@@ -126,7 +126,6 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
     ).sort_values(["grade", "share"], kind="stable")
     of_rung = [*SUBJECT, "rung"]
     worst = order.drop_duplicates(of_rung, keep="last").sort_index()
-    most = sized.groupby(of_rung)["floors"].max()[pd.MultiIndex.from_frame(worst[of_rung])]
     return pd.DataFrame(
         {
             "model": wording.models(worst),
@@ -137,7 +136,7 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
             "warn": worst["warn"].map("{:.2g}".format),
             # A known fault never fails.
             "fail": worst["fail"].map("{:.2g}".format).replace("inf", "-"),
-            "most roundings": wording.numbers(most.set_axis(worst.index), 1),
+            "roundings": wording.numbers(worst["floors"], 1),
             "status": worst["status"],
         }
     )

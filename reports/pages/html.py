@@ -18,7 +18,7 @@ from reports.figures.style import Picture
 from reports.judging import sentences
 from reports.judging.comparison import Comparison
 from reports.judging.questions import questions
-from reports.judging.screen import CAPTION, screen
+from reports.judging.screen import screen
 from reports.judging.sections import sections
 from reports.pages.spreadsheets import harmless
 from reports.read.plain_text import plain
@@ -91,7 +91,7 @@ def report(comparison: Comparison, pictures: Sequence[Drawn]) -> str:
             "heading": plain(seen.heading),
             "header": _clean(seen.header),
             "rows": [_clean(row) for row in seen.rows],
-            "caption": CAPTION,
+            "caption": seen.caption,
             "notes": _notes(seen.notes),
         },
         pending=list(comparison.pending),
@@ -175,7 +175,7 @@ def _drawn(pictures: Mapping[str, Picture]) -> list[Drawn]:
                     f"{name}-{number + 1}.svg",
                     # matplotlib escapes all text that it is given.
                     Markup(style.svg(panel, f"{name}-{number}")),  # noqa: S704
-                    harmless(panel.data).round(6).to_csv(index=False),
+                    harmless(panel.data).to_csv(index=False, float_format="%.7g"),
                     panel.model,
                 )
                 for number, panel in enumerate(picture.panels)

@@ -9,7 +9,7 @@ import pandas as pd
 from reports.across_runs.compared import Compared
 from reports.judging.comparison import Comparison
 from reports.judging.questions import questions
-from reports.judging.screen import CAPTION, screen
+from reports.judging.screen import screen
 from reports.judging.sections import sections
 from reports.read.plain_text import plain
 from reports.tables.columns import DECLARED
@@ -49,7 +49,7 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
     yield escape(seen.heading)
     if seen.rows:
         yield table(pd.DataFrame(seen.rows, columns=list(seen.header)))
-        yield CAPTION
+        yield seen.caption
     yield notes(seen.notes)
     tables = sections(comparison)
     for question in questions(comparison):

@@ -13,7 +13,7 @@ from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.judging import sections, sentences
 from reports.judging.comparison import Comparison
 from reports.judging.questions import questions
-from reports.judging.screen import CAPTION, screen
+from reports.judging.screen import screen
 from reports.read.plain_text import plain
 from reports.tables.columns import DECLARED, shown
 from reports.tables.wording import Note
@@ -37,7 +37,8 @@ def show(comparison: Comparison, console: Console) -> None:
         for row in seen.rows:
             table.add_row(*map(_plain, row))
         console.print(table)
-        console.print(CAPTION, style="dim")
+        if seen.caption:
+            console.print(seen.caption, style="dim")
     show_notes(seen.notes, console)
 
 

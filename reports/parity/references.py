@@ -1,9 +1,10 @@
 """What subjects are compared with: the oracle, or the model itself in float64 on several backends.
 
-Of the latter none is right by definition. The one that others agree with best is the reference; one
-that differs from it is a finding of its own, since in float64 no rounding can be the excuse. What
-becomes of its answers when the weights are moved by a rounding of float32 is what any answer in
-float32 may be off by.
+Of the latter none is right by definition: the majority is. The one that others agree with best is
+the reference; one that differs from it is a finding of its own, since in float64 no rounding can be
+the excuse. Where no two agree there is no majority, and nobody is blamed but who is farther from
+all others than they are from each other. What becomes of its answers when the weights are moved by
+a rounding of float32 is what any answer in float32 may be off by.
 """
 
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.contract.backends import BACKENDS
 from bench.contract.rungs import ORACLE
 from reports.ladder import rungs
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
@@ -20,6 +22,12 @@ from reports.parity.answers import answers
 from reports.read.shards import ReferenceShard
 
 NOT_FINITE = "outputs are not finite, in float64 as well"
+
+FARTHER = 10.0
+"""Who differs from all others by so many times as much as they do is wrong, though no two agree."""
+
+NO_MAJORITY = "there is no majority"
+"""What the quantity of backends that differ ends in, where none can be blamed."""
 
 OF_STEPS = "P5"
 """Compared with the backend's own training in float64: small differences grow from step to step."""
@@ -33,11 +41,13 @@ class Reference:
         shards: All of the model's that went well, in the order in which they are trusted.
         failed: Those that did not.
         agreed: Whether at least two computed the same, or the first is the oracle.
+        undecided: Where no two did, backends of which none can be blamed.
     """
 
     shards: Sequence[ReferenceShard]
     failed: Sequence[ReferenceShard]
     agreed: bool
+    undecided: tuple[str, ...] = ()
 
     @property
     def is_finite(self) -> bool:
@@ -55,6 +65,10 @@ class Reference:
         """What this backend answered itself."""
         return next((each for each in self.shards if each.payload.backend == backend), None)
 
+    def is_judge_of(self, backend: str) -> bool:
+        """Whether the first is what this backend is compared with, and not its own."""
+        return self.is_oracle or self.of(backend) is None or backend not in self.undecided
+
 
 def choose(shards: Sequence[ReferenceShard]) -> Reference:
     """Which of one model's references is trusted most: the one that another is closest to."""
@@ -67,7 +81,10 @@ def choose(shards: Sequence[ReferenceShard]) -> Reference:
         for number, one in enumerate(good)
     }
     order = sorted(nearest, key=lambda number: nearest[number])
-    return Reference([good[n] for n in order], failed, nearest[order[0]] <= 1)
+    agreed = not any(nearest[order[0]][:-1])
+    near = [number for number in order if not _is_far(nearest[number], nearest[order[1]])]
+    undecided = [] if agreed else [good[number].payload.backend for number in near]
+    return Reference([good[n] for n in order], failed, agreed, tuple(undecided))
 
 
 def in_float64(reference: Reference, backend: str) -> list[Finding]:
@@ -82,11 +99,11 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
     if len(reference.shards) == 1:
         quantity = "answers in float64, which no other backend has confirmed"
         return [Finding("P0", quantity, 1, "known")]
+    if backend in reference.undecided:
+        return [_undecided(reference)]
     found: dict[str, Finding] = {}
     if own is reference.shards[0]:
-        if not reference.agreed:
-            found["P2"] = count_of("P2", "agreement with another backend in float64", 1)
-        return list(found.values())
+        return []
     for each in rungs.judge(answers(own), answers(reference.shards[0])):
         # The first that is off, since later layers are fed by it; where none is, the worst.
         known = found.get(each.rung)
@@ -100,11 +117,24 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
     ]
 
 
+def _undecided(reference: Reference) -> Finding:
+    """Where the backends part of which none can be blamed."""
+    *others, last = [one.title for one in BACKENDS.values() if one.name in reference.undecided]
+    one, other = reference.shards[:2]
+    odd = [e for e in rungs.judge(answers(other), answers(one)) if e.status != "pass"]
+    first = next((each for each in odd if each.rung != "P0"), odd[0])
+    two = "with two " if len(others) == 1 else ""
+    told = f"{', '.join(others)} and {last} differ at {first.quantity}; {two}{NO_MAJORITY}"
+    return count_of(first.rung, told, 1)
+
+
 def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]:
     """All findings on one subject, in tolerances that know how the model magnifies rounding."""
     if not reference.is_finite:
         return [count_of("P2", NOT_FINITE, 1)]
-    first = answers(reference.shards[0])
+    own = reference.of(backend)
+    judged_by = reference.shards[0] if own is None or reference.is_judge_of(backend) else own
+    first = answers(judged_by)
     spreads: dict[tuple[str, str], float] = {}
     for near in _nearby(first):
         for each in rungs.judge(near, first):
@@ -115,8 +145,7 @@ def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]
         replace(each, spread=spreads.get((each.rung, each.quantity), 0.0))
         for each in rungs.judge(subject, first)
     ]
-    own = reference.of(backend)
-    if own is None or reference.is_oracle or own is reference.shards[0]:
+    if own is None or reference.is_oracle or own is judged_by:
         return findings
     steps = [each for each in rungs.judge(subject, answers(own)) if each.rung == OF_STEPS]
     return [each for each in findings if each.rung != OF_STEPS] + steps
@@ -150,10 +179,26 @@ def _completed(near: Answers, reference: Answers) -> Answers:
     return Answers(facts, {**same, **near.arrays})
 
 
-def _apart(one: Answers, other: Answers) -> float:
-    """The largest difference of two answers in float64, in what two in float32 may differ by."""
-    shares = [_share(each) for each in rungs.judge(one, other) if each.rung in {"P2", "P3", "P4"}]
-    return max(shares, default=np.inf)
+def _apart(one: Answers, other: Answers) -> tuple[float, ...]:
+    """The largest difference of two answers in float64, in what two in float32 may differ by.
+
+    Of P2, P3 and P4, 0 where it is less, and of all three. What differs on one rung does so on the
+    next as well, which says no more of how far.
+    """
+    worst = dict.fromkeys(("P2", "P3", "P4"), 0.0)
+    findings = [each for each in rungs.judge(one, other) if each.rung in worst]
+    for each in findings:
+        worst[each.rung] = max(worst[each.rung], _share(each))
+    shares = list(worst.values()) if findings else [np.inf]
+    return (*(share if share > 1 else 0.0 for share in shares), max(shares))
+
+
+def _is_far(one: Sequence[float], near: Sequence[float]) -> bool:
+    """Whether a difference is of another order than that of the two that are near each other."""
+    for share, least in zip(one[:-1], near[:-1], strict=False):
+        if share or least:
+            return share > FARTHER * least
+    return False
 
 
 def _share(finding: Finding) -> float:

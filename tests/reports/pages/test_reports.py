@@ -290,7 +290,7 @@ def test_fault_29_an_untrusted_run_says_so_at_the_prompt_and_is_inconclusive(
     assert screen.count(words) == 1
     assert "Can be believed: NO; " in screen
     assert "untrusted" in screen  # where the speed would stand
-    assert "fastest" not in screen.replace("against the fastest", "")
+    assert "fastest" not in screen.replace("over the fastest", "")
     assert re.search(r"single_layer +PyTorch +- +- +- +invalid", told.stdout)
     assert re.search(r"single_layer +JAX / PyTorch +- +- +missing", told.stdout)
     report = (folder / "report.md").read_text()

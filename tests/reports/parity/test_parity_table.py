@@ -63,9 +63,9 @@ def test_one_that_does_not_is_named_in_the_verdict(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path, torch=wrong).path)
     assert verdicts(table) == [
         "single_layer: NOT the same answers under PyTorch.",
+        "single_layer, torch: P3 gradient of output kernel.",
         "single_layer: JAX, TensorFlow give the same answers as a reference in float64, to "
         "1 rounding of float32 at most (P0 P1 P2 P3 P4 P6 of the parity ladder; not asked: P5).",
-        "single_layer, torch: P3 gradient of output kernel.",
     ]
     assert certified(table, "jax", "torch") == "no"
     assert certified(table, "jax", "tensorflow") == "partly"

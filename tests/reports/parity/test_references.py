@@ -69,8 +69,36 @@ def test_of_two_layers_that_are_off_the_first_is_named() -> None:
 def test_of_two_that_differ_neither_is_right() -> None:
     chosen = references.choose([shard("jax", wrong()), shard("torch", answers())])
     assert not chosen.agreed
-    for backend in ("jax", "torch"):
-        assert "fail" in {each.status for each in references.in_float64(chosen, backend)}
+    told = "JAX and PyTorch differ at second; with two there is no majority"
+    for backend, own in (("jax", wrong()), ("torch", answers())):
+        (found,) = references.in_float64(chosen, backend)
+        assert (found.rung, found.quantity, found.status) == ("P2", told, "fail")
+        # Each is compared with itself in float64, and not with the one that happens to be first.
+        assert {each.status for each in references.judge(own, backend, chosen)} == {"pass"}
+
+
+def off(factor: float) -> Answers:
+    layer = answers().arrays["forward.one.layer1"]
+    return answers(forward__one__layer1=layer * factor)
+
+
+def test_of_three_that_differ_only_who_is_far_from_both_others_is_blamed() -> None:
+    near = references.choose(
+        [shard("torch", off(1.5)), shard("jax", answers()), shard("tensorflow", off(1.001))]
+    )
+    assert set(near.undecided) == {"jax", "tensorflow"}
+    for backend in near.undecided:
+        (found,) = references.in_float64(near, backend)
+        assert found.quantity.endswith("differ at second; with two there is no majority")
+    far = [each.quantity for each in references.in_float64(near, "torch") if each.status == "fail"]
+    assert far == ["in float64, second"]
+    failed = references.judge(off(1.5), "torch", near)
+    assert [each.quantity for each in failed if each.status == "fail"] == ["second"]
+    alike = references.choose(
+        [shard("torch", off(1.002)), shard("jax", answers()), shard("tensorflow", off(1.001))]
+    )
+    (found,) = references.in_float64(alike, "jax")
+    assert found.quantity.endswith("and PyTorch differ at second; there is no majority")
 
 
 def test_one_alone_is_told_to_be_unconfirmed_and_one_that_failed_why() -> None:
