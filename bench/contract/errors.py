@@ -1,7 +1,10 @@
 """Exit codes and the errors that carry them."""
 
+import re
 from enum import IntEnum
 from typing import ClassVar
+
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 class ExitCode(IntEnum):
@@ -59,3 +62,9 @@ class WorkerError(BenchError):
         self.status = status
         self.log = log
         self.kind = kind
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an exception says, less its colours and the arguments that Keras lists behind it."""
+    said, *_ = _COLOURS.sub("", str(error)).split("Arguments received by")
+    return " ".join(said.split())

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from bench.contract.errors import in_one_line
 from bench.contract.units import (
     ModelRequest,
     ProbesRequest,
@@ -162,7 +163,7 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 def _message(error: Exception) -> str:
     """What the error says in one line; for one that says nothing, the line that raised it."""
-    said = " ".join(str(error).split())[:500]
+    said = in_one_line(error)[:500]
     return said or f"at {traceback.extract_tb(error.__traceback__)[-1].line}"
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import models
 from bench.contract.backends import BACKENDS
-from bench.contract.errors import BenchError, ExitCode
+from bench.contract.errors import BenchError, ExitCode, in_one_line
 from bench.contract.units import ModelRequest
 from bench.inputs.datasets import read_verified
 from bench.inputs.examples import Examples
@@ -175,7 +175,7 @@ def _loaded(request: ModelRequest) -> tuple[Any, str]:
 
 
 def _raised(error: BaseException) -> str:
-    said = " ".join(str(error).split())[:300]
+    said = in_one_line(error)[:300]
     hint = ""
     if isinstance(error, ModuleNotFoundError):
         # A framework beside another would only bring the next error, and a stranger one.
