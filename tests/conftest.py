@@ -28,6 +28,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("real_lane", sorted(plan.workers.items()), ids=sorted(plan.workers))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: one that begins last would be waited for alone."""
+    items.sort(key=lambda item: item.path.parent.name != "session")
+
+
 @pytest.fixture(autouse=True)
 def temporary_files(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
