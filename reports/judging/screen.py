@@ -116,9 +116,8 @@ def trust(comparison: Comparison) -> Iterator[Note]:
     if len(twins):
         parts.append(f"A/A twin {twins['low'].min():.2f}x to {twins['high'].max():.2f}x")
     parts += comparison.voided
-    apart = comparison.costs["difference_percent"].dropna()
-    if len(apart) and apart.abs().max() > notes.DISAGREEMENT_PERCENT:
-        most = apart[apart.abs().idxmax()]
+    most = max(comparison.costs["difference_percent"].dropna(), key=abs, default=0.0)
+    if abs(most) > notes.DISAGREEMENT_PERCENT:
         words = "longer" if most > 0 else "less"
         parts.append(f"whole epochs took up to {abs(most):.0f} % {words} than their steps say")
     if (comparison.main_ratios["verdict"] == "indicative").any():
