@@ -18,10 +18,16 @@ _THEIRS: dict[Path, dict[str, ModuleType]] = {}
 
 @contextlib.contextmanager
 def found(folder: Path) -> Iterator[None]:
-    """Have imports find what lies in a folder, as they do in a Python that is started there.
+    """Have imports and relative paths find what lies in a folder, as if Python was started there.
 
     Where it has modules with names of ours, ours are put aside meanwhile.
     """
+    with contextlib.chdir(folder), _imported(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _imported(folder: Path) -> Iterator[None]:
     shared = {name for name in OURS if _has(folder, name)}
     if not shared:
         if str(folder) not in sys.path:

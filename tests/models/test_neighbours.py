@@ -40,6 +40,19 @@ def test_it_gets_its_own_and_the_harness_keeps_its(tmp_path: Path) -> None:
     assert sys.path == path
 
 
+def test_a_file_finds_what_it_reads_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("one two", encoding="utf-8")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def build():\n    from pathlib import Path\n    return Path('words.txt').read_text()\n",
+        encoding="utf-8",
+    )
+    begun = Path.cwd()
+    assert models.build(ModelFile.read(str(file)).source) == "one two"
+    assert Path.cwd() == begun
+    sys.path.remove(str(tmp_path))
+
+
 def test_other_neighbours_stay_where_imports_find_them(tmp_path: Path) -> None:
     """A layer may import one when the model runs."""
     (tmp_path / "helper_of_mine.py").write_text("WIDTH = 6\n", encoding="utf-8")
