@@ -185,7 +185,7 @@ def tests(session: nox.Session) -> None:
         "--ignore=tests/browser",
         "--ignore=tests/endurance",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
-        *("-n", processes, "--dist", "load", "--maxschedchunk", "1", "-p", "no:benchmark"),
+        *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
         *worker_options(),
         *session.posargs,
         env={"OPENBLAS_NUM_THREADS": "1"},  # the processes share the cores already

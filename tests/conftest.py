@@ -29,8 +29,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs first: one that begins last would be waited for alone."""
-    items.sort(key=lambda item: item.path.parent.name != "session")
+    """Whole runs first in the share of each process: one that begins last is waited for alone."""
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    whole = [item for item in items if item.path.parent.name == "session"]
+    whole.sort(key=lambda item: item.path.name != "test_real_workers.py")
+    others = [item for item in items if item.path.parent.name != "session"]
+    size = -(-len(others) // count)
+    items[:] = [
+        item
+        for share in range(count)
+        for item in (*whole[share::count], *others[share * size : (share + 1) * size])
+    ]
 
 
 @pytest.fixture(autouse=True)
