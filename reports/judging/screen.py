@@ -124,6 +124,8 @@ def trust(comparison: Comparison) -> Iterator[Note]:
         parts.append("so few launches that nothing is claimed")
     if parts:
         missed = int((~comparison.checks["passed"].astype(bool)).sum())
-        doubt = f"yes, but {missed} of {len(comparison.checks)} conditions" if missed else "yes"
+        doubt = (
+            f"yes, but {missed} of {len(comparison.checks)} conditions not met" if missed else "yes"
+        )
         verdict = "NO" if comparison.untrusted else doubt
         yield Note(f"Can be believed: {verdict}; {'; '.join(parts)}.", bool(comparison.untrusted))

@@ -29,6 +29,9 @@ FARTHER = 10.0
 NO_MAJORITY = "there is no majority"
 """What the quantity of backends that differ ends in, where none can be blamed."""
 
+PARTING = ("P2", "P3", "P4")
+"""Rungs that say whether two references agree, and where they part."""
+
 OF_STEPS = "P5"
 """Compared with the backend's own training in float64: small differences grow from step to step."""
 
@@ -119,13 +122,15 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
 
 def _undecided(reference: Reference) -> Finding:
     """Where the backends part of which none can be blamed."""
-    *others, last = [one.title for one in BACKENDS.values() if one.name in reference.undecided]
+    known = [name for name in BACKENDS if name in reference.undecided]
+    names = known + [name for name in reference.undecided if name not in BACKENDS]
+    *others, last = [BACKENDS[name].title if name in BACKENDS else name for name in names]
     one, other = reference.shards[:2]
-    odd = [e for e in rungs.judge(answers(other), answers(one)) if e.status != "pass"]
-    first = next((each for each in odd if each.rung != "P0"), odd[0])
+    odd = (e for e in rungs.judge(answers(other), answers(one)) if e.status != "pass")
+    first = next((each for each in odd if each.rung in PARTING), None)
+    rung, where = (first.rung, f" at {first.quantity}") if first else (PARTING[0], "")
     two = "with two " if len(others) == 1 else ""
-    told = f"{', '.join(others)} and {last} differ at {first.quantity}; {two}{NO_MAJORITY}"
-    return count_of(first.rung, told, 1)
+    return count_of(rung, f"{', '.join(others)} and {last} differ{where}; {two}{NO_MAJORITY}", 1)
 
 
 def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]:
@@ -185,12 +190,12 @@ def _apart(one: Answers, other: Answers) -> tuple[float, ...]:
     Of P2, P3 and P4, 0 where it is less, and of all three. What differs on one rung does so on the
     next as well, which says no more of how far.
     """
-    worst = dict.fromkeys(("P2", "P3", "P4"), 0.0)
+    worst = dict.fromkeys(PARTING, 0.0)
     findings = [each for each in rungs.judge(one, other) if each.rung in worst]
     for each in findings:
         worst[each.rung] = max(worst[each.rung], _share(each))
     shares = list(worst.values()) if findings else [np.inf]
-    return (*(share if share > 1 else 0.0 for share in shares), max(shares))
+    return (*(0.0 if share <= 1 else share for share in shares), max(shares))
 
 
 def _is_far(one: Sequence[float], near: Sequence[float]) -> bool:

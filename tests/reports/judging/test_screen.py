@@ -95,6 +95,19 @@ def test_speeds_that_are_not_trusted_are_not_told(tmp_path: Path) -> None:
     assert any(note.grave and note.text.startswith("Can be believed: NO") for note in seen.notes)
 
 
+def test_a_condition_that_is_not_met_is_no_plain_yes(tmp_path: Path) -> None:
+    told = timed(tmp_path)
+    (good,) = (n.text for n in screen(told).notes if n.text.startswith("Can be believed"))
+    assert "believed: yes;" in good
+    missed = told.checks.assign(passed=[False, *told.checks["passed"][1:]])
+    (doubt,) = (
+        n.text
+        for n in screen(replace(told, checks=missed)).notes
+        if n.text.startswith("Can be believed")
+    )
+    assert f"believed: yes, but 1 of {len(missed)} conditions not met;" in doubt
+
+
 def test_other_answers_are_named_and_red() -> None:
     told = golden.loaded()
     ladder = told.ladder.copy()

@@ -77,6 +77,16 @@ def test_of_two_that_differ_neither_is_right() -> None:
         assert {each.status for each in references.judge(own, backend, chosen)} == {"pass"}
 
 
+def test_references_that_were_asked_nothing_that_parts_them_are_undecided() -> None:
+    """Whatever shards hold, and whoever made them."""
+    asked = answers()
+    facts = {"identity": asked.facts["identity"]}
+    few = Answers(facts, {n: a for n, a in asked.arrays.items() if n.startswith("identity")})
+    chosen = references.choose([shard("jax", few), shard("mine", few)])
+    (found,) = references.in_float64(chosen, "jax")
+    assert found.quantity == "JAX and mine differ; with two there is no majority"
+
+
 def off(factor: float) -> Answers:
     layer = answers().arrays["forward.one.layer1"]
     return answers(forward__one__layer1=layer * factor)
