@@ -10,7 +10,6 @@ from bench.contract.backends import BACKENDS
 from bench.contract.rungs import CERTIFYING
 from bench.contract.variants import STOCK, THREE, TUNED
 from reports.judging.comparison import Comparison
-from reports.parity import references
 from reports.tables import wording
 
 PROBLEMS = {"ok": "", "invalid": "no valid speed"}
@@ -180,8 +179,8 @@ def _same(ladder: pd.DataFrame) -> str:
     if ladder.empty or not asked:
         return ""
     silent = ladder["silent"]
-    undecided = ladder["first_quantity"].str.contains(references.NO_MAJORITY, regex=False)
     failed = (ladder[asked] == "fail").any(axis=1) & ~silent
+    undecided = (ladder["undecided"] != "") & ~ladder["blamed"]
     told = [
         f"{word}: {', '.join(ladder['title'][those])}"
         for word, those in (("NO", failed & ~undecided), ("differ", failed & undecided))

@@ -45,16 +45,15 @@ def _answers(
         told = f"{model}: its {references.NOT_FINITE}: nothing can be compared."
         return [Note(told, grave=True)]
     silent = group["silent"]
-    open_ones = group["first_quantity"].str.contains(references.NO_MAJORITY, regex=False)
     failed = (group[list(rungs)] == "fail").any(axis=1) & ~silent
-    wrong = failed & ~open_ones
+    wrong = failed & (group["blamed"] | (group["undecided"] == ""))
     warned = (group[list(rungs)] == "warn").any(axis=1)
     lines = []
     for those, words in ((silent, "NO answer of"), (wrong, "NOT the same answers under")):
         if those.any():
             told = ", ".join(wording.backends(group[those]))
             lines.append(Note(f"{model}: {words} {told}.", grave=True))
-    differing = group.loc[open_ones, "first_quantity"].drop_duplicates()
+    differing = group.loc[group["undecided"] != "", "undecided"].drop_duplicates()
     lines += [Note(f"{model}: {words}.", grave=True) for words in differing]
     lines += [
         Note(f"{model}, {row['backend']}: {row['first']}.", grave=True)

@@ -59,7 +59,9 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         model, variant, backend, device, a column for each rung that was asked (`pass`, `warn`,
         `fail`, or empty where this subject was not), first (rung, quantity and how many more there
-        are; or empty), first_rung, first_quantity, silent (whether it gave no answers).
+        are; or empty), first_rung, first_quantity, silent (whether it gave no answers), undecided
+        (where it differs from others and none can be blamed; or empty), blamed (whether a rung of
+        `CERTIFYING` fails for another reason).
     """
     order = ["pass", "warn", "fail"]
     worst = parity_table.assign(grade=parity_table["status"].map(order.index)).pivot_table(
@@ -73,6 +75,11 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     firsts = odd.groupby(SUBJECT)[["rung", "quantity"]].first().reindex(words.index).fillna("")
     words[["first_rung", "first_quantity"]] = firsts
     words["silent"] = firsts["quantity"].str.startswith(SILENT)
+    parted = odd["quantity"].str.endswith(references.NO_MAJORITY)
+    differing = odd[parted].groupby(SUBJECT)["quantity"].first()
+    words["undecided"] = differing.reindex(words.index).fillna("")
+    failed = odd["rung"].isin(CERTIFYING) & (odd["status"] == "fail") & ~parted
+    words["blamed"] = words.index.isin(odd[failed].set_index(SUBJECT).index)
     return words.reset_index().rename_axis(columns=None)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reports.judging import notes, parity_lines, sections
+from reports.parity import references
 from reports.parity import table as parity
 from reports.read import shards
 from reports.tables import columns, comparable, seeds
@@ -254,6 +255,20 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
     worst = sections.rung_errors(table)
     (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "PyTorch")].to_dict("records")
     assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
+
+
+def test_a_warning_does_not_make_one_wrong_who_cannot_be_blamed(tmp_path: Path) -> None:
+    table, _ = tabled(store_answers(tmp_path).path)
+    told = f"JAX and PyTorch differ at second; with two {references.NO_MAJORITY}"
+    jax = table["backend"] == "jax"
+    table.loc[jax & (table["rung"] == "P2"), "status"] = "warn"
+    step = table.index[jax & (table["rung"] == "P4")][0]
+    table.loc[step, ["status", "quantity"]] = ["fail", told]
+    first, *_ = verdicts(table)
+    assert first == f"{MODEL}: {told}."
+    assert not any("NOT the same" in line for line in verdicts(table))
+    table.loc[table.index[jax & (table["rung"] == "P3")][0], "status"] = "fail"
+    assert f"{MODEL}: NOT the same answers under JAX." in verdicts(table)
 
 
 def outcomes(*statuses: str) -> pd.DataFrame:
