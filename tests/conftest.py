@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,20 @@ def temporary_files(
 ) -> None:
     """Runs that a test starts wait for each other alone, and leave what they leave here."""
     monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """What a test starts has one core, so that real backends start one thread each.
+
+    With one for each core, threads wait for each other by spinning, beside the other processes of
+    the tests: torch took six times as long as alone.
+    """
+    before = os.sched_getaffinity(0)
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {sorted(before)[number % len(before)]})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture

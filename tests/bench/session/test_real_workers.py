@@ -16,6 +16,8 @@ from reports.read import shards
 from reports.tables import accuracy
 from tests.support.front_end import run_bench
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 
 @pytest.fixture
 def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
