@@ -1,16 +1,21 @@
 """Runs `pytest bench` as a user would, with fake workers and the embedded dataset."""
 
 import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
 
+import reports.__main__
 from bench.planning.plan import ROOT
+from reports.pages import html
+from tests.support.unreported import MARK
 
 PYTEST = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider"]
 PYTEST += ["-p", "no:hypothesispytest"]  # it takes half of a run's CPU time, to be imported
@@ -40,7 +45,29 @@ def environment(**variables: str) -> dict[str, str]:
 def run_bench(
     results: Path, workers: dict[str, str], *options: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
+    """Run it to its end; its tables are made in this process, and no figures."""
+    plugin = ("-p", "tests.support.unreported")
+    told = run_bench_as_users_do(results, workers, *plugin, *options, **variables)
+    before, mark, after = told.stdout.partition(MARK)
+    if not mark:
+        return told
+    run, _, after = after.partition("\n")
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with mock.patch.object(html, "draw", return_value=[]):
+            code = reports.__main__.main([run])
+    return subprocess.CompletedProcess(
+        told.args,
+        told.returncode or code,
+        before + out.getvalue() + after,
+        told.stderr + err.getvalue(),
+    )
+
+
+def run_bench_as_users_do(
+    results: Path, workers: dict[str, str], *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, with every report that it makes of itself."""
     return subprocess.run(
         command(results, workers, *options),
         cwd=ROOT,

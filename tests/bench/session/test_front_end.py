@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.support.fake_worker import EPOCH
-from tests.support.front_end import run_bench
+from tests.support.front_end import run_bench, run_bench_as_users_do
 
 FakePython = Callable[[str], str]
 
@@ -25,7 +25,7 @@ def table(results: Path) -> pd.DataFrame:
 
 
 def test_one_command_from_options_to_report(workers: dict[str, str], tmp_path: Path) -> None:
-    told = run_bench(tmp_path / "r", workers, "--seeds", "2")
+    told = run_bench_as_users_do(tmp_path / "r", workers, "--seeds", "2")
     assert told.returncode == 0, told.stdout + told.stderr
     assert "12 trainings of 10 epochs" in told.stdout
     assert "jax 1.0.0 on cpu: ready" in told.stdout

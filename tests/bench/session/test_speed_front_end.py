@@ -21,6 +21,7 @@ from tests.support.front_end import (
     descendants,
     environment,
     run_bench,
+    run_bench_as_users_do,
     started,
     wait_for,
 )
@@ -39,7 +40,7 @@ def table(results: Path, name: str) -> pd.DataFrame:
 
 
 def test_both_halves_from_options_to_report(workers: dict[str, str], tmp_path: Path) -> None:
-    told = run_bench(tmp_path, workers, *BOTH, "--models", "two_layer", "--epochs", "2")
+    told = run_bench_as_users_do(tmp_path, workers, *BOTH, "--models", "two_layer", "--epochs", "2")
     assert told.returncode == 0, told.stdout + told.stderr
     assert "5 launches of at most 4 lanes in turn" in told.stdout
     assert "speed  launch 5: round 6/6" in told.stdout
