@@ -18,6 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.TemporaryDirectory(prefix="bench-keras-")
     config.add_cleanup(home.cleanup)
     device = os.environ.get("BENCH_DEVICE") or "cpu"
-    environment = worker_environment(backend, device, Path(home.name), os.environ)
+    # As in the launches of a run; most tests compile what another has compiled.
+    compiled = f"{home.name}/compiled"
+    environment = worker_environment(backend, device, Path(home.name), os.environ, compiled)
     os.environ.clear()
     os.environ.update(environment)
