@@ -75,7 +75,7 @@ class Lane(Record, frozen=True):
 
 
 class SpeedPlan(Record, frozen=True):
-    """What is measured in turn. With a budget, `launches` is the largest number of them."""
+    """What is measured in turn; `launches` each workload has, or with a budget at most so many."""
 
     workloads: Annotated[list[Workload], Meta(max_length=1000)]
     lanes: Annotated[list[Lane], Meta(max_length=8)]

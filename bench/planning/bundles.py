@@ -10,6 +10,8 @@ from bench.planning.selection import Selection
 
 WIDER = 1.6
 """How much wider the intervals of what is measured beside the main workloads may be."""
+FEWER = 0.75
+"""How many launches that is planned for, of those of the main workloads."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Bundle:
         name: `MAIN` or `BESIDE`.
         lanes: Who is started.
         workloads: What they do.
+        launches: How many it gets, if no budget ends them before and no precision wants more.
         rounds: Of each launch.
         precision_percent: How narrow its intervals shall be; infinity where nobody asked.
     """
@@ -27,6 +30,7 @@ class Bundle:
     name: str
     lanes: tuple[Lane, ...]
     workloads: tuple[Workload, ...]
+    launches: int
     rounds: int
     precision_percent: float
 
@@ -46,11 +50,12 @@ def bundled(plan: Plan, selection: Selection) -> tuple[Bundle, ...]:
         each for each in workloads if each in others or any(_alike(each, one) for one in others)
     )
     wanted = math.inf if plan.precision_percent is None else plan.precision_percent
-    found = [Bundle(MAIN, selection.lanes, main, plan.rounds, wanted)]
+    found = [Bundle(MAIN, selection.lanes, main, plan.launches, plan.rounds, wanted)]
     if others:
+        launches = math.ceil(FEWER * plan.launches)
         rounds = max(1, plan.rounds // 2)  # each of them takes longer
         originals = tuple(lane for lane in selection.lanes if not lane.twin)
-        found.append(Bundle(BESIDE, originals, beside, rounds, WIDER * wanted))
+        found.append(Bundle(BESIDE, originals, beside, launches, rounds, WIDER * wanted))
     return tuple(found)
 
 

@@ -84,7 +84,7 @@ def measuring_seconds(plan: Plan, selection: Selection) -> float:
     seconds = sum(
         launch_seconds(plan, bundle, first=not number)
         for bundle in bundled(plan, selection)
-        for number in range(plan.launches)
+        for number in range(bundle.launches)
     )
     return seconds if plan.budget_seconds is None or not seconds else plan.budget_seconds
 
@@ -126,7 +126,8 @@ def describe(plan: Plan, selection: Selection) -> str:
     if selection.subjects:
         lines.append(f"Parity: {', '.join(plan.probes)}, against a reference in float64.")
     if selection.series:
-        launches = _number(plan.launches * len(bundled(plan, selection)), "launch", "launches")
+        planned = sum(bundle.launches for bundle in bundled(plan, selection))
+        launches = _number(planned, "launch", "launches")
         more = "" if plan.precision_percent is None else _more(plan, plan.precision_percent)
         lanes = _number(len(selection.lanes), "lane")
         lines.append(f"Speed: {launches} of at most {lanes} in turn{more}.")

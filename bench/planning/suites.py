@@ -14,8 +14,8 @@ class Suite:
         name: What `--suite` takes.
         epochs: Training epochs of each cell.
         seeds: How many seeds each cell is trained with.
-        launches: How many launches each bundle gets (`bench.planning.bundles`), if no budget ends
-            them before.
+        launches: How many launches the main workloads get, if no budget ends them before; others
+            get fewer (`bench.planning.bundles`).
         rounds: Rounds of a launch of the main workloads.
         probes: What the parity half asks every backend; see `bench.worker.probes`.
         variants: Of each model; see `bench.contract.variants`.

@@ -10,6 +10,7 @@ from bench.contract import schema
 from bench.contract.errors import UsageError
 from bench.contract.units import Cell, Lane, Series, Subject, Workload, main_workloads
 from bench.coordinator.speed.launch import lane_record
+from bench.planning.bundles import bundled
 from bench.planning.options import DATASETS, refuse_decided
 from bench.planning.plan import Plan, user_models
 from bench.planning.selection import Selection
@@ -29,7 +30,7 @@ def plan_record(
     speed = schema.SpeedPlan(
         workloads=_records(selection.workloads, schema.Workload),
         lanes=[lane_record(lane) for lane in selection.lanes],
-        launches=plan.launches,
+        launches=min((bundle.launches for bundle in bundled(plan, selection)), default=1),
         rounds=plan.rounds,
         precision_percent=plan.precision_percent,
         budget_seconds=plan.budget_seconds,

@@ -104,7 +104,7 @@ def _measured(
             return launches
         if previous is not None and not made.of(bundle):
             listener.answer()
-        if made.of(bundle) >= plan.launches and plan.budget_seconds is None and not warned:
+        if made.of(bundle) >= bundle.launches and plan.budget_seconds is None and not warned:
             listener.say(noisy(made))
             warned = True
         previous, number = bundle, max(run_folder.numbers(PREFIX), default=0) + 1

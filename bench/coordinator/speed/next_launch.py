@@ -77,7 +77,7 @@ class Made:
     def seconds_left(self) -> float:
         """What the launches that are still to come will take."""
         return sum(
-            max(0, self.wanted.get(each.name, self.plan.launches) - self.of(each))
+            max(0, self.wanted.get(each.name, each.launches) - self.of(each))
             * self.seconds_of(each)
             for each in self.bundles
         )
@@ -86,7 +86,7 @@ class Made:
 def next_bundle(made: Made, widths: Callable[[], Widths]) -> Bundle | None:
     """Which bundle the next launch is of, or None where no further launch is wanted.
 
-    First each gets the launches that the plan gives it, in their order; then the one whose
+    First each gets the launches that are planned for it, in their order; then the one whose
     intervals are the farthest from what was asked for.
 
     Args:
@@ -95,7 +95,7 @@ def next_bundle(made: Made, widths: Callable[[], Widths]) -> Bundle | None:
     """
     plan = made.plan
     alive = [each for each in made.bundles if {lane.name for lane in each.lanes} - made.lost]
-    chosen = next((each for each in alive if made.of(each) < plan.launches), None)
+    chosen = next((each for each in alive if made.of(each) < each.launches), None)
     if chosen is None and plan.precision_percent is not None:
         chosen = _widest(made, alive, widths)
     if chosen is not None and made.launches and plan.budget_seconds is not None:
@@ -110,7 +110,7 @@ def _widest(made: Made, bundles: Sequence[Bundle], widths: Callable[[], Widths])
     possible = [each for each in bundles if made.of(each) < most_launches(made.plan)]
     for each in possible:
         # Between two looks it goes on with what it had begun.
-        begun = _is_of(made.launches[-1], each) and made.of(each) > made.plan.launches
+        begun = _is_of(made.launches[-1], each) and made.of(each) > each.launches
         if begun and made.holding(each) not in LOOKS:
             return each
     if not possible:
