@@ -134,6 +134,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         resumed = config.stash.get(RESUMED, None)
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
         report.begin(config.stash[RUN])
+    # What a model cannot be asked is known only now.
+    possible = config.stash[RUN].selection.series
+    session.items[:] = [
+        item
+        for item in session.items
+        if not hasattr(item, "callspec") or item.callspec.params.get("series") in (None, *possible)
+    ]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

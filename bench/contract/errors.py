@@ -64,6 +64,11 @@ class WorkerError(BenchError):
         self.kind = kind
 
 
+def shortened(line: str) -> str:
+    """Of a long line its ends: the first says where, the last why."""
+    return line if len(line) <= 300 else f"{line[:140]} ... {line[-150:]}"
+
+
 def in_one_line(error: BaseException) -> str:
     """What an exception says, less its colours and the arguments that Keras lists behind it."""
     said, *_ = _COLOURS.sub("", str(error)).split("Arguments received by")

@@ -30,7 +30,9 @@ class Identity(Record, frozen=True):
     `settings` what changes rounding: TF32 is off. `trainable` are numbers of weights (None: all
     are), `weights_sha256` of all of them in float32, `still` layers that draw at random in training
     and were kept from it, `random` those of them that nothing else is asked of, `unlike` layers
-    that a variant computes in another way. The oracle does not give them.
+    that a variant computes in another way, `restless` what differs when it is asked again, as the
+    arrays of P2 are called, `precision` the least that a layer computes in (None: float32). The
+    oracle does not give them.
     """
 
     layers: Names
@@ -47,6 +49,8 @@ class Identity(Record, frozen=True):
     still: Names | None = None
     random: Names | None = None
     unlike: Names | None = None
+    restless: Names | None = None
+    precision: Id | None = None
 
 
 class Dropout(Record, frozen=True):
@@ -97,6 +101,17 @@ class Trajectory(Record, frozen=True):
     clipped_since: Count | None = None
 
 
+class Consistency(Record, frozen=True):
+    """Examples of a large batch (0: not asked), and how many calls had how many distinct results.
+
+    A reference is not asked.
+    """
+
+    large: Count = 0
+    calls: Count = 0
+    distinct: Count = 0
+
+
 class Nothing(Record, frozen=True):
     """A probe whose answers are all arrays."""
 
@@ -110,6 +125,7 @@ class Facts(Record, frozen=True, omit_defaults=True):
     update: Update | None = None
     trajectory: Trajectory | None = None
     predictions: Nothing | None = None
+    consistency: Consistency | None = None
 
 
 class State(Record, frozen=True):

@@ -31,6 +31,7 @@ PROBES = {
         Probe("update", ("P4",)),
         Probe("trajectory", ("P5",), sensitive=False, cheap=False),  # it trains nine times
         Probe("predictions", ("P6",), cheap=False),
+        Probe("consistency", ("P9",), sensitive=False),
     )
 }
 
@@ -42,6 +43,9 @@ PORTABILITY = "portability"
 
 CERTIFYING = tuple(rung for probe in PROBES.values() for rung in probe.rungs)
 """Rungs that two backends must both have passed before a ratio of their speeds is certified."""
+
+UNIT_ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""Relative error of the best answer, by the precision that a model computes in."""
 
 OUTCOME, FILES = "P7", "P8"
 """Errors over seeds, of trainings; and what `PORTABILITY` answers."""

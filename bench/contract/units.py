@@ -255,4 +255,5 @@ class Description(TypedDict):
     outputs: list[Output]
     chosen: str
     classes: int | None
+    batch: int | None
     weights: list[Weight]

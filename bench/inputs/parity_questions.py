@@ -20,7 +20,7 @@ Answer = tuple[dict[str, Any], Arrays]
 UNSCALED = "raw33"
 """Fed without division by 255: large values show what small ones hide."""
 
-LAYERED = ("zeros", "ones", "odd3", "odd33", UNSCALED)
+LAYERED = ("zeros", "ones", "odd3", "odd33", "whole", UNSCALED)
 """Inputs of which every layer's output is stored; of the others, what the model gives is."""
 
 MOST_ELEMENTS = 1 << 21
@@ -50,12 +50,18 @@ TRAINED_STEPS = 50
 """Steps that the oracle trains for the weights of which all backends predict the test set."""
 
 
-def inputs(train: Examples, test: Examples, batch_size: int, scale: int) -> dict[str, Examples]:
+def inputs(
+    train: Examples, test: Examples, batch_size: int, scale: int, *, one_size: bool = False
+) -> dict[str, Examples]:
     """What is fed, by name, from a dataset.
 
     `train` is the batch of P3 and P4; the others are for P2. A model of the user's, whose numbers
     are not scaled, may be a large one: it gets fewer, in fewer sizes, each of which is compiled.
+    One that takes batches of `one_size` alone gets no others.
     """
+    if one_size:
+        whole = test.repeated(batch_size)
+        return {"train": train.repeated(batch_size), "zeros": _filled(whole, 0), "whole": whole}
     one = test.take(slice(1))
     some = {"train": train.repeated(batch_size), "zeros": _filled(one, 0), "one": one}
     if scale == 1:
@@ -74,12 +80,15 @@ def _filled(one: Examples, value: int) -> Examples:
     )
 
 
-def steps(train: Examples, first: int, last: int, batch_size: int) -> Examples:
+def steps(
+    train: Examples, first: int, last: int, batch_size: int, *, one_size: bool = False
+) -> Examples:
     """Examples of the trajectory's steps after `first`, up to `last`, in order.
 
-    Where the dataset is smaller, its examples come again. The last step of all has half a batch.
+    Where the dataset is smaller, its examples come again. The last step of all has half a batch,
+    but where the model takes whole ones alone.
     """
-    end = CHECKPOINTS[-1] * batch_size - batch_size // 2
+    end = CHECKPOINTS[-1] * batch_size - (0 if one_size else batch_size // 2)
     return train.take(np.arange(first * batch_size, min(last * batch_size, end)) % len(train))
 
 

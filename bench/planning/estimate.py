@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.contract import troubles
 from bench.contract.backends import BACKENDS
 from bench.contract.errors import BenchError, DataError, UsageError
 from bench.contract.units import Cell
@@ -23,7 +24,7 @@ from bench.planning.options import (
     check_spelling,
     refuse_decided,
 )
-from bench.planning.plan import Plan, resolve
+from bench.planning.plan import ROOT, Plan, resolve
 from bench.planning.selection import Selection
 
 MNIST_EXAMPLES = 60_000
@@ -158,6 +159,12 @@ def _number(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def _pinned() -> dict[str, str]:
+    """Versions that environments are built with, unless BENCH_REQUIREMENTS names others."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==", 1) for line in lines if "==" in line and line[0] != "#")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the plan for these options, ignoring those that are pytest's."""
     parser = argparse.ArgumentParser(prog="bench", add_help=False, allow_abbrev=False)
@@ -184,6 +191,9 @@ def main(arguments: Sequence[str]) -> int:
             print(describe(plan, plan.everything))
             if "-k" in others:
                 print("That is all of it; the run will say what -k has chosen.")
+            pinned = _pinned()
+            for trouble in troubles.of_versions(pinned, plan.device):
+                print(trouble.told(pinned))
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

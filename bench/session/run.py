@@ -8,7 +8,8 @@ from rich.console import Console
 
 from bench.contract.errors import DataError, ExitCode, UsageError
 from bench.contract.schema import Images, Machine, WorkerInfo
-from bench.coordinator.accuracy import protocol, stored_training
+from bench.contract.units import Series
+from bench.coordinator.accuracy import protocol, stored_training, train_examples
 from bench.coordinator.parity.ladder import stored_answers
 from bench.coordinator.preflight import Greeting, greet_backends, share_weights
 from bench.coordinator.records import this_machine
@@ -91,10 +92,21 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     infos = {backend: each.info for backend, each in greetings.items() if each.info}
     for backend, info in infos.items():
         say(console, f"{backend} {info.versions[backend]} on {info.device}: ready")
-    notes = _notes(greetings, chosen)
+    one_size = _of_one_size(plan, greetings)
+    notes = [
+        *_notes(greetings, chosen),
+        *(f"{name} takes batches of {plan.batch_size} alone, and is timed so" for name in one_size),
+    ]
     for note in notes:
         say(console, note)
+    selection = replace(
+        selection,
+        series=tuple(each for each in selection.series if _is_taken(each, one_size, plan)),
+    )
     dataset = _fed(plan, given, chosen, greetings)
+    for cell in selection.cells:
+        if cell.model in one_size:
+            _check_whole_batches(plan, dataset, cell.model)
     classes = {n: m["classes"] or 0 for each in greetings.values() for n, m in each.models.items()}
     check_predictions(selection.cells, dataset.test_examples, classes)
     if resumed is not None:
@@ -168,6 +180,34 @@ def _notes(greetings: Mapping[str, Greeting], models: Sequence[str]) -> list[str
             lines.append(f"{model} is not compiled; chosen: {told[0]['chosen']}")
         lines += [str(each.faults[model]) for each in greetings.values() if model in each.faults]
     return lines
+
+
+def _of_one_size(plan: Plan, greetings: Mapping[str, Greeting]) -> list[str]:
+    """Models that take batches of the plan's size alone, because they remember, or say so.
+
+    Raises:
+        UsageError: One takes those of another size.
+    """
+    sizes = {name: m["batch"] for each in greetings.values() for name, m in each.models.items()}
+    for name, size in sizes.items():
+        if size not in (None, plan.batch_size):
+            raise UsageError(f"{name} takes batches of {size} alone; give --batch-size {size}")
+    return [name for name, size in sizes.items() if size is not None]
+
+
+def _is_taken(series: Series, one_size: Sequence[str], plan: Plan) -> bool:
+    workload = series.workload
+    return workload.model not in one_size or workload.batch_size == plan.batch_size
+
+
+def _check_whole_batches(plan: Plan, dataset: datasets.Dataset, model: str) -> None:
+    """Refuse data of which an epoch's last batch would be a smaller one."""
+    train = train_examples(plan, dataset)
+    if train % plan.batch_size or dataset.test_examples % plan.batch_size:
+        raise DataError(
+            f"{model} takes batches of {plan.batch_size} alone, and there are {train:,} training "
+            f"and {dataset.test_examples:,} test examples; leave out the last ones"
+        )
 
 
 def _fed(

@@ -19,17 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from bench.contract.rungs import PROBES
+from bench.contract.rungs import PROBES, UNIT_ROUNDOFF
 from bench.contract.units import ProbesRequest
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
 from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
+from bench.worker import consistency
 from bench.worker.loops.input_pipeline import leaves
-from bench.worker.model import building, candidate, deterministic, dropout, keras_files
+from bench.worker.model import (
+    building,
+    candidate,
+    deterministic,
+    dropout,
+    keras_files,
+    precision,
+)
 from bench.worker.model.candidate import Candidate
 from bench.worker.model.initial_weights import initial
-from bench.worker.model.layer_outputs import EveryLayer
+from bench.worker.model.layer_outputs import EveryLayer, numbers
 from bench.worker.training import finite
+
+RESTLESS = 1e-4
+"""Share of the largest value by which a second answer differs, where something is drawn anew."""
 
 
 class Probes:
@@ -63,8 +74,14 @@ class Probes:
         self._drawn = draws.probe_weights(request.seed, first)
         self._near: int | None = None
         self._candidate.set_weights(self._drawn)
-        scale = request.model.scale
-        self._inputs = parity_questions.inputs(self._train, self._test, request.batch_size, scale)
+        self._one_size = self._built.feed.batch is not None
+        self._inputs = parity_questions.inputs(
+            self._train,
+            self._test,
+            request.batch_size,
+            request.model.scale,
+            one_size=self._one_size,
+        )
         self._x = {name: self._fed(name, given) for name, given in self._inputs.items()}
         self._y = self._targets(self._inputs["train"])
         self._every_layer = EveryLayer(self._candidate)
@@ -105,6 +122,8 @@ class Probes:
             "outputs": [port.name for port in self._built.feed.outputs],
             "still": self._stilled,
             "random": self._random,
+            "restless": self._restless(),
+            "precision": self._precision,
             "parameters": self._model.count_params(),
             "jit_compile": self._candidate.jit_compile,
             "settings": self._loop.settings(),
@@ -116,6 +135,7 @@ class Probes:
         arrays: Arrays = {}
         for name, x in self._x.items():
             self._alive()
+            self._candidate.set_weights(self._start())  # and forget the batch before
             told = self._every_layer.predict(x)
             arrays |= {f"{name}.{what}": array for what, array in told.given.items()}
             if name in parity_questions.LAYERED:
@@ -188,11 +208,25 @@ class Probes:
         with np.load(self._request.trained, allow_pickle=False) as trained:
             weights = [trained[f"arr_{n}"] for n in range(len(trained.files))]
         self._candidate.set_weights(self._perturbed(weights))
-        x = self._candidate.inputs(self._built.x(self._test))
-        given = self._candidate.predict(x, self._request.batch_size)
+        size = self._request.batch_size
+        count = max(size, len(self._test) // size * size) if self._one_size else len(self._test)
+        x = self._candidate.inputs(self._built.x(self._test.repeated(count)))
+        given = self._candidate.predict(x, size)
         if self._every_layer.head is not None:
-            return {}, {"probabilities": np.asarray(given)}
-        return {}, numbered("output", sampled(leaves(given)))
+            return {}, {"probabilities": numbers(given)[0]}
+        return {}, numbered("output", sampled(numbers(given)))
+
+    def consistency(self) -> Answer:
+        """P9: whether it agrees with itself; a reference need not."""
+        if self._wide:
+            return {}, {}
+        return consistency.answer(
+            self._candidate,
+            self._start(),
+            self._train,
+            self._request.batch_size,
+            lambda some: (self._fed("train", some), self._targets(some)),
+        )
 
     def write_trained(self, path: Path) -> None:
         """Train some steps, and write the weights from which all backends predict."""
@@ -239,10 +273,26 @@ class Probes:
     def _fresh(self) -> Candidate:
         keras.utils.set_random_seed(self._request.seed)
         one = candidate.build(self._request.model, self._train.take(slice(1)))
+        self._precision = precision.of(one.model)
+        if self._wide:
+            precision.widen(one.model)
         stilled = deterministic.still(one.model)
         self._stilled = [layer.name for layer in stilled]
         self._random = [layer.name for layer in stilled if not dropout.plain(layer)]
         return one
+
+    def _restless(self) -> list[str]:
+        """What differs when the same is asked again: layers and outputs after a draw at random.
+
+        From the same weights, with nothing remembered; a generator goes on.
+        """
+        asked = []
+        for _ in range(2):
+            self._candidate.set_weights(self._start())
+            told = self._every_layer.predict(self._x["train"])
+            asked.append(told.layers | told.given)
+        one, other = asked
+        return [key for key in one if not _alike(one[key], other[key])]
 
     @cached_property
     def _plain(self) -> Candidate:
@@ -265,11 +315,15 @@ class Probes:
         return self._perturbed(self._drawn)
 
     def _perturbed(self, weights: list[Any]) -> list[Any]:
-        return (
-            weights
-            if self._near is None
-            else draws.perturbed(weights, self._near, 0, parity_questions.NEAR_UNITS)
-        )
+        if self._near is None:
+            return weights
+        moved = draws.perturbed(weights, self._near, 0, parity_questions.NEAR_UNITS)
+        if self._precision == "float32":
+            return moved
+        # By one rounding of what the layers compute in.
+        unit = UNIT_ROUNDOFF[self._precision] / UNIT_ROUNDOFF["float32"]
+        factor = np.float32(unit / parity_questions.NEAR_UNITS)
+        return [old + factor * (new - old) for old, new in zip(weights, moved, strict=True)]
 
     @contextmanager
     def _moved(self, near: int) -> Iterator[None]:
@@ -304,7 +358,8 @@ class Probes:
 
     def _fit_steps(self, first: int, last: int) -> None:
         """Train on the trajectory's steps after `first`, up to `last`."""
-        given = parity_questions.steps(self._train, first, last, self._request.batch_size)
+        size = self._request.batch_size
+        given = parity_questions.steps(self._train, first, last, size, one_size=self._one_size)
         self._fit(self._candidate, self._built.x(given), self._targets(given))
 
     def _load_training_state(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
@@ -325,6 +380,12 @@ ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
 def _narrow(weight: NDArray[Any]) -> NDArray[Any]:
     """In the precision that all backends share."""
     return weight.astype(np.float32) if weight.dtype == np.float64 else weight
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two answers to one question are the same but for the rounding of threads."""
+    scale = np.abs(one[np.isfinite(one)]).max(initial=0.0)
+    return np.allclose(one, other, rtol=0, atol=RESTLESS * scale, equal_nan=True)
 
 
 def _distances(here: Sequence[NDArray[Any]], there: Sequence[NDArray[Any]]) -> list[float]:

@@ -42,7 +42,8 @@ class Answer:
         backends: Those that it was run under.
         standings: By backend.
         errors: In words, by backend.
-        same: `yes`, or which backends give other answers; empty if they were not asked.
+        same: `yes`, or which backends give other answers; `in part` of what draws when it predicts;
+            empty if they were not asked.
         advice: A sentence.
     """
 
@@ -187,7 +188,7 @@ def _same(ladder: pd.DataFrame) -> str:
         if those.any()
     ]
     told += [f"no answer: {', '.join(ladder['title'][silent])}"] if silent.any() else []
-    return "; ".join(told) or "yes"
+    return "; ".join(told) or ("in part" if (ladder["drawn"] != "").any() else "yes")
 
 
 def _advice(comparison: Comparison, answer: Answer, model: str, variant: str) -> str:

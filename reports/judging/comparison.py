@@ -207,6 +207,7 @@ def compare(
             *(f"not alike in all backends: {line}" for line in context.differences(shards)),
         ),
         notes=(
+            *(Note(line, grave=True) for line in context.troubles_met(shards)),
             *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
         ),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from bench.contract import troubles
 from bench.contract.rungs import PROBES
 from bench.contract.schema import Machine, WorkerInfo
 from bench.contract.variants import STOCK, THREE
@@ -104,6 +105,23 @@ def ledger(shards: Shards) -> pd.DataFrame:
         }
     names = ["backend", "version", "keras", "numpy", "python", "device", "machine"]
     return pd.DataFrame(rows.values(), columns=names)
+
+
+def troubles_met(shards: Shards) -> tuple[str, ...]:
+    """What is known to go wrong with the versions of the runs, a line each."""
+    precisions = {
+        shard.payload.facts.identity.precision or "float32"
+        for shard in shards.parity
+        if shard.payload.facts.identity
+    }
+    return tuple(
+        dict.fromkeys(
+            trouble.told(worker.versions)
+            for worker, _ in _workers(shards)
+            for precision in precisions | {"float32"}
+            for trouble in troubles.of_versions(worker.versions, worker.device, precision)
+        )
+    )
 
 
 def differences(shards: Shards) -> tuple[str, ...]:

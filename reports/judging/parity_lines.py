@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.contract.rungs import CERTIFYING, FILES, OUTCOME, RUNGS
 from reports.parity import references
-from reports.parity.table import SUBJECT
+from reports.parity.table import HALF, SUBJECT
 from reports.tables import wording
 from reports.tables.seeds import MARGIN_POINTS
 from reports.tables.wording import Note
@@ -66,10 +66,12 @@ def _answers(
         those = wording.backends(own).isin(wording.backends(good))
         errors = own[those & own["rung"].isin(rungs)]
         floors = f"{errors['floors'].max():.0f}"
+        half = own.loc[own["quantity"].str.startswith(HALF), "quantity"]
+        precision = half.iloc[0].removeprefix(HALF).partition(":")[0] if len(half) else "float32"
         same = (
             f"{model}: {', '.join(wording.backends(good))} {'gives' if len(good) == 1 else 'give'} "
             f"the same answers as a reference in float64, to {floors} "
-            f"{'rounding' if floors == '1' else 'roundings'} of float32 at most "
+            f"{'rounding' if floors == '1' else 'roundings'} of {precision} at most "
             f"({' '.join(rungs)} of the parity ladder; {asked})."
         )
         lines.append(Note(same))

@@ -62,6 +62,7 @@ def screen(comparison: Comparison) -> Screen:
         notes=(
             *alerts,
             *_failures(comparison),
+            *_draws(comparison),
             *(Note(f"{one.model}: {one.advice}") for one in shown if one.advice),
             *((Note(f"{rest} more models stand in the report."),) if rest else ()),
             *trust(comparison),
@@ -106,6 +107,13 @@ def _failures(comparison: Comparison) -> Iterator[Note]:
     for usual in (True, False):
         chosen = table[table["variant"].isin(THREE) == usual]
         yield from (Note(line, usual) for line in speed_lines.failure_lines(chosen))
+
+
+def _draws(comparison: Comparison) -> Iterator[Note]:
+    """Models of which no more can be compared than what comes before a draw."""
+    ladder = comparison.ladder
+    drawn = ladder[ladder["drawn"] != ""].drop_duplicates("model")
+    yield from (Note(f"{row['model']}: {row['drawn']}.") for row in drawn.to_dict("records"))
 
 
 def trust(comparison: Comparison) -> Iterator[Note]:

@@ -13,6 +13,11 @@ def optimizer_name(answers: Answers) -> str:
     return str(json.loads(config).get("class", "Adam"))
 
 
+def precision_of(answers: Answers) -> str:
+    """The least precision that the model computes in."""
+    return str(answers.facts.get("identity", {}).get("precision") or "float32")
+
+
 def trained(reference: Answers) -> list[int]:
     """Numbers of the weights that are trained."""
     told = reference.facts["identity"].get("trainable")

@@ -10,13 +10,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from bench.contract.rungs import PROBES
-from reports.ladder.answer_facts import is_oracle, saturated_definition, weight_names, words
+from reports.ladder.answer_facts import (
+    is_oracle,
+    precision_of,
+    saturated_definition,
+    weight_names,
+    words,
+)
+from reports.ladder.consistency_rung import consistency
 from reports.ladder.findings import (
     UNIT_ROUNDOFF,
     Answers,
     Array,
     Finding,
     count_of,
+    largest_error,
     norm,
     or_infinite,
 )
@@ -139,6 +147,11 @@ def trajectory(answers: Answers, reference: Answers) -> Iterator[Finding]:
     It is in widths of the backend's own envelope, which grows. So the backend also takes over from
     the oracle at some steps, and what the next ones change is compared as in P4.
     """
+    precision = precision_of(answers)
+    if precision != "float32":
+        quantity = f"trainings in {precision}, which part at once: not compared"
+        yield Finding("P5", quantity, 1, "known")
+        return
     definition, names = saturated_definition(answers, reference), weight_names(reference)
     parting = part(answers, reference, names, definition)
     whose = "the oracle" if is_oracle(reference) else "float64"
@@ -183,6 +196,7 @@ COMPARISONS: Mapping[str, Callable[[Answers, Answers], Iterator[Finding]]] = {
     "update": update,
     "trajectory": trajectory,
     "predictions": predictions,
+    "consistency": consistency,
 }
 
 
@@ -205,16 +219,7 @@ def _listed(what: str, names: Sequence[str]) -> str:
 
 
 def _largest(answers: Answers, reference: Answers, key: str) -> float:
-    """Largest absolute error over the largest value; what is finite on one side only is infinite.
-
-    A model may make something else of zeros than numbers, and does so everywhere.
-    """
-    own, true = answers.arrays[key], reference.arrays[key]
-    known = np.isfinite(true)
-    if not np.array_equal(np.isfinite(own), known):
-        return np.inf
-    scale = np.abs(true[known]).max(initial=0.0) or 1.0
-    return float(np.abs(own[known].astype(np.float64) - true[known]).max(initial=0.0) / scale)
+    return largest_error(answers.arrays[key], reference.arrays[key])
 
 
 def _of_probabilities(answers: Answers, reference: Answers, probe: str) -> float:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from bench.contract.backends import BACKENDS
-from bench.contract.rungs import ORACLE
+from bench.contract.rungs import ORACLE, UNIT_ROUNDOFF
 from reports.ladder import rungs
+from reports.ladder.answer_facts import precision_of
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
 from reports.parity.answers import answers
 from reports.read.shards import ReferenceShard
@@ -31,6 +32,8 @@ NO_MAJORITY = "there is no majority"
 
 PARTING = ("P2", "P3", "P4")
 """Rungs that say whether two references agree, and where they part."""
+
+OF_ITSELF = "P9"
 
 OF_STEPS = "P5"
 """Compared with the backend's own training in float64: small differences grow from step to step."""
@@ -116,7 +119,7 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
     return [
         replace(each, quantity=f"in float64, {each.quantity}", floor=np.nan)
         for each in found.values()
-        if each.rung not in {"P0", OF_STEPS}
+        if each.rung not in {"P0", OF_STEPS, OF_ITSELF}
     ]
 
 
@@ -146,9 +149,18 @@ def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]
             key = each.rung, each.quantity
             if np.isfinite(each.value):  # what is no number excuses nothing
                 spreads[key] = max(spreads.get(key, 0.0), each.value)
+    unit = UNIT_ROUNDOFF[precision_of(subject)]
     findings = [
-        replace(each, spread=spreads.get((each.rung, each.quantity), 0.0))
+        replace(each, spread=spreads.get((each.rung, each.quantity), 0.0), unit=unit)
         for each in rungs.judge(subject, first)
+    ]
+    # What a backend computes in two ways is magnified as its outputs and gradients are.
+    alike: dict[str, float] = {}
+    for each in findings:
+        alike[each.tolerance] = max(alike.get(each.tolerance, 0.0), each.spread)
+    findings = [
+        replace(each, spread=alike[each.tolerance]) if each.rung == OF_ITSELF else each
+        for each in findings
     ]
     if own is None or reference.is_oracle or own is judged_by:
         return findings
@@ -194,7 +206,8 @@ def _apart(one: Answers, other: Answers) -> tuple[float, ...]:
     findings = [each for each in rungs.judge(one, other) if each.rung in worst]
     for each in findings:
         worst[each.rung] = max(worst[each.rung], _share(each))
-    shares = list(worst.values()) if findings else [np.inf]
+    # Of a model that draws from its first layer on, nothing is left to compare.
+    shares = list(worst.values()) if findings or "forward" in one.facts else [np.inf]
     return (*(0.0 if share <= 1 else share for share in shares), max(shares))
 
 

@@ -1,22 +1,27 @@
 """The parity table: every rung of every subject that was planned, against the oracle."""
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from bench.contract import troubles
 from bench.contract.parity_schema import Asked, Parity
 from bench.contract.parity_schema import Reference as ReferencePayload
-from bench.contract.rungs import CERTIFYING, ORACLE
+from bench.contract.rungs import CERTIFYING, ORACLE, UNIT_ROUNDOFF
 from bench.contract.schema import Subject
 from bench.contract.variants import STOCK
 from reports.ladder import dropout_rungs, file_rungs
+from reports.ladder.answer_facts import precision_of
 from reports.ladder.findings import Finding, count_of
 from reports.parity import answers as answered
-from reports.parity import references
+from reports.parity import references, restless
 from reports.parity.references import Reference
 from reports.read.shards import ParityShard, ReferenceShard, Shards
 from reports.tables import seeds
@@ -27,6 +32,9 @@ SUBJECT = KEYS
 
 SILENT = "answers: "
 """What the quantity of a subject without answers begins with; why stands behind it."""
+
+HALF = "computes in "
+"""What the quantity of a model in half precision begins with."""
 
 Row = dict[str, object]
 
@@ -60,8 +68,9 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
         model, variant, backend, device, a column for each rung that was asked (`pass`, `warn`,
         `fail`, or empty where this subject was not), first (rung, quantity and how many more there
         are; or empty), first_rung, first_quantity, silent (whether it gave no answers), undecided
-        (where it differs from others and none can be blamed; or empty), blamed (whether a rung of
-        `CERTIFYING` fails for another reason).
+        (where it differs from others and none can be blamed; or empty), drawn (from where on it
+        draws at random; or empty), blamed (whether a rung of `CERTIFYING` fails for another reason
+        than that none can be blamed).
     """
     order = ["pass", "warn", "fail"]
     worst = parity_table.assign(grade=parity_table["status"].map(order.index)).pivot_table(
@@ -76,8 +85,10 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     words[["first_rung", "first_quantity"]] = firsts
     words["silent"] = firsts["quantity"].str.startswith(SILENT)
     parted = odd["quantity"].str.endswith(references.NO_MAJORITY)
-    differing = odd[parted].groupby(SUBJECT)["quantity"].first()
-    words["undecided"] = differing.reindex(words.index).fillna("")
+    random = odd["quantity"].str.endswith(restless.NOT_COMPARED)
+    for name, those in (("undecided", parted), ("drawn", random)):
+        told = odd[those].groupby(SUBJECT)["quantity"].first()
+        words[name] = told.reindex(words.index).fillna("")
     failed = odd["rung"].isin(CERTIFYING) & (odd["status"] == "fail") & ~parted
     words["blamed"] = words.index.isin(odd[failed].set_index(SUBJECT).index)
     return words.reset_index().rename_axis(columns=None)
@@ -132,10 +143,14 @@ def saturated_losses(shards: Shards) -> pd.DataFrame:
 def _rows(shards: Shards, subjects: Sequence[tuple[str, Subject]]) -> Iterator[Row]:
     """All findings on the subjects of one model, each with its run."""
     found = {(shard.run_id, shard.payload.subject): shard for shard in shards.parity}
-    present = [found[key] for key in subjects if key in found and found[key].payload.status == "ok"]
+    found = {key: found[key] for key in subjects if key in found}
     # What each backend computes in float64 on the CPU is the same in all runs; oracles are too, but
     # every run has its own, and with it says what it was asked.
     of_model = [s for s in shards.references if s.payload.model == subjects[0][1].model]
+    drawn = restless.keys((*found.values(), *of_model))
+    found = {key: restless.without(shard, drawn) for key, shard in found.items()}
+    of_model = [restless.without(shard, drawn) for shard in of_model]
+    present = [shard for shard in found.values() if shard.payload.status == "ok"]
     chosen = {run: references.choose(_for(run, of_model)) for run, _ in subjects}
     for run, subject in subjects:
         shard, reference = found.get((run, subject)), chosen[run]
@@ -147,7 +162,9 @@ def _rows(shards: Shards, subjects: Sequence[tuple[str, Subject]]) -> Iterator[R
             why = failed[0] if failed else "missing"
             yield _row(subject, count_of("P0", f"answers of the reference: {why}", 1))
         else:
-            for finding in _judge(shard, reference, present):
+            layers = shard.payload.facts.identity.layers if shard.payload.facts.identity else ()
+            told = [*restless.findings(drawn, layers), *_judge(shard, reference, present)]
+            for finding in told:
                 yield _row(subject, finding)
 
 
@@ -179,11 +196,41 @@ def _judge(
     backend = shard.payload.subject.backend
     findings += references.in_float64(reference, backend)
     findings += references.judge(answered.answers(shard), backend, reference)
+    precision = precision_of(answered.answers(shard))
+    if precision != "float32":
+        share = f"{100 * UNIT_ROUNDOFF[precision]:.2g} %"
+        told = f"{HALF}{precision}: answers agree to {share} and no better, and are judged by that"
+        findings.append(Finding("P2", told, 1, "known"))
     if shard.payload.facts.gradients is not None and shard.payload.facts.identity is not None:
         findings += dropout_rungs.not_compared(shard.payload.facts.identity.random or ())
     stock = [each for each in all_shards if each.payload.subject.variant == STOCK]
     findings += _portability(shard, [each for each in stock if each.run_id == shard.run_id])
-    return sorted(findings, key=lambda finding: finding.rung)
+    return sorted(
+        (_as_known(finding, shard) for finding in findings), key=lambda finding: finding.rung
+    )
+
+
+def _as_known(finding: Finding, shard: ParityShard) -> Finding:
+    """A finding that has been reported before, with the numbers of the threads."""
+    worker, identity = shard.payload.worker, shard.payload.facts.identity
+    if finding.status == "pass" or worker is None or identity is None:
+        return finding
+    classes = _classes(identity.config or "{}")
+    names = re.split(r"[/ ]", finding.quantity)
+    where = " ".join([*(classes[name] for name in names if name in classes), finding.quantity])
+    known = troubles.of_finding(worker.versions, worker.device, worker.backend, finding.rung, where)
+    if known is None:
+        return finding
+    return replace(finding, quantity=f"{finding.quantity} (known: {', '.join(known.threads)})")
+
+
+def _classes(config: str) -> dict[str, str]:
+    """The class of each layer, by its name; Keras writes both in its configuration."""
+    try:
+        layers = json.loads(config)["layers"]
+        return {layer["config"]["name"]: str(layer["class_name"]) for layer in layers}
+    except (ValueError, LookupError, TypeError, RecursionError):  # of a model that has no such
+        return {}
 
 
 def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator[Finding]:

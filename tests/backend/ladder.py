@@ -14,20 +14,23 @@ from bench.coordinator.parity.oracle_answers import Reference
 from bench.inputs import parity_questions
 from bench.inputs.datasets import PIXEL_SCALE, content_sha256
 from bench.inputs.examples import Examples
+from bench.worker import consistency
 from bench.worker.probes import Probes
 from reports.ladder import rungs
 from reports.ladder.findings import Answers, Finding
 
 BATCH = 40
 SHORT = (1, 2, 5), 5
+LARGE = 512
+"""Examples at once, of P9."""
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer inputs, and trajectories of five steps."""
     ask = parity_questions.inputs
 
-    def fewer(*given: Any) -> dict[str, Examples]:
-        whole = ask(*given)
+    def fewer(*given: Any, **more: Any) -> dict[str, Examples]:
+        whole = ask(*given, **more)
         return {name: whole[name] for name in ("train", "odd33", parity_questions.UNSCALED)}
 
     checkpoints, trained_steps = SHORT
@@ -36,6 +39,8 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity_questions, "TRAINED_STEPS", trained_steps)
     monkeypatch.setattr(parity_questions, "NEIGHBOURS", 2)
     monkeypatch.setattr(parity_questions, "RESTARTS", (1, 3))
+    monkeypatch.setattr(consistency, "LARGE", LARGE)
+    monkeypatch.setattr(consistency, "CALLS", 10)
 
 
 def images() -> dict[str, Any]:

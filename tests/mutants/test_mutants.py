@@ -4,6 +4,7 @@ Each mutant is this backend with one thing wrong. `RUNGS` names the rung at whic
 all rungs before it must have nothing to say, so that the first failure is a diagnosis.
 """
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,34 @@ def whole_batches(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
     return x[:whole], y[:whole]
 
 
+class DecaysWhatIsNotTrained(optimizers.Adam):  # type: ignore[misc]
+    """Adam that lets go of what has no gradient, as a decay does where no gradient is zeros."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        before = ops.convert_to_tensor(variable)
+        super().update_step(gradient, variable, learning_rate)
+        lost = ops.where(ops.equal(gradient, 0), 1e-3 * before, ops.zeros_like(before))
+        variable.assign(ops.subtract(variable, lost))
+
+
+def wrong_beyond(layer: Any, x: Any) -> Any:
+    """A kernel that is wrong beyond a size, as some are beyond 32,768 rows."""
+    factor = ops.where(ops.shape(x)[0] > ladder.LARGE // 2, 1.001, 1.0)
+    return dense(layer, x, layer.kernel) * factor
+
+
+def now_and_then(model: keras.Model) -> None:
+    """A race: every fifth prediction is another one."""
+    predict, calls = model.predict_on_batch, itertools.count()
+    model.predict_on_batch = lambda x: predict(x) * (1 + 1e-3 * (next(calls) % 5 == 4))
+
+
+def compiled_otherwise(model: keras.Model) -> None:
+    """A compiler that is wrong: what is not compiled is right."""
+    predict = model.predict_on_batch
+    model.predict_on_batch = lambda x: predict(x) * 1.001
+
+
 MUTANTS: dict[str, tuple[str, Mutant]] = {
     "pixels divided by 256": ("P0", of_feed("x", lambda x: x * np.float32(255 / 256))),
     "20 labels flipped": ("P0", of_feed("y", flipped)),
@@ -237,6 +266,10 @@ MUTANTS: dict[str, tuple[str, Mutant]] = {
         ),
     ),
     "half a batch taken for a whole one": ("P5", with_loss(of_whole_batches)),
+    "a decay of what has no gradient": ("P4", with_optimizer(DecaysWhatIsNotTrained)),
+    "wrong beyond a size of a batch": ("P9", of_layer("hidden", wrong_beyond)),
+    "another result now and then": ("P9", of_model(now_and_then)),
+    "compiled otherwise": ("P9", of_model(compiled_otherwise)),
 }
 
 
@@ -250,6 +283,7 @@ ASKED = {
     "P3": ("identity", "forward", "gradients"),
     "P4": ("identity", "gradients", "update"),
     "P5": ("identity", "gradients", "update", "trajectory"),
+    "P9": ("identity", "forward", "gradients", "update", "consistency"),
 }
 
 

@@ -113,6 +113,7 @@ def describe(_: dict[str, Any]) -> dict[str, Any]:
         ],
         "chosen": "",
         "classes": 10,
+        "batch": None,
         "weights": [weight],
     }
 
@@ -143,6 +144,16 @@ BAD = {
 }
 
 
+def consistent() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Facts and arrays of P9 from a backend that always gives the same."""
+    import numpy as np
+
+    ways = ("whole", "parts", "first", "farthest", "eager")
+    arrays: dict[str, Any] = {f"{way}.output0": np.eye(3) for way in ways}
+    arrays |= {f"{way}.gradient0": np.ones(4) for way in ways[:-1]}
+    return {"large": 4096, "calls": 200, "distinct": 1}, arrays
+
+
 class FakeProbes:
     """The oracle's own answers, rounded: a backend without a fault but that of float32."""
 
@@ -161,6 +172,8 @@ class FakeProbes:
         import numpy as np
 
         facts, arrays = self.reference.answer(request["probe"])
+        if request["probe"] == "consistency":
+            facts, arrays = consistent()
         facts.pop("weights", None)
         facts.pop("saturated_loss_clipped", None)
         if request["probe"] == "identity":
@@ -247,6 +260,9 @@ def main() -> None:
                 )
             else:
                 reply("result", hello(behaviour))
+            continue
+        if request["call"] == "describe" and behaviour == "batches_of_20":
+            reply("result", describe({}) | {"batch": 20})
             continue
         if request["call"] == "describe" and behaviour in BAD:
             reply("error", BAD[behaviour])

@@ -81,7 +81,8 @@ def _write_own_answers(
 ) -> None:
     asked = {**origin, "batch_size": 200, "seed": 0, "probes": PROBES}
     exact = answers_in_float64()
-    facts = {**exact.facts, "trajectory": {"steps": 1}, "predictions": {}}
+    more = {"trajectory": {"steps": 1}, "predictions": {}, "consistency": {}}
+    facts = {**exact.facts, **more}
     arrays = {**exact.arrays, "predictions.output0": exact.arrays["forward.one.output0"]}
     for number in (0, 1):
         arrays[f"trajectory.step1.weight{number}"] = arrays[f"update.adam{number}"]
@@ -98,9 +99,15 @@ def _write_own_answers(
         name = f"reference-{OWN_MODEL}-{backend}.try1"
         keep(run_folder, "reference", name, reference, arrays | near)
         like = subject_payload(subject, asked, oracle_answers(), BACKENDS)
-        payload = like | {"portability": None, "facts": copy.deepcopy(facts)}
-        own = dict(rounded(Answers(facts, arrays)).arrays)
-        keep(run_folder, "parity", f"parity-{OWN_MODEL}-{backend}-cpu.try1", payload, own)
+        own = rounded(Answers(facts, arrays))
+        payload = like | {"portability": None, "facts": copy.deepcopy(dict(own.facts))}
+        keep(
+            run_folder,
+            "parity",
+            f"parity-{OWN_MODEL}-{backend}-cpu.try1",
+            payload,
+            dict(own.arrays),
+        )
 
 
 def change(content: Any, random: Random) -> None:

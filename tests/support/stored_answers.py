@@ -10,10 +10,14 @@ import numpy as np
 
 from bench.coordinator.run_folder import RunFolder
 from reports.ladder.findings import Answers
+from tests.support.fake_worker import consistent
 from tests.support.stored_runs import BACKENDS, PROTOCOL, accuracy_payload, keep, run_plan
 
 SHA = "a" * 64
-PROBES = ["identity", "forward", "gradients", "update", "predictions", "portability"]
+PROBES = [
+    *("identity", "forward", "gradients", "update", "predictions", "consistency"),
+    "portability",
+]
 MODEL = "single_layer"
 STEPS = (1, 2, 5)
 
@@ -57,6 +61,7 @@ def oracle_answers() -> Answers:
         "gradients": {"loss": 1.5, "saturated_loss": 20.0, "saturated_loss_clipped": 16.0},
         "update": {"steps": {"sgd": 1, "adam": 1}},
         "predictions": {},
+        "consistency": {},
     }
     return Answers(facts, arrays)
 
@@ -99,9 +104,13 @@ def answers_in_float64(**changes: Any) -> Answers:
 
 
 def rounded(true: Answers, **arrays: Any) -> Answers:
-    """A backend's answers: the oracle's in float32, but for `arrays`."""
+    """A backend's answers: the oracle's in float32, but for `arrays`, and its own to P9."""
     own = {name.replace("__", "."): array for name, array in arrays.items()}
-    return Answers(true.facts, {n: a.astype(np.float32) for n, a in {**true.arrays, **own}.items()})
+    facts = dict(true.facts)
+    if "consistency" in facts:
+        facts["consistency"], found = consistent()
+        own = {f"consistency.{name}": array for name, array in found.items()} | own
+    return Answers(facts, {n: a.astype(np.float32) for n, a in {**true.arrays, **own}.items()})
 
 
 def reference_of(model: str) -> dict[str, Any]:
@@ -216,6 +225,8 @@ def subject_payload(
     """A subject that answers as the oracle does."""
     like = accuracy_payload(subject["backend"])
     facts: dict[str, Any] = copy.deepcopy(dict(true.facts))
+    if "consistency" in facts:
+        facts["consistency"] = consistent()[0]
     del facts["identity"]["weights"], facts["gradients"]["saturated_loss_clipped"]
     facts["identity"] |= {
         "config": "{}",

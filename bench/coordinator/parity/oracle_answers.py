@@ -155,6 +155,10 @@ class Reference:
         logits = self._network.logits(self.trained(), x)
         return {}, {"logits": logits, "probabilities": oracle.softmax(logits)}
 
+    def consistency(self) -> Answer:
+        """P9 asks a backend whether it agrees with itself."""
+        return {}, {}
+
     def trained(self) -> list[NDArray[np.float32]]:
         """Weights after some steps, in float32: those from which every backend predicts."""
         path = self._train_to(parity_questions.TRAINED_STEPS)

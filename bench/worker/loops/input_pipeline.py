@@ -57,6 +57,7 @@ class Feed:
         input_structure: A nest of as many leaves as there are inputs.
         output_structure: A nest of as many leaves as there are outputs.
         scale: What pixels, which are stored as bytes, are divided by.
+        batch: The only number of examples that it takes at once, or None.
     """
 
     inputs: Sequence[Port]
@@ -64,6 +65,7 @@ class Feed:
     input_structure: Any
     output_structure: Any
     scale: int
+    batch: int | None = None
 
     @classmethod
     def of(cls, model: keras.Model, examples: Examples | None, scale: int) -> "Feed":
@@ -74,9 +76,10 @@ class Feed:
                 for name, tensor in zip(_output_names(model), model.outputs, strict=True)
             ]
             inputs = [Port(each.name, tuple(each.shape[1:]), each.dtype) for each in model.inputs]
+            batch = next((each.shape[0] for each in model.inputs if each.shape[0]), None)
             if isinstance(model, keras.Sequential):
-                return cls(inputs, outputs, model.inputs[0], model.outputs[0], scale)
-            return cls(inputs, outputs, model.input, model.output, scale)
+                return cls(inputs, outputs, model.inputs[0], model.outputs[0], scale, batch)
+            return cls(inputs, outputs, model.input, model.output, scale, batch)
         assert examples is not None  # noqa: S101 - `bench.worker.model.building` has seen to it
         ports = [
             Port(name, array.shape[1:], _fed_dtype(array.dtype, scale))

@@ -11,6 +11,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from bench.worker.loops.epochs import made_ready, results
+from bench.worker.loops.state import place
 from models.native import batches
 
 
@@ -83,7 +84,7 @@ def gradients(
     loss_of = partial(model.compute_loss_and_updates, training=True, optimizer_variables=optimizer)
     compute = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
     for weights in starts:
-        model.set_weights(weights)
+        place(model, weights)
         trained, rest = (
             [variable.value for variable in each]
             for each in (model.trainable_variables, model.non_trainable_variables)

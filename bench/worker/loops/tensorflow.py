@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
+from bench.worker.loops.state import place
 from models.native.tensorflow import apply_adam
 
 
@@ -90,7 +91,7 @@ def gradients(
         return loss, tape.gradient(loss, weights, unconnected_gradients="zero")
 
     for weights in starts:
-        model.set_weights(weights)
+        place(model, weights)
         loss, found = compute(*keras.tree.map_structure(tf.constant, (x, y)))
         yield float(loss), [tf.convert_to_tensor(gradient).numpy() for gradient in found]
 

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
+from bench.worker.loops.state import place
 from models.native.torch import FusedAdam
 
 
@@ -88,7 +89,7 @@ def gradients(
     """Loss of a batch and its gradient at each of these weights, as in Keras's own step."""
     inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, (x, y))
     for weights in starts:
-        model.set_weights(weights)
+        place(model, weights)
         model.zero_grad()
         outputs = model(inputs, training=True)
         loss = model.compute_loss(x=inputs, y=targets, y_pred=outputs, training=True)

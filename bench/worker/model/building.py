@@ -12,16 +12,22 @@ from numpy.typing import NDArray
 
 import models
 from bench.contract.backends import BACKENDS
-from bench.contract.errors import BenchError, ExitCode, in_one_line
+from bench.contract.errors import BenchError, ExitCode, in_one_line, shortened
 from bench.contract.units import ModelRequest
 from bench.inputs.datasets import read_verified
 from bench.inputs.examples import Examples
 from bench.worker.loops.input_pipeline import Feed, Loss
-from bench.worker.model import losses
+from bench.worker.model import losses, precision
 from models.files import ModelFile
 from models.lowering import lower
 
 OPTIONS = "compile_options"
+
+NO_REMEDY, OF_TENSORFLOW = (
+    "Install it via `pip install tensorflow`.",
+    "Under every backend it is TensorFlow that computes it.",
+)
+"""What Keras recommends for layers that need TensorFlow, and what that would mean here."""
 
 
 class ModelError(BenchError):
@@ -99,6 +105,11 @@ def build(request: ModelRequest, some: Examples | None) -> Built:
         ModelError: The file cannot be used.
         DataError: The examples do not fit.
     """
+    with precision.policy_restored():
+        return _build(request, some)
+
+
+def _build(request: ModelRequest, some: Examples | None) -> Built:
     module, function = _loaded(request)
     try:
         model = models.build(request.source)
@@ -175,7 +186,7 @@ def _loaded(request: ModelRequest) -> tuple[Any, str]:
 
 
 def _raised(error: BaseException) -> str:
-    said = in_one_line(error)[:300]
+    said = shortened(in_one_line(error).replace(NO_REMEDY, OF_TENSORFLOW))
     hint = ""
     if isinstance(error, ModuleNotFoundError):
         # A framework beside another would only bring the next error, and a stranger one.

@@ -10,6 +10,7 @@ from bench.contract.errors import DataError
 from bench.contract.units import Description, Input, ModelRequest, Output, Port, Weight
 from bench.inputs import draws
 from bench.inputs.examples import Examples
+from bench.worker.loops.state import all_layers
 from bench.worker.model import building, initial_weights
 from bench.worker.model.building import Built
 
@@ -23,9 +24,10 @@ def describe(request: ModelRequest) -> Description:
     Returns:
         `inputs` and `outputs` (`name`, `shape` of one example, `dtype`; of an input `values`, the
         number of different integers that may be fed, or None; of an output `loss`), `chosen` (what
-        was chosen for a model that is not compiled), `classes`, and for each weight its `path`,
-        `sha256` as built, `random` (whether two builds differ, or a seed was given), and `drawn`
-        (whether NumPy knows its distribution).
+        was chosen for a model that is not compiled), `classes`, `batch` (the only size of a batch
+        that it takes, or None), and for each weight its `path`, `sha256` as built, `random`
+        (whether two builds differ, or a seed was given), and `drawn` (whether NumPy knows its
+        distribution).
 
     Raises:
         ModelError: The file cannot be used.
@@ -54,6 +56,7 @@ def describe(request: ModelRequest) -> Description:
         ],
         "chosen": one.chosen,
         "classes": one.classes,
+        "batch": one.feed.batch,
         "weights": _weights(builds),
     }
 
@@ -84,7 +87,7 @@ def _vocabulary(built: Built) -> int:
     """Integers below this may be fed: every embedding of the model must know them."""
     sizes = [
         layer.input_dim
-        for layer in initial_weights.all_layers(built.model)
+        for layer in all_layers(built.model)
         if isinstance(layer, keras.layers.Embedding)
     ]
     return int(min(sizes, default=2))
@@ -97,7 +100,7 @@ def _check_words(built: Built, split: str, given: Examples) -> None:
     """
     tensors = keras.tree.flatten(getattr(built.model, "inputs", None) or [])
     ports = {id(t): port.name for t, port in zip(tensors, built.feed.inputs, strict=False)}
-    for layer in initial_weights.all_layers(built.model):
+    for layer in all_layers(built.model):
         for node in layer._inbound_nodes if isinstance(layer, keras.layers.Embedding) else ():
             for tensor in node.input_tensors:
                 array = given.inputs.get(ports.get(id(tensor), ""), given.inputs.get(""))

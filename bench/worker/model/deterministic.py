@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from bench.worker.model.initial_weights import all_layers
+from bench.worker.loops.state import all_layers
 
 GENERATORS = ("seed_generator", "generator")
 """Where Keras's layers keep the source of what they draw."""

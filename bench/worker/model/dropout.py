@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.worker.model.initial_weights import all_layers
+from bench.worker.loops.state import all_layers
 
 UNITS, STEPS = 1 << 16, 4
 

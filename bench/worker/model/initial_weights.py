@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bench.contract.units import ModelRequest
 from bench.inputs import draws
 from bench.inputs.initializers import Initializer
+from bench.worker.loops.state import all_layers
 
 Weights = list[NDArray[Any]]
 Axes = tuple[list[int], list[int]] | None
@@ -81,14 +82,6 @@ def seeded(model: keras.Model) -> list[bool]:
         known[id(weight)][0].get_config() if id(weight) in known else {} for weight in model.weights
     ]
     return [isinstance(config.get("seed"), int) for config in configs]
-
-
-def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model, and those within them.
-
-    Keras has no public way to them; `model.layers` ends at the first level.
-    """
-    return list(model._flatten_layers(include_self=True, recursive=True))
 
 
 def _declared(model: keras.Model) -> Iterator[tuple[int, tuple[Any, Axes]]]:

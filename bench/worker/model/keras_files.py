@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.contract.errors import shortened
 from bench.inputs import draws
 from bench.worker.model import building
 
@@ -73,6 +74,5 @@ def values_sha256(variables: Sequence[keras.Variable]) -> str:
 
 
 def _said(error: Exception) -> str:
-    """In one line: of a long one its ends, since Keras puts a whole configuration in between."""
-    line = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return line if len(line) <= 300 else f"{line[:140]} ... {line[-140:]}"
+    """In one line: Keras puts a whole configuration in between."""
+    return shortened(f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -9,6 +9,7 @@ import keras
 
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.input_pipeline import leaves
+from bench.worker.loops.state import place
 from bench.worker.loops.step_clock import StepClock, timing
 from bench.worker.model.building import Built
 from bench.worker.model.initial_weights import Weights, weights_restored
@@ -79,7 +80,7 @@ class KerasFit:
 
     def set_weights(self, weights: Weights) -> None:
         """Take them over; the optimizer stays."""
-        self.model.set_weights(weights)
+        place(self.model, weights)
 
     def state_restored(self) -> AbstractContextManager[None]:
         """Context manager that gives weights and optimizer back as they were."""

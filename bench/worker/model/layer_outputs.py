@@ -55,13 +55,15 @@ class EveryLayer:
         model = candidate.model
         if not getattr(model, "inputs", None):
             return
-        outputs = list(_outputs(model))
+        # Of words there is no distance; what is made of them comes after.
+        outputs = [each for each in _outputs(model) if each[1].dtype != "string"]
         if not _within(model, [tensor for _, tensor in outputs]):
             outputs = [each for each in outputs if _within(model, each[1])]
         self.head = _softmax(model)
         asked = [tensor for _, tensor in outputs]
         if self.head is not None:
-            self._logits = keras.layers.Dense(self.head.units, name="logits")
+            policy = self.head.dtype_policy
+            self._logits = keras.layers.Dense(self.head.units, dtype=policy, name="logits")
             asked.append(self._logits(self.head.input))
             outputs = [each for each in outputs if each[1] is not self.head.output]
             outputs.append((self.head.name, self.head.output))
@@ -81,7 +83,7 @@ class EveryLayer:
             logits, probabilities = self._candidate.logits(x), self._candidate.predict_one(x)
             return Told({"logits": logits, "probabilities": probabilities}, {})
         if self._whole is None:
-            outputs = leaves(self._candidate.predict_one(x))
+            outputs = numbers(self._candidate.predict_one(x))
             return Told(numbered("output", sampled(outputs)), {})
         if self.head is not None:
             self._logits.set_weights(self.head.get_weights())
@@ -89,7 +91,8 @@ class EveryLayer:
             arrays if len(arrays) > 1 else arrays[0], batch_size=len(arrays[0]), verbose=0
         )
         count = len(self.names)
-        layers, others = [np.asarray(array) for array in told[:count]], told[count:]
+        told = numbers(told)
+        layers, others = told[:count], told[count:]
         if self.head is None:
             return Told(numbered("output", sampled(others)), self._alike(layers))
         given = {"logits": others[0], "probabilities": layers[-1]}
@@ -98,6 +101,12 @@ class EveryLayer:
     def _alike(self, layers: list[Array]) -> dict[str, Array]:
         found = zip(self.names, numbered("layer", sampled(layers)).items(), strict=False)
         return {key: array for name, (key, array) in found if name not in self.unlike}
+
+
+def numbers(structure: Any) -> list[Array]:
+    """Arrays of a structure, in Keras's order, as NumPy knows them: bfloat16 is none of its own."""
+    arrays = map(np.asarray, leaves(structure))
+    return [a if a.dtype.kind in "fiub" else a.astype(np.float32) for a in arrays]
 
 
 def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:

@@ -28,7 +28,7 @@ def test_backends_without_a_fault_pass_what_they_are_asked(
     assert told.returncode == 0, told.stdout + told.stderr
     table = parity_of(tmp_path)
     assert set(table["status"]) == {"pass"}
-    assert set(table["rung"]) == {"P0", "P1", "P2", "P3", "P4", "P6", "P8"}
+    assert set(table["rung"]) == {"P0", "P1", "P2", "P3", "P4", "P6", "P8", "P9"}
     assert set(table["backend"]) == set(workers)
     files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
     assert {f"weights in {source}'s model file" for source in workers} <= set(files)

@@ -134,7 +134,7 @@ def test_both_definitions_of_a_saturated_loss_pass_and_are_told_apart() -> None:
     assert "saturated loss (from logits)" in [f.quantity for f in plain]
 
 
-@pytest.mark.parametrize("probe", oracle_answers().facts)
+@pytest.mark.parametrize("probe", sorted(oracle_answers().facts.keys() - {"consistency"}))
 def test_arrays_that_are_missing_or_of_another_shape_or_one_too_many_are_told(probe: str) -> None:
     true = oracle_answers()
     own = rounded(true)

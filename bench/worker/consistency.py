@@ -1,0 +1,132 @@
+"""P9: whether a backend agrees with itself, however large a batch is and however it is compiled.
+
+Nothing here needs a reference: one and the same is computed twice.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.inputs.examples import Examples
+from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
+from bench.worker.model.candidate import Candidate
+from bench.worker.model.initial_weights import Weights
+from bench.worker.model.layer_outputs import numbers
+from bench.worker.model.native import Native
+
+LARGE, PART = 4096, 256
+"""Examples at once, and in parts: some kernels go wrong beyond a size."""
+
+MOST_ELEMENTS = 1 << 28
+"""Of all layers' outputs for a large batch, 1 GiB: a model that would need more is not asked."""
+
+CALLS, SECONDS = 200, 4.0
+"""How often the same batch is predicted, and its gradient taken, in at most so many seconds."""
+
+Fed = Callable[[Examples], tuple[Any, Any]]
+
+
+def answer(
+    candidate: Candidate, start: Weights, examples: Examples, batch_size: int, fed: Fed
+) -> Answer:
+    """What a model says when it is asked the same in two ways.
+
+    Args:
+        candidate: The model.
+        start: Its weights.
+        examples: Some; they come again where more are wanted.
+        batch_size: Of what is asked again and again.
+        fed: Gives inputs and targets as the model takes them.
+
+    Returns:
+        Facts: `large` (examples at once; 0 of a model that takes one size alone, or would be too
+        large), `calls` and `distinct` (their results, to the last bit). Arrays: outputs and
+        gradients of the large batch, `whole.output<n>` and so on, and of its `parts` together; the
+        `first` outputs and gradients of a batch, and those that are the `farthest` from them; and
+        outputs of the same batch without a compiler, `eager.output<n>`.
+    """
+    one_size = candidate.built.feed.batch is not None
+    large = 0 if one_size or _elements(candidate.built.model) > MOST_ELEMENTS // LARGE else LARGE
+    arrays: Arrays = {}
+    if large:
+        some = examples.repeated(large)
+        parts = [some.take(slice(at, at + PART)) for at in range(0, large, PART)]
+        arrays |= _named("whole", *_computed(candidate, start, [fed(some)]))
+        arrays |= _named("parts", *_computed(candidate, start, [fed(part) for part in parts]))
+    x, y = fed(examples.repeated(batch_size))
+    candidate.set_weights(start)
+    first, farthest, calls, distinct = _again(_predictions(candidate, start, x, again=one_size))
+    found = candidate.gradients([start] * CALLS, x, y)
+    gradient, other, *_ = _again(sampled(gradient) for _, gradient in found)
+    arrays |= _named("first", first, gradient) | _named("farthest", farthest, other)
+    if not isinstance(candidate, Native):
+        candidate.set_weights(start)
+        arrays |= _named("eager", _op_by_op(candidate, x), [])
+    return {"large": large, "calls": calls, "distinct": distinct}, arrays
+
+
+def _named(name: str, outputs: Weights, gradient: Weights) -> Arrays:
+    return numbered(f"{name}.output", outputs) | numbered(f"{name}.gradient", gradient)
+
+
+def _computed(
+    candidate: Candidate, start: Weights, batches: Sequence[tuple[Any, Any]]
+) -> tuple[Weights, Weights]:
+    """Outputs of batches of one size, one after the other, and their mean gradient."""
+    candidate.set_weights(start)
+    outputs = [numbers(candidate.predict_one(x)) for x, _ in batches]
+    gradients = [gradient for x, y in batches for _, gradient in candidate.gradients([start], x, y)]
+    return (
+        sampled([np.concatenate(each) for each in zip(*outputs, strict=True)]),
+        sampled([np.asarray(np.mean(each, axis=0)) for each in zip(*gradients, strict=True)]),
+    )
+
+
+def _predictions(
+    candidate: Candidate, start: Weights, x: Any, *, again: bool
+) -> Iterator[list[NDArray[Any]]]:
+    for _ in range(CALLS):
+        yield sampled(numbers(candidate.predict_one(x)))
+        if again:  # it remembers
+            candidate.set_weights(start)
+
+
+def _again(results: Iterator[list[NDArray[Any]]]) -> tuple[Weights, Weights, int, int]:
+    """The first result, the one farthest from it, how many there were, and how many were other."""
+    begun = time.monotonic()
+    first: Weights = []
+    farthest, most, calls, seen = first, -1.0, 0, set()
+    for result in results:
+        first = first or result
+        calls += 1
+        digest = hashlib.sha256(b"".join(each.tobytes() for each in result)).digest()
+        if digest not in seen:
+            seen.add(digest)
+            apart = max(
+                float(np.abs(a - b).max(initial=0)) for a, b in zip(first, result, strict=True)
+            )
+            if not apart <= most:  # what is no number is as far as can be
+                farthest, most = result, apart
+        if time.monotonic() - begun > SECONDS:
+            break
+    return first, farthest, calls, len(seen)
+
+
+def _op_by_op(candidate: Candidate, x: Any) -> list[NDArray[Any]]:
+    """Outputs as Keras computes them when nothing compiles or traces the model."""
+    told = candidate.model(keras.tree.map_structure(keras.ops.convert_to_tensor, x), training=False)
+    return sampled([keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(told)])
+
+
+def _elements(model: keras.Model) -> int:
+    """Of the outputs of all layers, for one example."""
+    tensors = [
+        t for layer in model.layers for t in keras.tree.flatten(getattr(layer, "output", []))
+    ]
+    return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)

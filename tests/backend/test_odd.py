@@ -1,0 +1,132 @@
+"""Models that remember, draw when they predict, or compute in other numbers than float32."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from bench.contract.units import ProbesRequest
+from bench.inputs import parity_questions
+from bench.planning.plan import ROOT
+from bench.worker import consistency
+from bench.worker.model import building
+from bench.worker.probes import Probes
+from reports.ladder import rungs
+from reports.ladder.findings import Answers
+from tests.backend import ladder
+from tests.backend.test_own import described, fed
+
+CHEAP = ("identity", "forward", "gradients", "update", "consistency")
+BATCH = 8
+TORCH = keras.backend.backend() == "torch"
+"""Under which Keras 3.15.1 cannot train a layer that remembers: it overwrites what its gradient
+needs."""
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consistency, "LARGE", ladder.LARGE)
+    monkeypatch.setattr(consistency, "CALLS", 5)
+
+
+def opened(source: str, folder: Path) -> Probes:
+    trained = str(folder / "trained.npz")
+    return Probes(ProbesRequest(fed(source, folder), 0, BATCH, trained, ""))
+
+
+def told(probes: Probes, asked: tuple[str, ...] = CHEAP) -> Answers:
+    facts: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for probe in asked:
+        facts[probe], found = probes.answer(probe)
+        arrays |= {f"{probe}.{name}": array for name, array in found.items()}
+    return Answers(facts, arrays)
+
+
+def test_a_model_that_remembers_is_asked_in_its_own_size_and_forgets(tmp_path: Path) -> None:
+    assert described("odd.py:remembers")["batch"] == BATCH
+    probes = opened("odd.py:remembers", tmp_path)
+    asked = ("identity", "forward") if TORCH else CHEAP
+    first, second = told(probes, asked), told(probes, asked)
+    assert first.facts["identity"]["restless"] == []
+    assert TORCH or first.facts["consistency"]["large"] == 0
+    assert {name.split(".")[1] for name in first.arrays if name.startswith("forward.")} == {
+        *("train", "zeros", "whole")
+    }
+    assert {each.status for each in rungs.judge(first, second)} == {"pass"}
+
+
+def test_a_trajectory_of_one_that_remembers_has_whole_batches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity_questions, "CHECKPOINTS", (1, 3))
+    monkeypatch.setattr(parity_questions, "NEIGHBOURS", 1)
+    probes = opened("odd.py:remembers", tmp_path)
+    if TORCH:
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            told(probes, ("trajectory",))
+        return
+    answers = told(probes, ("identity", "trajectory"))
+    assert answers.facts["trajectory"] == {"steps": 3}
+
+
+def test_what_is_drawn_when_predicting_is_found_by_asking_twice(tmp_path: Path) -> None:
+    answers = told(opened("odd.py:draws", tmp_path), ("identity",))
+    # Names are encode, draw and answer; what comes before the draw is the same.
+    assert set(answers.facts["identity"]["restless"]) == {"layer1", "layer2", "output0"}
+
+
+def test_integers_and_booleans_are_numbers(tmp_path: Path) -> None:
+    answers = told(opened("odd.py:counts", tmp_path))
+    kinds = {array.dtype.kind for array in answers.arrays.values()}
+    assert kinds <= set("fiub")
+    names = answers.facts["identity"]["layers"]
+    ranks = answers.arrays[f"forward.odd3.layer{names.index('ranks')}"]
+    assert sorted(ranks[0]) == list(range(8))
+
+
+@pytest.mark.parametrize("source", ["odd.py:half", "odd.py:half_by_policy"])
+def test_half_precision_stays_with_its_model_and_is_told(source: str, tmp_path: Path) -> None:
+    probes = opened(source, tmp_path)
+    assert keras.config.dtype_policy().name == "float32"
+    answers = told(probes)
+    assert answers.facts["identity"]["precision"] == "bfloat16"
+    assert {array.dtype.kind for array in answers.arrays.values()} <= set("fiub")
+    (kernel, bias) = answers.numbered("identity.weight")[:2]
+    x = building.examples(probes._request.model)["test"].repeated(3).only_input
+    exact = np.maximum(x @ kernel + bias, 0)
+    error = np.abs(answers.arrays["forward.odd3.layer0"] - exact).max() / exact.max()
+    assert 2**-12 < error < 2**-6
+
+
+IN_FLOAT64 = """
+import sys
+import numpy as np
+from bench.contract.units import ModelRequest, ProbesRequest
+from bench.worker import float64
+float64.enable_float64()
+from bench.worker.probes import Probes
+source, data, sha256, part, to = sys.argv[1:]
+probes = Probes(ProbesRequest(ModelRequest("m", source, data, sha256, 1, part), 0, 8, "", ""))
+arrays = {f"{p}.{n}": a for p in ("identity", "forward") for n, a in probes.answer(p)[1].items()}
+np.savez(to, **arrays)
+"""
+
+
+def test_the_reference_of_half_precision_is_float64(tmp_path: Path) -> None:
+    request = fed("odd.py:half", tmp_path)
+    given = (request.source, request.data, request.data_sha256, request.part)
+    command = [sys.executable, "-c", IN_FLOAT64, *given, str(tmp_path / "wide.npz")]
+    subprocess.run(command, check=True, cwd=ROOT)
+    with np.load(tmp_path / "wide.npz") as wide:
+        kernel, bias = (wide[f"identity.weight{n}"].astype(np.float64) for n in (0, 1))
+        x = building.examples(request)["test"].repeated(3).only_input.astype(np.float64)
+        exact = np.maximum(x @ kernel + bias, 0)
+        assert np.abs(wide["forward.odd3.layer0"] - exact).max() < 1e-12 * exact.max()
+        # Weights are moved by a rounding of bfloat16, which changes more than one of float32.
+        moved = wide["forward.near0.odd3.layer0"]
+        assert np.abs(moved - exact).max() > 1e-4 * exact.max()

@@ -1,0 +1,57 @@
+"""Models that remember, draw when they predict, look numbers up, or compute in half precision."""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+def remembers() -> keras.Model:
+    """Its state goes on from batch to batch, so a batch has one size."""
+    series = keras.Input(batch_shape=(8, 5, 2), name="series")
+    x = layers.LSTM(4, stateful=True, name="memory")(series)
+    return keras.Model(series, layers.Dense(1, name="next")(x))
+
+
+class Draw(layers.Layer):  # type: ignore[misc]
+    """A point near what is given, also when it predicts."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.seed_generator = keras.random.SeedGenerator(7)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + keras.random.normal(ops.shape(inputs), seed=self.seed_generator)
+
+
+def draws() -> keras.Model:
+    """Nothing after the draw can be compared."""
+    row = keras.Input((8,), name="row")
+    x = layers.Dense(6, activation="relu", name="encode")(row)
+    x = Draw(name="draw")(x)
+    return keras.Model(row, layers.Dense(3, name="answer")(x))
+
+
+def counts() -> keras.Model:
+    """A layer in the middle gives integers, another booleans."""
+    row = keras.Input((8,), name="row")
+    ranks = layers.Lambda(lambda x: ops.argsort(x), name="ranks")(row)
+    above = layers.Lambda(lambda x: x > 0, name="above")(row)
+    x = layers.Lambda(
+        lambda both: ops.cast(both[0], "float32") * ops.cast(both[1], "float32"), name="product"
+    )([ranks, above])
+    return keras.Model(row, layers.Dense(2, name="answer")(x))
+
+
+def half() -> keras.Model:
+    """Two layers in bfloat16, the last in float32."""
+    row = keras.Input((16,), name="row")
+    x = layers.Dense(32, activation="relu", name="first", dtype="mixed_bfloat16")(row)
+    x = layers.Dense(32, activation="relu", name="second", dtype="mixed_bfloat16")(x)
+    return keras.Model(row, layers.Dense(3, name="answer", dtype="float32")(x))
+
+
+def half_by_policy() -> keras.Model:
+    """The same by a policy that is left behind."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    return half()
