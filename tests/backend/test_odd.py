@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bench.contract.units import ProbesRequest
 from bench.inputs import parity_questions
 from bench.planning.plan import ROOT
 from bench.worker import consistency
-from bench.worker.model import building
+from bench.worker.model import building, candidate
 from bench.worker.probes import Probes
 from reports.ladder import rungs
 from reports.ladder.findings import Answers
@@ -101,6 +102,21 @@ def test_half_precision_stays_with_its_model_and_is_told(source: str, tmp_path: 
     exact = np.maximum(x @ kernel + bias, 0)
     error = np.abs(answers.arrays["forward.odd3.layer0"] - exact).max() / exact.max()
     assert 2**-12 < error < 2**-6
+
+
+@pytest.mark.parametrize("variant", ["stock", "tuned"])
+def test_moving_means_of_weights_are_put_in_place_by_each_fit(variant: str, tmp_path: Path) -> None:
+    request = replace(fed("odd.py:averages", tmp_path), variant=variant)
+    examples = building.examples(request)["train"].take(slice(8))
+    one = candidate.build(request, examples)
+    x, y = one.built.x(examples), one.built.y(examples)
+    moved = []
+    for _ in range(2):  # JAX could not, for the second time
+        before = one.get_weights()
+        one.fit(one.inputs(x), one.targets(y), BATCH)
+        moved.append(float(np.abs(one.get_weights()[0] - before[0]).max()))
+    # The first step is Adam's, whose mean it is; of the second a tenth.
+    assert moved == pytest.approx([0.01, 0.001], rel=0.2)
 
 
 IN_FLOAT64 = """

@@ -13,6 +13,16 @@ def remembers() -> keras.Model:
     return keras.Model(series, layers.Dense(1, name="next")(x))
 
 
+def averages() -> keras.Model:
+    """Its weights are replaced by their moving means at the end of each `fit`."""
+    row = keras.Input((8,), name="row")
+    x = layers.Dense(6, activation="tanh", name="hidden")(row)
+    model = keras.Model(row, layers.Dense(1, name="answer")(x))
+    optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer=optimizer, loss="mse")
+    return model
+
+
 class Draw(layers.Layer):  # type: ignore[misc]
     """A point near what is given, also when it predicts."""
 

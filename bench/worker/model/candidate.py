@@ -42,6 +42,7 @@ def build(request: ModelRequest, some: Examples | None) -> Candidate:
         model = building.lowered(request, model, lowering)
     if variants.COMPILED in switched_on:
         model.jit_compile = True
-    # A loop would leave out what the model's own step does.
-    looped = variants.LOOP in switched_on and not has_steps_of_its_own(model)
+    # A loop would leave out what the model's own step does, and what `fit` does at its end.
+    own = has_steps_of_its_own(model) or model.optimizer.use_ema
+    looped = variants.LOOP in switched_on and not own
     return (CustomLoop if looped else KerasFit)(built, model)

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import keras
+import numpy as np
 
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.input_pipeline import leaves
@@ -51,6 +52,10 @@ class KerasFit:
         history = self.model.fit(
             x, y, batch_size=batch_size, shuffle=False, verbose=0, callbacks=_callbacks(clock)
         ).history
+        if self.model.optimizer.use_ema:
+            # JAX's `fit` ends with weights that share the buffers of their means, and the next one
+            # cannot give the same buffer away twice. Whoever calls it once never sees that.
+            self.model.set_weights([np.array(weight) for weight in self.model.get_weights()])
         return {name: float(values[-1]) for name, values in history.items()}
 
     def evaluate(self, x: Any, y: Any, batch_size: int, clock: StepClock | None = None) -> Logs:
