@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.contract.errors import DataError, UsageError
@@ -286,16 +287,47 @@ def test_without_data_there_is_no_training_to_select(file: Path, tmp_path: Path)
     assert "without --data there is nothing to train on" in told.stderr
 
 
+def images(folder: Path, train: int, test: int) -> str:
+    """An option that names data of so many images of ten classes."""
+    pixels, labels = np.zeros((train, 28, 28, 1), np.uint8), np.arange(train) % 10
+    whole = {"x_train": pixels, "y_train": labels, "x_test": pixels[:test], "y_test": labels[:test]}
+    np.savez(folder / "d.npz", **whole)  # type: ignore[arg-type]
+    return f"--data={folder / 'd.npz'}"
+
+
+def test_a_model_that_takes_batches_of_one_size_is_asked_in_no_other(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("def build(): ...\n", encoding="utf-8")
+    workers = {"jax": fake_python("batches_of_20")}
+    options = [f"--model={tmp_path / 'mine.py'}", "-k", "test_speed or test_accuracy"]
+    options += ["--suite", "smoke"]
+    told = run_bench(tmp_path / "r", workers, *options, images(tmp_path, 60, 20))
+    assert (told.returncode, told.stderr) == (
+        2,
+        "error: mine takes batches of 20 alone; give --batch-size 20\n",
+    )
+    told = run_bench(
+        tmp_path / "r", workers, *options, images(tmp_path, 70, 20), "--batch-size", "20"
+    )
+    assert told.returncode == 5
+    assert "there are 70 training and 20 test examples; leave out the last ones" in told.stderr
+    told = run_bench(
+        tmp_path / "r", workers, *options, images(tmp_path, 60, 20), "--batch-size", "20"
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "mine takes batches of 20 alone, and is timed so" in told.stdout
+    speed = pd.read_csv(tmp_path / "r" / "latest" / "tables" / "speed.csv")
+    assert set(speed["batch_size"]) == {20}  # and no latency
+    assert set(speed["phase"]) == {"train", "evaluate", "predict"}
+
+
 def test_data_of_ones_own_is_trained_on_and_reported(
     fake_python: FakePython, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text("def build(): ...\n", encoding="utf-8")
-    labels = np.arange(64) % 10
-    pixels = np.zeros((64, 28, 28, 1), np.uint8)
-    whole = {"x_train": pixels, "y_train": labels, "x_test": pixels[:32], "y_test": labels[:32]}
-    np.savez(tmp_path / "d.npz", **whole)  # type: ignore[arg-type]
     workers = dict.fromkeys(("tensorflow", "jax"), fake_python("good"))
-    options = [f"--model={tmp_path / 'mine.py'}", f"--data={tmp_path / 'd.npz'}"]
+    options = [f"--model={tmp_path / 'mine.py'}", images(tmp_path, 64, 32)]
     told = run_bench(tmp_path / "r", workers, *options)
     assert told.returncode == 0, told.stdout + told.stderr
     assert re.search(r"model +TensorFlow 1.0.0 +JAX 1.0.0 *\nmine +6\.25 % +6\.25 %", told.stdout)
