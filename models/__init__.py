@@ -13,6 +13,8 @@ from typing import Any
 from models import neighbours
 from models.files import BUILD, ModelFile, defines
 
+OPTIONS = "compile_options"
+
 
 def names() -> tuple[str, ...]:
     """Names of the shipped models: the files of this folder that define `build()`, sorted."""
@@ -48,8 +50,17 @@ def build(source: str) -> Any:
     Raises:
         ValueError: No model has this name.
     """
-    file = ModelFile.of_source(source)
-    function = getattr(module(source), file.function)
+    return _called(source, ModelFile.of_source(source).function)
+
+
+def compile_options(source: str) -> Any:
+    """Arguments of `compile` that a user's file gives beside its model; None if it gives none."""
+    return _called(source, OPTIONS) if hasattr(module(source), OPTIONS) else None
+
+
+def _called(source: str, name: str) -> Any:
+    """What a function of the file gives, which may import and read what lies beside it."""
+    file, function = ModelFile.of_source(source), getattr(module(source), name)
     if file.path is None:
         return function()
     with neighbours.found(file.path.parent):

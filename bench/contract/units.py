@@ -256,4 +256,5 @@ class Description(TypedDict):
     chosen: str
     classes: int | None
     batch: int | None
+    rows: list[str]
     weights: list[Weight]

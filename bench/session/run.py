@@ -1,6 +1,6 @@
 """A run before its first training: dataset, backends and folder, found and checked in turn."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -94,7 +94,7 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
         say(console, f"{backend} {info.versions[backend]} on {info.device}: ready")
     one_size = _of_one_size(plan, greetings)
     notes = [
-        *_notes(greetings, chosen),
+        *_notes(greetings, chosen, {file.name for file in plan.user_models}),
         *(f"{name} takes batches of {plan.batch_size} alone, and is timed so" for name in one_size),
     ]
     for note in notes:
@@ -171,13 +171,18 @@ def _identity(worker: WorkerInfo) -> tuple[object, object]:
     return worker.versions, settings
 
 
-def _notes(greetings: Mapping[str, Greeting], models: Sequence[str]) -> list[str]:
+def _notes(greetings: Mapping[str, Greeting], models: Sequence[str], own: Set[str]) -> list[str]:
     """What was chosen for models that do not say it, and which cannot be built everywhere."""
     lines = []
     for model in models:
         told = [each.models[model] for each in greetings.values() if model in each.models]
         if told[0]["chosen"]:
             lines.append(f"{model} is not compiled; chosen: {told[0]['chosen']}")
+        if told[0]["rows"] and model in own:
+            outputs = ", ".join(told[0]["rows"])
+            lines.append(
+                f"{model}: classes of {outputs} are fed as one-hot rows, as the loss wants"
+            )
         lines += [str(each.faults[model]) for each in greetings.values() if model in each.faults]
     return lines
 

@@ -6,7 +6,8 @@ Nothing here needs a reference: one and the same is computed twice.
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from itertools import islice, repeat
 from typing import Any
 
 import keras
@@ -20,13 +21,13 @@ from bench.worker.model.initial_weights import Weights
 from bench.worker.model.layer_outputs import numbers
 from bench.worker.model.native import Native
 
-LARGE, PART = 4096, 256
-"""Examples at once, and in parts: some kernels go wrong beyond a size."""
+LARGE = 4096
+"""At most so many examples at once, whole batches of them: some kernels go wrong beyond a size."""
 
 MOST_ELEMENTS = 1 << 28
 """Of all layers' outputs for a large batch, 1 GiB: a model that would need more is not asked."""
 
-CALLS, SECONDS = 200, 4.0
+CALLS, SECONDS = 200, 1.5
 """How often the same batch is predicted, and its gradient taken, in at most so many seconds."""
 
 Fed = Callable[[Examples], tuple[Any, Any]]
@@ -53,17 +54,26 @@ def answer(
     """
     one_size = candidate.built.feed.batch is not None
     large = 0 if one_size or _elements(candidate.built.model) > MOST_ELEMENTS // LARGE else LARGE
+    large -= large % batch_size
+    batch = fed(examples.repeated(batch_size))
+    some = examples.repeated(large)
+    parts = [some.take(slice(at, at + batch_size)) for at in range(0, large, batch_size)]
+    batches = [fed(some), *map(fed, parts)] if large else []
+    # One function for all, which is compiled once for each of the two sizes.
+    gradients = candidate.gradients(repeat(start), (*batches, *[batch] * CALLS))
     arrays: Arrays = {}
     if large:
-        some = examples.repeated(large)
-        parts = [some.take(slice(at, at + PART)) for at in range(0, large, PART)]
-        arrays |= _named("whole", *_computed(candidate, start, [fed(some)]))
-        arrays |= _named("parts", *_computed(candidate, start, [fed(part) for part in parts]))
-    x, y = fed(examples.repeated(batch_size))
+        whole, *of_parts = (gradient for _, gradient in islice(gradients, len(batches)))
+        mean = [np.asarray(np.mean(each, axis=0)) for each in zip(*of_parts, strict=True)]
+        candidate.set_weights(start)
+        outputs, *others = (numbers(candidate.predict_one(x)) for x, _ in batches)
+        joined = [np.concatenate(each) for each in zip(*others, strict=True)]
+        arrays |= _named("whole", sampled(outputs), sampled(whole))
+        arrays |= _named("parts", sampled(joined), sampled(mean))
+    gradient, other, *_ = _again(sampled(gradient) for _, gradient in gradients)
+    x, _ = batch
     candidate.set_weights(start)
     first, farthest, calls, distinct = _again(_predictions(candidate, start, x, again=one_size))
-    found = candidate.gradients([start] * CALLS, x, y)
-    gradient, other, *_ = _again(sampled(gradient) for _, gradient in found)
     arrays |= _named("first", first, gradient) | _named("farthest", farthest, other)
     if not isinstance(candidate, Native):
         candidate.set_weights(start)
@@ -73,19 +83,6 @@ def answer(
 
 def _named(name: str, outputs: Weights, gradient: Weights) -> Arrays:
     return numbered(f"{name}.output", outputs) | numbered(f"{name}.gradient", gradient)
-
-
-def _computed(
-    candidate: Candidate, start: Weights, batches: Sequence[tuple[Any, Any]]
-) -> tuple[Weights, Weights]:
-    """Outputs of batches of one size, one after the other, and their mean gradient."""
-    candidate.set_weights(start)
-    outputs = [numbers(candidate.predict_one(x)) for x, _ in batches]
-    gradients = [gradient for x, y in batches for _, gradient in candidate.gradients([start], x, y)]
-    return (
-        sampled([np.concatenate(each) for each in zip(*outputs, strict=True)]),
-        sampled([np.asarray(np.mean(each, axis=0)) for each in zip(*gradients, strict=True)]),
-    )
 
 
 def _predictions(

@@ -153,7 +153,8 @@ class Probes:
         # Backends define the loss of saturated outputs in two ways, which only the oracle knows.
         if self._every_layer.head is not None and self._request.restarts:
             starts["saturated_"] = parity_questions.saturated(self._start())
-        results = self._candidate.gradients(list(starts.values()), self._x["train"], self._y)
+        batches = [(self._x["train"], self._y)] * len(starts)
+        results = self._candidate.gradients(list(starts.values()), batches)
         for name, (loss, found) in zip(starts, results, strict=True):
             facts[f"{name}loss"] = finite(loss)
             # The same elements as of the weights, some of which have no gradient.

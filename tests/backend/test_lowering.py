@@ -29,7 +29,7 @@ def convolution(
 
 
 def answers(model: keras.Model, x: Any, y: Any) -> list[Any]:
-    ((loss, gradients),) = LOOP.gradients(model, [model.get_weights()], x, y)
+    ((loss, gradients),) = LOOP.gradients(model, [model.get_weights()], [(x, y)])
     return [loss, *gradients, model.predict(x, batch_size=len(x), verbose=0)]
 
 

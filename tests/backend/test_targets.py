@@ -48,6 +48,16 @@ def fed(request: ModelRequest) -> Any:
     return building.build(request, some).y(some)
 
 
+def test_classes_become_rows_only_where_the_loss_wants_them_and_that_is_told(
+    tmp_path: Path,
+) -> None:
+    rows = "keras.losses.CategoricalCrossentropy(from_logits=True)"
+    for number, (loss, told) in enumerate(((rows, ["tag"]), (SPARSE % "", []), ("mine", []))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert description.describe(asked(folder, loss))["rows"] == told
+
+
 @pytest.mark.parametrize(
     ("loss", "name"),
     [

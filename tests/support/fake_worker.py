@@ -114,6 +114,7 @@ def describe(_: dict[str, Any]) -> dict[str, Any]:
         "chosen": "",
         "classes": 10,
         "batch": None,
+        "rows": [],
         "weights": [weight],
     }
 

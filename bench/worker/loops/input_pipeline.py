@@ -125,6 +125,13 @@ class Feed:
         ]
         return keras.tree.pack_sequence_as(self.output_structure, arrays)
 
+    def in_rows(self, examples: Examples, losses: Sequence[Loss]) -> list[str]:
+        """Names of the outputs whose classes become one-hot rows, which their losses take."""
+        given = [_chosen("y", port, examples.targets, len(self.outputs)) for port in self.outputs]
+        fed = leaves(self.y(examples, losses))
+        names = [port.name for port in self.outputs]
+        return [n for n, one, two in zip(names, given, fed, strict=True) if two.size > one.size]
+
     def _input(self, port: Port, examples: Examples) -> Array:
         array = _chosen("x", port, examples.inputs, len(self.inputs))
         if not _fits(array.shape[1:], port.shape):

@@ -1,6 +1,6 @@
 """JAX below Keras."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -72,18 +72,17 @@ def train_flops(_: keras.Model, __: Any, ___: Any) -> None:
 
 def gradients(
     model: keras.Model,
-    starts: Sequence[list[NDArray[Any]]],
-    x: Any,
-    y: Any,
+    starts: Iterable[list[NDArray[Any]]],
+    batches: Iterable[tuple[Any, Any]],
 ) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
-    """Loss of a batch and its gradient at each of these weights, compiled as Keras's own step."""
+    """Loss of each batch and its gradient at its start, compiled as Keras's own step."""
     metrics, optimizer = (
         [variable.value for variable in each]
         for each in (model.metrics_variables, model.optimizer.variables)
     )
     loss_of = partial(model.compute_loss_and_updates, training=True, optimizer_variables=optimizer)
     compute = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
-    for weights in starts:
+    for weights, (x, y) in zip(starts, batches, strict=False):
         place(model, weights)
         trained, rest = (
             [variable.value for variable in each]

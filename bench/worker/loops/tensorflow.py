@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -76,11 +76,10 @@ def train_flops(_: keras.Model, __: Any, ___: Any) -> None:
 
 def gradients(
     model: keras.Model,
-    starts: Sequence[list[NDArray[Any]]],
-    x: Any,
-    y: Any,
+    starts: Iterable[list[NDArray[Any]]],
+    batches: Iterable[tuple[Any, Any]],
 ) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
-    """Loss of a batch and its gradient at each of these weights, compiled as Keras's own step."""
+    """Loss of each batch and its gradient at its start, compiled as Keras's own step."""
 
     @tf.function(jit_compile=model.jit_compile)  # type: ignore[untyped-decorator]
     def compute(x: Any, y: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -90,7 +89,7 @@ def gradients(
         weights = [weight.value for weight in model.trainable_weights]
         return loss, tape.gradient(loss, weights, unconnected_gradients="zero")
 
-    for weights in starts:
+    for weights, (x, y) in zip(starts, batches, strict=False):
         place(model, weights)
         loss, found = compute(*keras.tree.map_structure(tf.constant, (x, y)))
         yield float(loss), [tf.convert_to_tensor(gradient).numpy() for gradient in found]

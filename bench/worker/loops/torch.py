@@ -1,7 +1,7 @@
 """PyTorch below Keras."""
 
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -82,13 +82,12 @@ def _of_one_example(counter: FlopCounterMode, x: Any) -> int | None:
 
 def gradients(
     model: keras.Model,
-    starts: Sequence[list[NDArray[Any]]],
-    x: Any,
-    y: Any,
+    starts: Iterable[list[NDArray[Any]]],
+    batches: Iterable[tuple[Any, Any]],
 ) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
-    """Loss of a batch and its gradient at each of these weights, as in Keras's own step."""
-    inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, (x, y))
-    for weights in starts:
+    """Loss of each batch and its gradient at its start, as in Keras's own step."""
+    for weights, batch in zip(starts, batches, strict=False):
+        inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
         place(model, weights)
         model.zero_grad()
         outputs = model(inputs, training=True)

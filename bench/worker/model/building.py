@@ -21,8 +21,6 @@ from bench.worker.model import losses, precision
 from models.files import ModelFile
 from models.lowering import lower
 
-OPTIONS = "compile_options"
-
 NO_REMEDY, OF_TENSORFLOW = (
     "Install it via `pip install tensorflow`.",
     "Under every backend it is TensorFlow that computes it.",
@@ -64,6 +62,8 @@ class Built:
     def classes(self) -> int | None:
         """How many classes it tells apart; None if it is not a classifier of one output."""
         if len(self.feed.outputs) != 1 or "crossentropy" not in self.losses[0].name:
+            return None
+        if self.losses[0].ignored is not None:  # a label that is none would count as an error
             return None
         shape = self.feed.outputs[0].shape
         if len(shape) != 1 or shape[0] is None:
@@ -110,7 +110,7 @@ def build(request: ModelRequest, some: Examples | None) -> Built:
 
 
 def _build(request: ModelRequest, some: Examples | None) -> Built:
-    module, function = _loaded(request)
+    _, function = _loaded(request)
     try:
         model = models.build(request.source)
     except (Exception, SystemExit) as error:
@@ -128,8 +128,9 @@ def _build(request: ModelRequest, some: Examples | None) -> Built:
     try:
         feed = Feed.of(model, some, request.scale)
         chosen = ""
-        if not model.compiled and hasattr(module, OPTIONS):
-            model.compile(**getattr(module, OPTIONS)())
+        options = None if model.compiled else models.compile_options(request.source)
+        if options is not None:
+            model.compile(**options)
         elif not model.compiled:
             chosen = losses.compile_by_outputs(model, feed, some)
     except BenchError:

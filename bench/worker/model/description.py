@@ -25,9 +25,9 @@ def describe(request: ModelRequest) -> Description:
         `inputs` and `outputs` (`name`, `shape` of one example, `dtype`; of an input `values`, the
         number of different integers that may be fed, or None; of an output `loss`), `chosen` (what
         was chosen for a model that is not compiled), `classes`, `batch` (the only size of a batch
-        that it takes, or None), and for each weight its `path`, `sha256` as built, `random`
-        (whether two builds differ, or a seed was given), and `drawn` (whether NumPy knows its
-        distribution).
+        that it takes, or None), `rows` (outputs whose classes become one-hot rows), and for each
+        weight its `path`, `sha256` as built, `random` (whether two builds differ, or a seed was
+        given), and `drawn` (whether NumPy knows its distribution).
 
     Raises:
         ModelError: The file cannot be used.
@@ -57,6 +57,7 @@ def describe(request: ModelRequest) -> Description:
         "chosen": one.chosen,
         "classes": one.classes,
         "batch": one.feed.batch,
+        "rows": one.feed.in_rows(some, one.losses) if some is not None else [],
         "weights": _weights(builds),
     }
 

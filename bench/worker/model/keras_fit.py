@@ -1,7 +1,7 @@
 """A model that Keras computes, run by its `fit` or by a loop of ours."""
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
@@ -74,10 +74,10 @@ class KerasFit:
         return self.model.predict_on_batch(x)
 
     def gradients(
-        self, starts: Sequence[Weights], x: Any, y: Any
+        self, starts: Iterable[Weights], batches: Iterable[tuple[Any, Any]]
     ) -> Iterator[tuple[float, Weights]]:
-        """Loss of a batch of NumPy arrays and its gradient at each start, by Keras's step."""
-        yield from self.loop.gradients(self.model, starts, x, y)
+        """Loss of each batch of NumPy arrays and its gradient at its start, by Keras's step."""
+        yield from self.loop.gradients(self.model, starts, batches)
 
     def get_weights(self) -> Weights:
         """In Keras's order and shapes."""

@@ -1,7 +1,7 @@
 """A model that its framework computes without Keras: the twin of a shipped one."""
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,13 +65,12 @@ class Native:
         return np.asarray(self._network.logits(self.inputs(x)))
 
     def gradients(
-        self, starts: Sequence[Weights], x: Any, y: Any
+        self, starts: Iterable[Weights], batches: Iterable[tuple[Any, Any]]
     ) -> Iterator[tuple[float, Weights]]:
         """As the twin computes them."""
-        images, labels = self.inputs(x), self.targets(y)
-        for weights in starts:
+        for weights, (x, y) in zip(starts, batches, strict=False):
             self.set_weights(weights)
-            loss, found = self._network.gradients(images, labels)
+            loss, found = self._network.gradients(self.inputs(x), self.targets(y))
             yield loss, list(found)
 
     def get_weights(self) -> Weights:
