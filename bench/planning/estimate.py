@@ -41,7 +41,7 @@ EPOCH_SHARE = {TUNED: 0.35, NATIVE: 0.7}
 # the length of its slots is found, too; and its turn.
 LANE_SECONDS, MODEL_SECONDS, WARM_UP_SECONDS, FIRST_SECONDS, TURN_SECONDS = 2.2, 0.5, 0.6, 0.9, 0.4
 # A subject's probes but the trajectory, which is nine trainings of 200 steps.
-PROBES_SECONDS = 3.5
+PROBES_SECONDS = 7.0
 TRAJECTORY_SECONDS = 90
 
 

@@ -25,7 +25,8 @@ LARGE = 4096
 """At most so many examples at once, whole batches of them: some kernels go wrong beyond a size."""
 
 MOST_ELEMENTS = 1 << 28
-"""Of all layers' outputs for a large batch, 1 GiB: a model that would need more is not asked."""
+"""Of all layers' outputs for a large batch, 1 GiB: a model that would need more is not asked, nor
+one whose layers do not say."""
 
 CALLS, SECONDS = 200, 1.5
 """How often the same batch is predicted, and its gradient taken, in at most so many seconds."""
@@ -53,8 +54,8 @@ def answer(
         outputs of the same batch without a compiler, `eager.output<n>`.
     """
     one_size = candidate.built.feed.batch is not None
-    large = 0 if one_size or _elements(candidate.built.model) > MOST_ELEMENTS // LARGE else LARGE
-    large -= large % batch_size
+    fits = 0 < _elements(candidate.built.model) <= MOST_ELEMENTS // LARGE
+    large = LARGE - LARGE % batch_size if fits and not one_size else 0
     batch = fed(examples.repeated(batch_size))
     some = examples.repeated(large)
     parts = [some.take(slice(at, at + batch_size)) for at in range(0, large, batch_size)]
@@ -122,7 +123,7 @@ def _op_by_op(candidate: Candidate, x: Any) -> list[NDArray[Any]]:
 
 
 def _elements(model: keras.Model) -> int:
-    """Of the outputs of all layers, for one example."""
+    """Of the outputs of all layers, for one example; 0 where they do not say."""
     tensors = [
         t for layer in model.layers for t in keras.tree.flatten(getattr(layer, "output", []))
     ]

@@ -19,7 +19,7 @@ from bench.worker.probes import Probes
 from reports.ladder import rungs
 from reports.ladder.findings import Answers
 from tests.backend import ladder
-from tests.backend.test_own import described, fed
+from tests.backend.test_own import described, fed, splits
 
 CHEAP = ("identity", "forward", "gradients", "update", "consistency")
 BATCH = 8
@@ -79,6 +79,19 @@ def test_what_is_drawn_when_predicting_is_found_by_asking_twice(tmp_path: Path) 
     answers = told(opened("odd.py:draws", tmp_path), ("identity",))
     # Names are encode, draw and answer; what comes before the draw is the same.
     assert set(answers.facts["identity"]["restless"]) == {"layer1", "layer2", "output0"}
+
+
+def test_a_model_whose_layers_do_not_say_their_size_is_not_asked_for_a_large_batch(
+    tmp_path: Path,
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    arrays = splits(rows, np.arange(40) % 3)
+    request = fed("subclassed.py:build", tmp_path, arrays)
+    probes = Probes(ProbesRequest(request, 0, BATCH, "", ""))
+    answers = told(probes, ("identity", "consistency"))
+    assert answers.facts["consistency"]["large"] == 0
+    assert "consistency.eager.output0" in answers.arrays
+    assert {each.status for each in rungs.judge(answers, answers)} == {"pass"}
 
 
 def test_integers_and_booleans_are_numbers(tmp_path: Path) -> None:
