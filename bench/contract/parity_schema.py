@@ -1,6 +1,6 @@
 """What stands in the shards of the parity ladder, field by field."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -50,7 +50,7 @@ class Identity(Record, frozen=True):
     random: Names | None = None
     unlike: Names | None = None
     restless: Names | None = None
-    precision: Id | None = None
+    precision: Literal["float32", "float16", "bfloat16"] | None = None
 
 
 class Dropout(Record, frozen=True):

@@ -55,6 +55,7 @@ def findings(restless: frozenset[str], layers: Sequence[str]) -> list[Finding]:
     """P2: a warning that names the first layer that draws."""
     if not restless:
         return []
-    numbers = [int(key.removeprefix(LAYER)) for key in restless if key.startswith(LAYER)]
-    first = layers[min(numbers)] if numbers and min(numbers) < len(layers) else "the model"
+    places = {f"{LAYER}{number}": number for number in range(len(layers))}
+    numbers = [places[key] for key in restless & places.keys()]
+    first = layers[min(numbers)] if numbers else "the model"
     return [Finding("P2", f"{first} {NOT_COMPARED}", 1, "known")]

@@ -172,6 +172,19 @@ def test_answers_beside_those_that_were_asked_for_fail(good: Path) -> None:
         assert failed["quantity"].str.startswith(extra).tolist() == [True]
 
 
+@pytest.mark.parametrize(
+    ("field", "claim", "refused"), [("precision", "x", True), ("restless", ["layerx"], False)]
+)
+def test_whatever_is_claimed_of_a_model_is_judged_or_refused(
+    good: Path, field: str, claim: Any, refused: bool
+) -> None:
+    name = "parity-single_layer-jax-cpu.try1"
+    told = retold(good, name, lambda p, _: p["facts"]["identity"].update({field: claim}))
+    found = read_with(good, f"{name}.json", *told)
+    assert bool(found.problems) is refused
+    markdown.render(compare(found))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_a_field_claims_nothing_is_raised(good: Path, kind: str) -> None:
     stored = of_kind(good, kind)
