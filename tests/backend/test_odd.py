@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -40,12 +39,7 @@ def opened(source: str, folder: Path) -> Probes:
 
 
 def told(probes: Probes, asked: tuple[str, ...] = CHEAP) -> Answers:
-    facts: dict[str, Any] = {}
-    arrays: dict[str, Any] = {}
-    for probe in asked:
-        facts[probe], found = probes.answer(probe)
-        arrays |= {f"{probe}.{name}": array for name, array in found.items()}
-    return Answers(facts, arrays)
+    return ladder.answers(probes, asked)
 
 
 def test_a_model_that_remembers_is_asked_in_its_own_size_and_forgets(tmp_path: Path) -> None:

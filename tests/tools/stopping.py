@@ -1,4 +1,4 @@
-"""`python -m tests.support.stopping`: what it costs to look at an interval's width too early.
+"""`python -m tests.tools.stopping`: what it costs to look at an interval's width too early.
 
 Launch medians of two identical lanes are drawn from a normal distribution; a run stops at the first
 look at which the 95 % interval is narrower than the target. Printed for each first look: how often
