@@ -31,7 +31,8 @@ class Identity(Record, frozen=True):
     are), `weights_sha256` of all of them in float32, `still` layers that draw at random in training
     and were kept from it, `random` those of them that nothing else is asked of, `unlike` layers
     that a variant computes in another way, `restless` what differs when it is asked again, as the
-    arrays of P2 are called, `precision` the least that a layer computes in (None: float32). The
+    arrays of P2 are called, `moved` what differs when its examples are elsewhere in the batch,
+    `precision` the least that a layer computes in (None: float32). The
     oracle does not give them.
     """
 
@@ -50,6 +51,7 @@ class Identity(Record, frozen=True):
     random: Names | None = None
     unlike: Names | None = None
     restless: Names | None = None
+    moved: Names | None = None
     precision: Literal["float32", "float16", "bfloat16"] | None = None
 
 

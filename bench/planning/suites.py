@@ -17,7 +17,7 @@ class Suite:
         launches: How many launches the main workloads get, if no budget ends them before; others
             get fewer (`bench.planning.bundles`).
         rounds: Rounds of a launch of the main workloads.
-        probes: What the parity half asks every backend; see `bench.worker.probes`.
+        probes: What the parity half asks every backend; see `bench.worker.parity.probes`.
         variants: Of each model; see `bench.contract.variants`.
         all_alike: Whether all variants are trained, and timed in every phase; else the first is,
             and the others are timed in training.

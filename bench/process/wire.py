@@ -7,6 +7,7 @@ Frameworks print what they like: stdout and stderr are not part of the protocol.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -16,6 +17,11 @@ MAX_LINE_BYTES = 16 << 20
 
 class WireError(ValueError):
     """Bytes that are no message."""
+
+
+def finite(value: float) -> float | None:
+    """The value; None where it is no number, which JSON cannot carry."""
+    return float(value) if math.isfinite(value) else None
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -30,7 +30,7 @@ from bench.process import wire
 from bench.worker import allocator
 
 if TYPE_CHECKING:
-    from bench.worker.probes import Probes
+    from bench.worker.parity.probes import Probes
     from bench.worker.slots import Slots
 
 Emit = Callable[[dict[str, Any]], None]
@@ -78,8 +78,8 @@ def prepare(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
 
 
 def open_probes(arguments: dict[str, Any], _: Emit) -> None:
-    """Build a model for the parity ladder; see `bench.worker.probes`."""
-    from bench.worker.probes import Probes
+    """Build a model for the parity ladder; see `bench.worker.parity.probes`."""
+    from bench.worker.parity.probes import Probes
 
     global _probes
     _probes = Probes(ProbesRequest(**_with_model(arguments)))
@@ -104,7 +104,7 @@ CALLS: dict[str, Callable[[dict[str, Any], Emit], dict[str, Any] | None]] = {
     "hello": hello,
     "describe": lambda told, _: _module("model.description").describe(ModelRequest(**told)),
     "share": share,
-    "enable_float64": lambda *_: _module("float64").enable_float64(),
+    "enable_float64": lambda *_: _module("parity.float64").enable_float64(),
     "train": lambda told, emit: _module("training").train(
         TrainingRequest(**_with_model(told)), emit
     ),

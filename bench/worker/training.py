@@ -1,7 +1,6 @@
 """Training of one cell in a worker: the reference protocol, the same on every backend."""
 
 import hashlib
-import math
 import resource
 import sys
 import time
@@ -16,6 +15,7 @@ from bench.contract.units import TrainingRequest
 from bench.inputs import draws
 from bench.inputs.examples import Examples, classes_of
 from bench.process import steal
+from bench.process.wire import finite
 from bench.worker.loops.input_pipeline import leaves, sliced
 from bench.worker.model import building
 from bench.worker.model.candidate import Candidate, build
@@ -175,11 +175,6 @@ def _train_epoch(candidate: Candidate, x: Any, y: Any, batch_size: int) -> dict[
         "train_loss": finite(told["loss"]),
         "train_accuracy": told.get("accuracy"),
     }
-
-
-def finite(value: float) -> float | None:
-    """The value; None where it is no number, which JSON cannot carry."""
-    return float(value) if math.isfinite(value) else None
 
 
 def peak_rss_mib() -> float:

@@ -18,6 +18,7 @@ from bench.contract.backends import BACKENDS
 from bench.contract.rungs import ORACLE, UNIT_ROUNDOFF
 from reports.ladder import rungs
 from reports.ladder.answer_facts import precision_of
+from reports.ladder.consistency_rung import UNCONFIRMED
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
 from reports.parity.answers import answers
 from reports.read.shards import ReferenceShard
@@ -26,9 +27,6 @@ NOT_FINITE = "outputs are not finite, in float64 as well"
 
 FARTHER = 10.0
 """Who differs from all others by so many times as much as they do is wrong, though no two agree."""
-
-NO_MAJORITY = "there is no majority"
-"""What the quantity of backends that differ ends in, where none can be blamed."""
 
 PARTING = ("P2", "P3", "P4")
 """Rungs that say whether two references agree, and where they part."""
@@ -133,7 +131,7 @@ def _undecided(reference: Reference) -> Finding:
     first = next((each for each in odd if each.rung in PARTING), None)
     rung, where = (first.rung, f" at {first.quantity}") if first else (PARTING[0], "")
     two = "with two " if len(others) == 1 else ""
-    return count_of(rung, f"{', '.join(others)} and {last} differ{where}; {two}{NO_MAJORITY}", 1)
+    return count_of(rung, f"{', '.join(others)} and {last} differ{where}; {two}{UNCONFIRMED}", 1)
 
 
 def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]:

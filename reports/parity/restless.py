@@ -3,14 +3,16 @@
 Each worker asks twice from the same weights; what differs for one of them, draws for all.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import TypeVar
 
 from msgspec import structs
 
 from bench.contract.parity_schema import Parity
-from reports.ladder.findings import Finding
+from reports.ladder.findings import Finding, largest_error
 from reports.read.shards import ParityShard, ReferenceShard
 
 NOT_COMPARED = "draws at random when it predicts: not compared from there on"
@@ -21,13 +23,49 @@ AFTER = ("gradients", "update", "trajectory", "predictions", "consistency")
 
 LAYER = "layer"
 
+ALIKE = 0.05
+"""Share of the largest value by which two backends' numbers may differ and be the same at all: of
+half precision, or where one of them is wrong, it is more than rounding."""
+
 Answered = TypeVar("Answered", ParityShard, ReferenceShard)
 
 
-def keys(shards: Iterable[ParityShard | ReferenceShard]) -> frozenset[str]:
-    """What differs for any of them when it is asked again, as their arrays are called."""
-    known = (shard.payload.facts.identity for shard in shards)
-    return frozenset(key for identity in known if identity for key in identity.restless or ())
+def keys(shards: Sequence[ParityShard | ReferenceShard]) -> frozenset[str]:
+    """What is drawn, as the arrays are called: by any of them that was asked again.
+
+    What is another number at another place of the batch is drawn from a constant seed, unless two
+    backends give the same: then examples depend on each other, and that is the model.
+    """
+    known = [shard.payload.facts.identity for shard in shards]
+    restless = {key for each in known if each for key in each.restless or ()}
+    moved = {key for each in known if each for key in each.moved or ()}
+    return frozenset(restless | {key for key in moved if not _confirmed(key, shards)})
+
+
+def _confirmed(key: str, shards: Sequence[ParityShard | ReferenceShard]) -> bool:
+    """Whether two backends give the same; of one, whether it does in float64."""
+    alone = len({_backend(shard) for shard in shards}) == 1
+    return any(
+        (alone or _backend(one) != _backend(other)) and _alike(key, one, other)
+        for one, other in combinations(shards, 2)
+    )
+
+
+def _alike(
+    key: str, one: ParityShard | ReferenceShard, other: ParityShard | ReferenceShard
+) -> bool:
+    pattern = re.compile(rf"forward\.[^.]+\.{re.escape(key)}")
+    names = [name for name in one.arrays if pattern.fullmatch(name) and name in other.arrays]
+    same = (one.arrays[name].shape == other.arrays[name].shape for name in names)
+    return bool(names) and all(
+        alike and largest_error(one.arrays[name], other.arrays[name]) <= ALIKE
+        for name, alike in zip(names, same, strict=True)
+    )
+
+
+def _backend(shard: ParityShard | ReferenceShard) -> str:
+    payload = shard.payload
+    return payload.subject.backend if isinstance(payload, Parity) else payload.backend
 
 
 def without(shard: Answered, restless: frozenset[str]) -> Answered:

@@ -17,7 +17,7 @@ from bench.contract.parity_schema import Reference as ReferencePayload
 from bench.contract.rungs import CERTIFYING, ORACLE, UNIT_ROUNDOFF
 from bench.contract.schema import Subject
 from bench.contract.variants import STOCK
-from reports.ladder import dropout_rungs, file_rungs
+from reports.ladder import consistency_rung, dropout_rungs, file_rungs
 from reports.ladder.answer_facts import precision_of
 from reports.ladder.findings import Finding, count_of
 from reports.parity import answers as answered
@@ -84,7 +84,7 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     firsts = odd.groupby(SUBJECT)[["rung", "quantity"]].first().reindex(words.index).fillna("")
     words[["first_rung", "first_quantity"]] = firsts
     words["silent"] = firsts["quantity"].str.startswith(SILENT)
-    parted = odd["quantity"].str.endswith(references.NO_MAJORITY)
+    parted = odd["quantity"].str.endswith(consistency_rung.UNCONFIRMED)
     random = odd["quantity"].str.endswith(restless.NOT_COMPARED)
     for name, those in (("undecided", parted), ("drawn", random)):
         told = odd[those].groupby(SUBJECT)["quantity"].first()
@@ -147,7 +147,7 @@ def _rows(shards: Shards, subjects: Sequence[tuple[str, Subject]]) -> Iterator[R
     # What each backend computes in float64 on the CPU is the same in all runs; oracles are too, but
     # every run has its own, and with it says what it was asked.
     of_model = [s for s in shards.references if s.payload.model == subjects[0][1].model]
-    drawn = restless.keys((*found.values(), *of_model))
+    drawn = restless.keys([*found.values(), *of_model])
     found = {key: restless.without(shard, drawn) for key, shard in found.items()}
     of_model = [restless.without(shard, drawn) for shard in of_model]
     present = [shard for shard in found.values() if shard.payload.status == "ok"]
@@ -195,8 +195,13 @@ def _judge(
     findings.append(count_of("P0", "questions", not asked))
     backend = shard.payload.subject.backend
     findings += references.in_float64(reference, backend)
-    findings += references.judge(answered.answers(shard), backend, reference)
-    precision = precision_of(answered.answers(shard))
+    own = answered.answers(shard)
+    others = [each for each in all_shards if each.payload.subject.backend != backend]
+    findings += [
+        consistency_rung.in_company(each, own, [answered.answers(other) for other in others])
+        for each in references.judge(own, backend, reference)
+    ]
+    precision = precision_of(own)
     if precision != "float32":
         share = f"{100 * UNIT_ROUNDOFF[precision]:.2g} %"
         told = f"{HALF}{precision}: answers agree to {share} and no better, and are judged by that"

@@ -14,8 +14,8 @@ from bench.coordinator.parity.oracle_answers import Reference
 from bench.inputs import parity_questions
 from bench.inputs.datasets import PIXEL_SCALE, content_sha256
 from bench.inputs.examples import Examples
-from bench.worker import consistency
-from bench.worker.probes import Probes
+from bench.worker.parity import consistency
+from bench.worker.parity.probes import Probes
 from reports.ladder import rungs
 from reports.ladder.findings import Answers, Finding
 

@@ -12,9 +12,9 @@ import pytest
 from bench.contract.units import ProbesRequest
 from bench.inputs import parity_questions
 from bench.planning.plan import ROOT
-from bench.worker import consistency
 from bench.worker.model import building, candidate
-from bench.worker.probes import Probes
+from bench.worker.parity import consistency
+from bench.worker.parity.probes import Probes
 from reports.ladder import rungs
 from reports.ladder.findings import Answers
 from tests.backend import ladder
@@ -75,6 +75,19 @@ def test_what_is_drawn_when_predicting_is_found_by_asking_twice(tmp_path: Path) 
     assert set(answers.facts["identity"]["restless"]) == {"layer1", "layer2", "output0"}
 
 
+def test_what_is_drawn_from_a_constant_seed_is_found_by_moving_examples(tmp_path: Path) -> None:
+    identity = told(opened("odd.py:constant", tmp_path), ("identity",)).facts["identity"]
+    assert identity["restless"] == []
+    assert set(identity["moved"]) == {"layer1", "layer2", "output0"}
+
+
+def test_examples_that_depend_on_each_other_alike_are_no_draw_and_no_fault(tmp_path: Path) -> None:
+    answers = told(opened("odd.py:depends", tmp_path))
+    assert answers.facts["identity"]["restless"] == answers.facts["identity"]["moved"] == []
+    assert answers.facts["consistency"]["large"] == ladder.LARGE
+    assert {each.status for each in rungs.judge(answers, answers)} == {"pass"}
+
+
 def test_a_model_whose_layers_do_not_say_their_size_is_not_asked_for_a_large_batch(
     tmp_path: Path,
 ) -> None:
@@ -130,9 +143,9 @@ IN_FLOAT64 = """
 import sys
 import numpy as np
 from bench.contract.units import ModelRequest, ProbesRequest
-from bench.worker import float64
+from bench.worker.parity import float64
 float64.enable_float64()
-from bench.worker.probes import Probes
+from bench.worker.parity.probes import Probes
 source, data, sha256, part, to = sys.argv[1:]
 probes = Probes(ProbesRequest(ModelRequest("m", source, data, sha256, 1, part), 0, 8, "", ""))
 arrays = {f"{p}.{n}": a for p in ("identity", "forward") for n, a in probes.answer(p)[1].items()}

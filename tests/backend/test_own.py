@@ -19,7 +19,7 @@ from bench.worker.model import building, candidate, description, dropout, initia
 from bench.worker.model.building import ModelError
 from bench.worker.model.deterministic import still
 from bench.worker.model.layer_outputs import EveryLayer
-from bench.worker.probes import Probes
+from bench.worker.parity.probes import Probes
 from reports.ladder import dropout_rungs, rungs
 from reports.ladder.findings import Answers
 

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from bench.contract.rungs import CERTIFYING, PROBES
-from bench.worker.probes import Probes
+from bench.worker.parity.probes import Probes
 from reports.ladder import file_rungs
 from reports.ladder.findings import Finding
 from tests.backend import ladder

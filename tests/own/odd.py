@@ -42,6 +42,48 @@ def draws() -> keras.Model:
     return keras.Model(row, layers.Dense(3, name="answer")(x))
 
 
+class Constant(layers.Layer):  # type: ignore[misc]
+    """Noise of one seed: the same in every call."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + keras.random.normal(ops.shape(inputs), seed=42)
+
+
+def constant() -> keras.Model:
+    """What is drawn is found by moving examples in their batch."""
+    row = keras.Input((8,), name="row")
+    x = layers.Dense(6, name="encode")(row)
+    return keras.Model(row, layers.Dense(3, name="answer")(Constant(name="noise")(x)))
+
+
+class Centre(layers.Layer):  # type: ignore[misc]
+    """Takes the mean of the batch off."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs - ops.mean(inputs, axis=0, keepdims=True)
+
+
+class Alike(layers.Layer):  # type: ignore[misc]
+    """How alike each example is to each other, shape (examples, examples)."""
+
+    def call(self, inputs: Any) -> Any:
+        return ops.matmul(inputs, ops.transpose(inputs))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return (shape[0], shape[0])
+
+
+def depends() -> keras.Model:
+    """What an example gives depends on those beside it, in prediction and in training."""
+    row = keras.Input((8,), name="row")
+    x = Centre(name="centre")(layers.Dense(6, name="encode")(row))
+    x = layers.BatchNormalization(name="norm")(x)
+    near = layers.Lambda(lambda a: ops.mean(a, axis=1, keepdims=True), name="near")(
+        Alike(name="alike")(x)
+    )
+    return keras.Model(row, layers.Dense(3, name="answer")(layers.Concatenate()([x, near])))
+
+
 def counts() -> keras.Model:
     """A layer in the middle gives integers, another booleans."""
     row = keras.Input((8,), name="row")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "docs" / "figures" / "packages.svg"
 
 BOTTOM = ("bench.contract", "bench.process", "bench.planning", "bench.inputs")
-WORKER = ("bench.worker.loops", "bench.worker.model", "bench.worker")
+WORKER = ("bench.worker.loops", "bench.worker.model", "bench.worker.parity", "bench.worker")
 COORDINATOR = (
     "bench.coordinator",
     "bench.coordinator.speed",

@@ -51,7 +51,7 @@ class State:
 
 
 class Reference:
-    """One model in float64, asked as `bench.worker.probes.Probes` is."""
+    """One model in float64, asked as `bench.worker.parity.probes.Probes` is."""
 
     def __init__(
         self, model: str, seed: int, batch_size: int, data: Mapping[str, NDArray[np.uint8]]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.inputs.parity_questions import numbered, sampled
+from bench.inputs.parity_questions import numbered
 from bench.worker.loops.input_pipeline import leaves
 from bench.worker.model.candidate import Candidate
 from bench.worker.model.native import Native
@@ -84,7 +84,7 @@ class EveryLayer:
             return Told({"logits": logits, "probabilities": probabilities}, {})
         if self._whole is None:
             outputs = numbers(self._candidate.predict_one(x))
-            return Told(numbered("output", sampled(outputs)), {})
+            return Told(numbered("output", outputs), {})
         if self.head is not None:
             self._logits.set_weights(self.head.get_weights())
         told = self._whole.predict(
@@ -94,12 +94,12 @@ class EveryLayer:
         told = numbers(told)
         layers, others = told[:count], told[count:]
         if self.head is None:
-            return Told(numbered("output", sampled(others)), self._alike(layers))
+            return Told(numbered("output", others), self._alike(layers))
         given = {"logits": others[0], "probabilities": layers[-1]}
         return Told(given, self._alike(layers[:-1]))
 
     def _alike(self, layers: list[Array]) -> dict[str, Array]:
-        found = zip(self.names, numbered("layer", sampled(layers)).items(), strict=False)
+        found = zip(self.names, numbered("layer", layers).items(), strict=False)
         return {key: array for name, (key, array) in found if name not in self.unlike}
 
 

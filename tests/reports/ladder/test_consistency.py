@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.ladder import rungs
+from reports.ladder import consistency_rung, rungs
 from reports.ladder.findings import Finding
 from tests.support.stored_answers import oracle_answers, rounded
 
@@ -66,3 +66,38 @@ def test_a_model_of_one_size_is_not_asked_for_more() -> None:
         each.quantity for each in rungs.judge(replace(told, facts=facts), true) if each.rung == "P9"
     ]
     assert quantities[0] == "the same call 3 times, with 2 results: outputs"
+
+
+AT_ONCE = {
+    "consistency.whole.output0": 3 * np.eye(3),
+    "consistency.whole.gradient0": np.full(4, 20),
+}
+"""Of a model whose examples depend on each other, and whose loss is a sum."""
+
+
+def judged_beside(*others: dict[str, Any]) -> list[tuple[str, str]]:
+    true = oracle_answers()
+    own, beside = rounded(true, **AT_ONCE), [rounded(true, **other) for other in others]
+    judged = (consistency_rung.in_company(each, own, beside) for each in rungs.judge(own, true))
+    return [(each.quantity, each.status) for each in judged if each.rung == "P9"][:2]
+
+
+def test_a_batch_that_is_no_sum_of_its_parts_is_right_where_another_backend_says_the_same() -> None:
+    assert judged_beside({}, AT_ONCE) == [
+        ("4,096 examples at once and as others give them: outputs", "pass"),
+        ("4,096 examples at once and as others give them: gradient", "pass"),
+    ]
+
+
+def test_one_whose_large_batch_differs_from_its_parts_and_from_others_is_wrong() -> None:
+    other = {"consistency.whole.output0": 2 * np.eye(3), "consistency.whole.gradient0": np.ones(4)}
+    assert judged_beside(other) == [
+        ("4,096 examples at once and in parts: outputs", "fail"),
+        ("4,096 examples at once and in parts: gradient", "fail"),
+    ]
+
+
+def test_one_backend_alone_cannot_say_whether_it_is_the_model() -> None:
+    quantity, status = judged_beside()[0]
+    assert status == "fail"
+    assert quantity.endswith("outputs differ; with one there is no majority")

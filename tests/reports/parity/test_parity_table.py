@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from reports.judging import notes, parity_lines, sections
-from reports.parity import references
+from reports.ladder import consistency_rung
 from reports.parity import table as parity
 from reports.read import shards
 from reports.tables import columns, comparable, seeds
@@ -260,7 +260,7 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
 
 def test_a_warning_does_not_make_one_wrong_who_cannot_be_blamed(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path).path)
-    told = f"JAX and PyTorch differ at second; with two {references.NO_MAJORITY}"
+    told = f"JAX and PyTorch differ at second; with two {consistency_rung.UNCONFIRMED}"
     jax = table["backend"] == "jax"
     table.loc[jax & (table["rung"] == "P2"), "status"] = "warn"
     step = table.index[jax & (table["rung"] == "P4")][0]

@@ -90,3 +90,29 @@ def test_an_error_of_float32_is_no_error_of_half_precision(tmp_path: Path) -> No
 
     table = tabled(store_answers(tmp_path, torch=change).path)
     assert "hidden" in set(table.loc[table["status"] == "fail", "quantity"])
+
+
+def moves(factor: float) -> Any:
+    """One whose logits are others at another place of the batch, as they are times `factor`."""
+
+    def change(payload: Payload, arrays: Payload) -> None:
+        payload["facts"]["identity"]["moved"] = ["logits", "probabilities"]
+        for name in ("forward.odd33.logits", "forward.odd33.probabilities"):
+            arrays[name] = factor * arrays[name]
+
+    return change
+
+
+def test_what_is_drawn_from_a_constant_seed_is_another_number_under_each_backend(
+    tmp_path: Path,
+) -> None:
+    three = {"tensorflow": moves(-1), "jax": moves(2), "torch": moves(3)}
+    table = tabled(store_answers(tmp_path, **three).path)
+    assert set(table["status"]) == {"pass", "warn"}
+    assert set(table["rung"]) == {"P0", "P1", "P2"}
+
+
+def test_examples_that_depend_on_each_other_are_compared(tmp_path: Path) -> None:
+    three = {"tensorflow": moves(1), "jax": moves(1), "torch": moves(2)}
+    table = tabled(store_answers(tmp_path, **three).path)
+    assert set(table.loc[table["status"] == "fail", "backend"]) == {"torch"}

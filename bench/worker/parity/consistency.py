@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any
 
 import keras
@@ -22,7 +22,7 @@ from bench.worker.model.layer_outputs import numbers
 from bench.worker.model.native import Native
 
 LARGE = 4096
-"""At most so many examples at once, whole batches of them: some kernels go wrong beyond a size."""
+"""At most so many examples at once: some kernels go wrong beyond a size."""
 
 MOST_ELEMENTS = 1 << 28
 """Of all layers' outputs for a large batch, 1 GiB: a model that would need more is not asked, nor
@@ -49,32 +49,35 @@ def answer(
     Returns:
         Facts: `large` (examples at once; 0 of a model that takes one size alone, or would be too
         large), `calls` and `distinct` (their results, to the last bit). Arrays: outputs and
-        gradients of the large batch, `whole.output<n>` and so on, and of its `parts` together; the
-        `first` outputs and gradients of a batch, and those that are the `farthest` from them; and
-        outputs of the same batch without a compiler, `eager.output<n>`.
+        gradients of the large batch, `whole.output<n>` and so on, and the same made of a batch's,
+        `parts`; the `first` outputs and gradients of a batch, and those that are the `farthest`
+        from them; and outputs of the same batch without a compiler, `eager.output<n>`.
     """
     one_size = candidate.built.feed.batch is not None
     fits = 0 < _elements(candidate.built.model) <= MOST_ELEMENTS // LARGE
     large = LARGE - LARGE % batch_size if fits and not one_size else 0
-    batch = fed(examples.repeated(batch_size))
-    some = examples.repeated(large)
-    parts = [some.take(slice(at, at + batch_size)) for at in range(0, large, batch_size)]
-    batches = [fed(some), *map(fed, parts)] if large else []
-    # One function for all, which is compiled once for each of the two sizes.
+    some = examples.repeated(batch_size)
+    batch = fed(some)
+    # Each example as often as any other: what a layer or a loss takes of a whole batch, as its
+    # mean and variance, is that of the batch.
+    places = np.random.default_rng(0).permutation(large) % batch_size
+    batches = [fed(some.take(places))] if large else []
+    # One function for both sizes.
     gradients = candidate.gradients(repeat(start), (*batches, *[batch] * CALLS))
     arrays: Arrays = {}
     if large:
-        whole, *of_parts = (gradient for _, gradient in islice(gradients, len(batches)))
-        mean = [np.asarray(np.mean(each, axis=0)) for each in zip(*of_parts, strict=True)]
+        _, of_large = next(gradients)
         candidate.set_weights(start)
-        outputs, *others = (numbers(candidate.predict_one(x)) for x, _ in batches)
-        joined = [np.concatenate(each) for each in zip(*others, strict=True)]
-        arrays |= _named("whole", sampled(outputs), sampled(whole))
-        arrays |= _named("parts", sampled(joined), sampled(mean))
+        outputs, parts = (numbers(candidate.predict_one(x)) for x, _ in (*batches, batch))
+        arrays |= _named("whole", sampled(outputs), sampled(of_large))
+        parts = [each[places] if each.shape[:1] == (batch_size,) else each for each in parts]
+        arrays |= numbered("parts.output", sampled(parts))
     gradient, other, *_ = _again(sampled(gradient) for _, gradient in gradients)
     x, _ = batch
     candidate.set_weights(start)
     first, farthest, calls, distinct = _again(_predictions(candidate, start, x, again=one_size))
+    if large:
+        arrays |= numbered("parts.gradient", gradient)
     arrays |= _named("first", first, gradient) | _named("farthest", farthest, other)
     if not isinstance(candidate, Native):
         candidate.set_weights(start)

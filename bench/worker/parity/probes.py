@@ -6,8 +6,7 @@ probes is never timed.
 """
 
 import importlib
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -24,7 +23,7 @@ from bench.contract.units import ProbesRequest
 from bench.inputs import draws, parity_questions
 from bench.inputs.examples import Examples
 from bench.inputs.parity_questions import Answer, Arrays, numbered, sampled
-from bench.worker import consistency
+from bench.process.wire import finite
 from bench.worker.loops.input_pipeline import leaves
 from bench.worker.model import (
     building,
@@ -37,10 +36,8 @@ from bench.worker.model import (
 from bench.worker.model.candidate import Candidate
 from bench.worker.model.initial_weights import initial
 from bench.worker.model.layer_outputs import EveryLayer, numbers
-from bench.worker.training import finite
-
-RESTLESS = 1e-4
-"""Share of the largest value by which a second answer differs, where something is drawn anew."""
+from bench.worker.parity import consistency, exchange, repeated
+from bench.worker.parity.trajectory import Trajectory
 
 
 class Probes:
@@ -60,6 +57,7 @@ class Probes:
             ModelError: The model cannot be built.
         """
         self._request = request
+        self._alive: Callable[[], None] = lambda: None
         self._loop = importlib.import_module(f"bench.worker.loops.{keras.backend.backend()}")
         self._loop.disable_tf32()
         self._wide = keras.config.floatx() == "float64"
@@ -84,6 +82,10 @@ class Probes:
         )
         self._x = {name: self._fed(name, given) for name, given in self._inputs.items()}
         self._y = self._targets(self._inputs["train"])
+        self._batch = self._x["train"], self._y, request.batch_size
+        self._training = Trajectory(
+            self._candidate, self._train, request.batch_size, lambda: self._alive()
+        )
         self._every_layer = EveryLayer(self._candidate)
 
     def answer(self, probe: str, alive: Callable[[], None] = lambda: None) -> Answer:
@@ -111,6 +113,9 @@ class Probes:
         fed = {name: draws.arrays_sha256(leaves(x)) for name, x in self._x.items()}
         weights, trained = self._model.weights, {id(w) for w in self._model.trainable_weights}
         read = self._candidate.get_weights()
+        restless, moved = repeated.differing(
+            self._told, self._x["train"], UNIT_ROUNDOFF[self._precision]
+        )
         return {
             "config": keras_files.config(self._model),
             "compile_config": keras_files.compile_config(self._model),
@@ -122,7 +127,8 @@ class Probes:
             "outputs": [port.name for port in self._built.feed.outputs],
             "still": self._stilled,
             "random": self._random,
-            "restless": self._restless(),
+            "restless": restless,
+            "moved": moved,
             "precision": self._precision,
             "parameters": self._model.count_params(),
             "jit_compile": self._candidate.jit_compile,
@@ -137,9 +143,13 @@ class Probes:
             self._alive()
             self._candidate.set_weights(self._start())  # and forget the batch before
             told = self._every_layer.predict(x)
-            arrays |= {f"{name}.{what}": array for what, array in told.given.items()}
+            given = _few(told.given, len(told.given))
+            arrays |= {f"{name}.{what}": array for what, array in given.items()}
             if name in parity_questions.LAYERED:
-                arrays |= {f"{name}.{layer}": array for layer, array in told.layers.items()}
+                # The same elements where a variant gives fewer of them.
+                count = len(self._every_layer.names) - (self._every_layer.head is not None)
+                layers = _few(told.layers, count)
+                arrays |= {f"{name}.{layer}": array for layer, array in layers.items()}
         return {}, arrays
 
     def gradients(self) -> Answer:
@@ -171,38 +181,16 @@ class Probes:
         for name, one in (("sgd", self._plain), ("adam", self._candidate)):
             one.set_weights(self._start())
             one.begin_again()
-            self._fit(one, self._x["train"], self._y)
+            one.fit(one.inputs(self._x["train"]), one.targets(self._y), self._request.batch_size)
             steps[name] = one.steps
             arrays |= numbered(name, sampled(one.get_weights()))
         return {"steps": steps}, arrays
 
     def trajectory(self) -> Answer:
-        """P5: weights along a training, how far its neighbours part, and a few steps amid another.
-
-        `distances` are Euclidean, in float64, of shape (neighbours, checkpoints, weights).
-        """
-        steps, path = self._train_along()
-        arrays: Arrays = {}
-        for checkpoint, weights in zip(parity_questions.CHECKPOINTS, path, strict=True):
-            arrays |= numbered(f"step{checkpoint}.weight", weights)
+        """P5: weights along a training, how far its neighbours part, and steps amid another."""
         if self._wide:
-            return {"steps": steps}, arrays
-        arrays["distances"] = np.array(
-            [
-                [_distances(*pair) for pair in zip(neighbour, path, strict=True)]
-                for number in range(parity_questions.NEIGHBOURS)
-                for _, neighbour in [self._train_along(number)]
-            ]
-        )
-        if not self._request.restarts:
-            return {"steps": steps}, arrays
-        with np.load(self._request.restarts, allow_pickle=False) as states:
-            for step in parity_questions.RESTARTS:
-                with self._candidate.state_restored():
-                    self._load_training_state(states, step)
-                    self._fit_steps(step, step + parity_questions.RESTART_STEPS)
-                    arrays |= numbered(f"restart{step}.weight", self._candidate.get_weights())
-        return {"steps": steps}, arrays
+            return self._training.path(self._drawn)
+        return self._training.answer(self._drawn, self._request.restarts)
 
     def predictions(self) -> Answer:
         """P6: what the model gives for the whole test set, from trained weights."""
@@ -232,44 +220,21 @@ class Probes:
     def write_trained(self, path: Path) -> None:
         """Train some steps, and write the weights from which all backends predict."""
         with self._candidate.state_restored():
-            self._fit_steps(0, parity_questions.TRAINED_STEPS)
+            self._training.fit(0, parity_questions.TRAINED_STEPS)
             np.savez(path, *map(_narrow, self._candidate.get_weights()))
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """P8: train a step, save model and weights in Keras's formats, and train two more.
-
-        Returns:
-            Hashes of what was saved, and the mean loss of the two steps, the second of which
-            depends on the optimizer's state; `model_error` why there is no whole-model file.
-        """
+        """P8: what is told of the files that this backend writes."""
         with self._candidate.state_restored():
-            self._fit(self._candidate, self._x["train"], self._y)
-            why = keras_files.write_whole(self._model, folder / keras_files.MODEL)
-            self._model.save_weights(folder / keras_files.WEIGHTS)
-            return self._state_and_next_loss() | {"model_error": why}
+            return exchange.save(self._candidate, self._batch, folder)
 
     def load(self, folder: Path) -> dict[str, Any]:
-        """P8: what came of another backend's files, which were made within this run.
-
-        Training goes on from the weights file alone: it goes into a model that is compiled
-        already, where one from a whole-model file would be compiled anew. Of that, `compile_config`
-        and `jit_compile` say how it would go on; `optimizer_error` why its optimizer could not be
-        read, `error` why nothing could.
-        """
+        """P8: what came of another backend's files, which were made within this run."""
+        module = models.module(self._request.model.source)
+        # What the model's own file defines: Keras must know it to read the model again.
+        classes = {name: each for name, each in vars(module).items() if isinstance(each, type)}
         with self._candidate.state_restored():
-            whole = keras_files.read_whole(folder / keras_files.MODEL, self._classes())
-            self._model.load_weights(folder / keras_files.WEIGHTS)
-            return {"model": whole, "weights": self._state_and_next_loss()}
-
-    def _state_and_next_loss(self) -> dict[str, Any]:
-        state = {
-            "weights_sha256": keras_files.values_sha256(self._model.weights),
-            "optimizer_sha256": keras_files.values_sha256(self._model.optimizer.variables),
-        }
-        x, y = keras.tree.map_structure(
-            lambda batch: np.concatenate([batch, batch]), (self._x["train"], self._y)
-        )
-        return state | {"loss": finite(self._fit(self._candidate, x, y))}
+            return exchange.load(self._candidate, self._batch, classes, folder)
 
     def _fresh(self) -> Candidate:
         keras.utils.set_random_seed(self._request.seed)
@@ -282,27 +247,16 @@ class Probes:
         self._random = [layer.name for layer in stilled if not dropout.plain(layer)]
         return one
 
-    def _restless(self) -> list[str]:
-        """What differs when the same is asked again: layers and outputs after a draw at random.
-
-        From the same weights, with nothing remembered; a generator goes on.
-        """
-        asked = []
-        for _ in range(2):
-            self._candidate.set_weights(self._start())
-            told = self._every_layer.predict(self._x["train"])
-            asked.append(told.layers | told.given)
-        one, other = asked
-        return [key for key in one if not _alike(one[key], other[key])]
-
     @cached_property
     def _plain(self) -> Candidate:
         """The model with an optimizer that remembers nothing."""
         return self._fresh().with_sgd(parity_questions.SGD_RATE)
 
-    def _fit(self, one: Candidate, x: Any, y: Any) -> float:
-        """Train over the examples once, in their order; the mean loss."""
-        return one.fit(one.inputs(x), one.targets(y), self._request.batch_size)["loss"]
+    def _told(self, x: Any) -> Arrays:
+        """What layers and model give, with nothing remembered."""
+        self._candidate.set_weights(self._start())
+        told = self._every_layer.predict(x)
+        return told.layers | told.given
 
     def _fed(self, name: str, examples: Examples) -> Any:
         feed = self._built.feed
@@ -334,63 +288,16 @@ class Probes:
         yield
         self._near = None
 
-    def _classes(self) -> dict[str, Any]:
-        """What the model's own file defines: Keras must know it to read the model again."""
-        module = models.module(self._request.model.source)
-        return {name: each for name, each in vars(module).items() if isinstance(each, type)}
-
-    def _train_along(self, neighbour: int | None = None) -> tuple[int, list[list[Any]]]:
-        """Steps that were counted, and weights at every checkpoint; all is given back.
-
-        A neighbour's weights are perturbed at the start and at every checkpoint, as rounding nudges
-        them in every step.
-        """
-        path, weights, one = [], self._drawn, self._candidate
-        with one.state_restored():
-            for first, last in itertools.pairwise((0, *parity_questions.CHECKPOINTS)):
-                if neighbour is not None:
-                    weights = draws.perturbed(weights, neighbour, first)
-                one.set_weights(weights)
-                self._fit_steps(first, last)
-                self._alive()
-                weights = one.get_weights()
-                path.append(sampled(weights))
-            return one.steps, path
-
-    def _fit_steps(self, first: int, last: int) -> None:
-        """Train on the trajectory's steps after `first`, up to `last`."""
-        size = self._request.batch_size
-        given = parity_questions.steps(self._train, first, last, size, one_size=self._one_size)
-        self._fit(self._candidate, self._built.x(given), self._targets(given))
-
-    def _load_training_state(self, states: Mapping[str, NDArray[np.float32]], step: int) -> None:
-        """Go on from the oracle's training after `step` steps: weights, moments and all."""
-        count = len(self._model.trainable_variables)
-        weights, *moments = (
-            [states[f"{step}.{name}{number}"] for number in range(count)]
-            for name in ("weight", "momentum", "velocity")
-        )
-        self._candidate.load_training_state(step, weights, moments)
-
 
 ANSWERS: Mapping[str, Callable[[Probes], Answer]] = {
     probe: getattr(Probes, probe) for probe in PROBES
 }
 
 
+def _few(arrays: Arrays, among: int) -> Arrays:
+    return dict(zip(arrays, sampled(list(arrays.values()), among), strict=True))
+
+
 def _narrow(weight: NDArray[Any]) -> NDArray[Any]:
     """In the precision that all backends share."""
     return weight.astype(np.float32) if weight.dtype == np.float64 else weight
-
-
-def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether two answers to one question are the same but for the rounding of threads."""
-    scale = np.abs(one[np.isfinite(one)]).max(initial=0.0)
-    return np.allclose(one, other, rtol=0, atol=RESTLESS * scale, equal_nan=True)
-
-
-def _distances(here: Sequence[NDArray[Any]], there: Sequence[NDArray[Any]]) -> list[float]:
-    return [
-        float(np.linalg.norm(np.subtract(a, b, dtype=np.float64)))
-        for a, b in zip(here, there, strict=True)
-    ]
