@@ -38,16 +38,20 @@ class Greeting(Member):
     def describe(self, requests: Sequence[ModelRequest]) -> None:
         """Hear who it is, and what the models are."""
         self.greet()
-        for request in requests:
-            if self.error is not None:
-                return
+        if self.error is not None:
+            return
+        for number, request in enumerate(requests):
             try:
                 told = self.worker.call("describe", asdict(request))
                 self.models[request.name] = checked(told, Description, self.lane)
             except WorkerError as error:
                 self.faults[request.name] = error
-                if not error.kind:  # it is dead
-                    self.fail(error)
+                if not error.kind:  # the model took its process down
+                    why = WorkerError(
+                        error.status, f"{error} while it built {request.name}", error.log
+                    )
+                    self.faults |= dict.fromkeys((each.name for each in requests[number:]), why)
+                    return
 
 
 def greet_backends(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greeting]:

@@ -153,12 +153,23 @@ np.savez(to, **arrays)
 """
 
 
+def in_float64(source: str, folder: Path) -> Path:
+    """Answers of a reference, which is a process of its own."""
+    request = fed(source, folder)
+    given = (request.source, request.data, request.data_sha256, request.part)
+    command = [sys.executable, "-c", IN_FLOAT64, *given, str(folder / "wide.npz")]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return folder / "wide.npz"
+
+
+def test_convolutions_in_half_precision_have_a_reference_too(tmp_path: Path) -> None:
+    with np.load(in_float64("odd.py:half_of_images", tmp_path)) as wide:
+        assert {wide[name].dtype.name for name in wide.files if "layer" in name} == {"float64"}
+
+
 def test_the_reference_of_half_precision_is_float64(tmp_path: Path) -> None:
     request = fed("odd.py:half", tmp_path)
-    given = (request.source, request.data, request.data_sha256, request.part)
-    command = [sys.executable, "-c", IN_FLOAT64, *given, str(tmp_path / "wide.npz")]
-    subprocess.run(command, check=True, cwd=ROOT)
-    with np.load(tmp_path / "wide.npz") as wide:
+    with np.load(in_float64("odd.py:half", tmp_path)) as wide:
         kernel, bias = (wide[f"identity.weight{n}"].astype(np.float64) for n in (0, 1))
         x = building.examples(request)["test"].repeated(3).only_input.astype(np.float64)
         exact = np.maximum(x @ kernel + bias, 0)

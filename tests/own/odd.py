@@ -103,6 +103,14 @@ def half() -> keras.Model:
     return keras.Model(row, layers.Dense(3, name="answer", dtype="float32")(x))
 
 
+def half_of_images() -> keras.Model:
+    """Kernels in float32, and a convolution in float16."""
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(4, 3, activation="relu", name="first", dtype="mixed_float16")(image)
+    x = layers.GlobalAveragePooling2D(dtype="float32")(x)
+    return keras.Model(image, layers.Dense(3, name="answer", dtype="float32")(x))
+
+
 def half_by_policy() -> keras.Model:
     """The same by a policy that is left behind."""
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -205,6 +205,8 @@ def strike(behaviour: str, replies: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit_0" | "exit_3":
             os._exit(int(behaviour[-1]))
+        case "dies_building":
+            os._exit(3)
         case "closes_pipe":
             os.close(replies)
             signal.pause()
@@ -265,6 +267,8 @@ def main() -> None:
         if request["call"] == "describe" and behaviour == "batches_of_20":
             reply("result", describe({}) | {"batch": 20})
             continue
+        if request["call"] == "describe":
+            strike(behaviour if behaviour == "dies_building" else "good", replies)
         if request["call"] == "describe" and behaviour in BAD:
             reply("error", BAD[behaviour])
             continue

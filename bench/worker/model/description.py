@@ -42,8 +42,8 @@ def describe(request: ModelRequest) -> Description:
     if some is not None:
         given = building.examples(request)
         one.x(some)
-        one.y(given["test"])
         for split, each in given.items():
+            one.y(each)
             _check_words(one, split, each)
     return {
         "inputs": [

@@ -1,4 +1,4 @@
-"""In what precision a model computes: as its layers say, and in float64 where it is a reference."""
+"""In what precision a model computes, as its layers' policies say."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +10,13 @@ from bench.worker.loops.state import all_layers
 
 
 def of(model: keras.Model) -> str:
-    """The least precision that a layer computes in; float64 counts as float32, the lane's own."""
-    found = {layer.compute_dtype for layer in all_layers(model)} & UNIT_ROUNDOFF.keys()
+    """The least precision that a layer was told to compute in; of float64, float32.
+
+    In a reference it computes in float64 all the same: see `bench.worker.parity.float64`.
+    """
+    names = (layer.dtype_policy.name.removeprefix("mixed_") for layer in all_layers(model))
+    found = set(names) & UNIT_ROUNDOFF.keys()
     return max(found, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float32")
-
-
-def widen(model: keras.Model) -> None:
-    """Have all layers compute in float64, whatever they were told when they were made."""
-    for layer in all_layers(model):
-        if layer.compute_dtype not in UNIT_ROUNDOFF:  # integers stay what they are
-            continue
-        layer.dtype_policy = keras.DTypePolicy("float64")
 
 
 @contextmanager

@@ -240,8 +240,6 @@ class Probes:
         keras.utils.set_random_seed(self._request.seed)
         one = candidate.build(self._request.model, self._train.take(slice(1)))
         self._precision = precision.of(one.model)
-        if self._wide:
-            precision.widen(one.model)
         stilled = deterministic.still(one.model)
         self._stilled = [layer.name for layer in stilled]
         self._random = [layer.name for layer in stilled if not dropout.plain(layer)]

@@ -267,6 +267,7 @@ def test_who_draws_a_weight() -> None:
     [
         ("bad_model", 2, "error: --model: tensorflow on cpu: mine: build() raises ValueError: no"),
         ("bad_data", 5, "error: mine: tensorflow on cpu: x of shape 8x8x1 does not fit"),
+        ("dies_building", 4, "error: tensorflow on cpu: left with exit code 3 while it built mine"),
     ],
 )
 def test_what_no_backend_can_use_ends_the_run_with_one_line(
@@ -279,6 +280,17 @@ def test_what_no_backend_can_use_ends_the_run_with_one_line(
     assert told.returncode == code, told.stdout + told.stderr
     assert words in told.stderr
     assert len(told.stderr.strip().splitlines()) == 1
+
+
+def test_a_model_that_takes_one_backend_down_is_a_row_and_the_others_go_on(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("def build(): ...\n", encoding="utf-8")
+    workers = {"tensorflow": fake_python("good"), "jax": fake_python("dies_building")}
+    options = [f"--model={tmp_path / 'mine.py'}", "-k", "accuracy", "--suite", "smoke"]
+    told = run_bench(tmp_path / "r", workers, *options, images(tmp_path, 64, 32))
+    assert told.returncode == 4, told.stdout + told.stderr
+    assert "jax on cpu: left with exit code 3 while it built mine" in told.stdout
 
 
 def test_without_data_there_is_no_training_to_select(file: Path, tmp_path: Path) -> None:
