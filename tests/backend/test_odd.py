@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+from bench.contract.errors import DataError
 from bench.contract.units import ProbesRequest
 from bench.inputs import parity_questions
 from bench.planning.plan import ROOT
-from bench.worker.model import building, candidate
+from bench.worker.model import building, candidate, description
 from bench.worker.parity import consistency
 from bench.worker.parity.probes import Probes
 from reports.ladder import rungs
@@ -73,6 +74,15 @@ def test_what_is_drawn_when_predicting_is_found_by_asking_twice(tmp_path: Path) 
     answers = told(opened("odd.py:draws", tmp_path), ("identity",))
     # Names are encode, draw and answer; what comes before the draw is the same.
     assert set(answers.facts["identity"]["restless"]) == {"layer1", "layer2", "output0"}
+
+
+def test_a_text_without_words_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).integers(1, 9, (60, 5))
+    labels = np.arange(60) % 3
+    description.describe(fed("odd.py:pooled_under_a_mask", tmp_path, splits(words, labels)))
+    words[30] = 0
+    with pytest.raises(DataError, match=r"no finite numbers for example 30 of x_train.*all is 0"):
+        description.describe(fed("odd.py:pooled_under_a_mask", tmp_path, splits(words, labels)))
 
 
 def test_what_is_drawn_from_a_constant_seed_is_found_by_moving_examples(tmp_path: Path) -> None:

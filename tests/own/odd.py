@@ -95,6 +95,14 @@ def counts() -> keras.Model:
     return keras.Model(row, layers.Dense(2, name="answer")(x))
 
 
+def pooled_under_a_mask() -> keras.Model:
+    """Of a text without a word it makes 0 / 0."""
+    words = keras.Input((5,), dtype="int32", name="words")
+    x = layers.Embedding(9, 4, mask_zero=True, name="embed")(words)
+    x = layers.GlobalAveragePooling1D(name="mean")(x)
+    return keras.Model(words, layers.Dense(3, name="answer")(x))
+
+
 def half() -> keras.Model:
     """Two layers in bfloat16, the last in float32."""
     row = keras.Input((16,), name="row")

@@ -17,6 +17,9 @@ from bench.worker.model.building import Built
 BUILDS = (0, 1)
 """Seeds of two builds: what they have in common is not random."""
 
+FEW = 8
+"""Examples of a kind that a model is asked before anything is measured."""
+
 
 def describe(request: ModelRequest) -> Description:
     """Build a model, twice, and see that it takes its data.
@@ -45,6 +48,7 @@ def describe(request: ModelRequest) -> Description:
         for split, each in given.items():
             one.y(each)
             _check_words(one, split, each)
+            _check_numbers(request.name, one, split, each)
     return {
         "inputs": [
             Input(**_port(port), values=_vocabulary(one) if "int" in port.dtype else None)
@@ -114,6 +118,31 @@ def _check_words(built: Built, split: str, given: Examples) -> None:
                         f"x_{split}{named} has integers {low} to {high}, and the model's embedding "
                         f"{layer.name} knows 0 to {layer.input_dim - 1}"
                     )
+
+
+def _check_numbers(name: str, built: Built, split: str, given: Examples) -> None:
+    """Refuse data for which the model gives no numbers as it is built.
+
+    Beside the first examples those of nothing but zeros are asked, which a mask may leave nothing
+    of. What cannot be computed at all is told where it is asked for.
+    """
+    rows = (array.reshape(len(array), -1) for array in given.inputs.values())
+    blank = np.all([(row == 0).all(axis=1) for row in rows], axis=0)
+    asked = [*range(min(FEW, len(given))), *np.flatnonzero(blank)[:FEW]]
+    some = given.take(np.array(asked)).repeated(built.feed.batch or len(asked))
+    try:
+        told = built.model(built.x(some), training=False)
+        outputs = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(told)]
+        finite = [np.isfinite(each).reshape(len(each), -1).all(axis=1) for each in outputs]
+    except Exception:  # noqa: BLE001 - a layer may raise anything
+        return
+    odd = np.flatnonzero(~np.all(finite, axis=0))
+    if len(odd):
+        first = asked[odd[0] % len(asked)]
+        raise DataError(
+            f"{name} gives no finite numbers for example {first} of x_{split}, before any training"
+            + (", of which all is 0" if blank[first] else "")
+        )
 
 
 def _weights(builds: list[Built]) -> list[Weight]:
