@@ -20,7 +20,7 @@ import pandas as pd
 from rich.console import Console
 
 from bench.contract.errors import BenchError, ExitCode, UsageError
-from bench.contract.units import Lane, Series, Workload
+from bench.contract.units import Series, Workload
 from bench.coordinator.accuracy import protocol
 from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import measure
@@ -72,8 +72,7 @@ def short_run(plan: Plan, slowdown: float, console: Console) -> pd.Series:
         The twin's row of `tables/ratios.csv`, with `trusted` beside it: what the report said.
     """
     workload = Workload(plan.models[0], "stock", "train", plan.batch_size)
-    backend = plan.backends[0]
-    first = Lane(backend, plan.device, plan.workers[backend])
+    first = plan.lanes[0]
     lanes = (first, replace(first, twin=True, slowdown=slowdown))
     selection = Selection((), tuple(Series(workload, lane) for lane in lanes))
     dataset = datasets.prepare(plan.dataset, plan.mnist, plan.results / "data")

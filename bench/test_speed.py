@@ -79,4 +79,4 @@ def _samples(launch: Speed, series: Series) -> Iterator[Sample]:
 
 def _is(lane: Lane, series: Series) -> bool:
     own = series.lane
-    return (lane.backend, lane.device, lane.twin) == (own.backend, own.device, own.twin)
+    return (lane.lane, lane.device, lane.twin) == (own.name, own.device, own.twin)

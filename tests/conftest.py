@@ -24,8 +24,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests that take `real_lane` run once for each selected backend, and none is ever skipped."""
     if "real_lane" in metafunc.fixturenames:
-        plan = resolve(NOT_GIVEN, metafunc.config.getoption("worker"), os.environ)
-        metafunc.parametrize("real_lane", sorted(plan.workers.items()), ids=sorted(plan.workers))
+        known = sorted(_interpreters(metafunc.config).items())
+        metafunc.parametrize("real_lane", known, ids=[backend for backend, _ in known])
+
+
+def _interpreters(config: pytest.Config) -> dict[str, str]:
+    plan = resolve(NOT_GIVEN, config.getoption("worker"), os.environ)
+    return {lane.name: lane.python for lane in plan.lanes}
+
+
+@pytest.fixture
+def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Interpreter of each selected backend."""
+    return _interpreters(request.config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

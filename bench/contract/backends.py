@@ -3,6 +3,7 @@
 Everything that needs the framework itself lives in `bench/worker/loops/<backend>.py`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -72,3 +73,15 @@ BACKENDS = {
         ),
     )
 }
+
+
+def backend_of(lane: str) -> str:
+    """The backend of a lane, by its name: `jax`, or `jax@0.10.2`, or `jax+bfloat16`."""
+    return re.split("[@+]", lane, maxsplit=1)[0]
+
+
+def place(lane: str) -> tuple[int, str]:
+    """Where a lane stands among others: its backend in the order of `BACKENDS`, then its name."""
+    known = list(BACKENDS)
+    backend = backend_of(lane)
+    return known.index(backend) if backend in known else len(known), lane

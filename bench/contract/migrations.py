@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-SCHEMA = 6
+SCHEMA = 7
 
 Payload = dict[str, Any]
 
@@ -47,5 +47,39 @@ def _prepared(lane: Payload) -> Payload:
     return lane | {"preparations": told}
 
 
-STEPS: dict[int, Callable[[str, Payload], Payload]] = {5: _with_variants}
+def _in_lanes(kind: str, payload: Payload) -> Payload:
+    """Schema 6 knew backends as pinned alone."""
+    match kind:
+        case "plan":
+            named = {name: value for name, value in payload.items() if name != "backends"}
+            speed, parity = payload["speed"], payload["parity"]
+            return named | {
+                "lanes": [{"name": backend} for backend in payload["backends"]],
+                "cells": [_of_lane(each) for each in payload["cells"]],
+                "speed": speed and speed | {"lanes": [_of_lane(each) for each in speed["lanes"]]},
+                "parity": parity
+                and parity | {"subjects": [_of_lane(each) for each in parity["subjects"]]},
+            }
+        case "accuracy":
+            return _met(payload | {"cell": _of_lane(payload["cell"])})
+        case "parity":
+            return _met(payload | {"subject": _of_lane(payload["subject"])})
+        case "reference":
+            return _of_lane(payload)
+        case "speed":
+            lanes = [_met(lane | {"lane": _of_lane(lane["lane"])}) for lane in payload["lanes"]]
+            return payload | {"lanes": lanes}
+    return payload
+
+
+def _of_lane(named: Payload) -> Payload:
+    return {"lane" if name == "backend" else name: value for name, value in named.items()}
+
+
+def _met(payload: Payload) -> Payload:
+    worker = payload["worker"]
+    return payload | {"worker": worker and worker | {"lane": worker["backend"]}}
+
+
+STEPS: dict[int, Callable[[str, Payload], Payload]] = {5: _with_variants, 6: _in_lanes}
 OLDEST = min(STEPS)

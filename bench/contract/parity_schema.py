@@ -199,10 +199,10 @@ class Parity(Asked, frozen=True):
 
 
 class Reference(Asked, frozen=True):
-    """Answers in float64: the oracle's (`backend` is numpy), or a backend's of the model itself."""
+    """Answers in float64: the oracle's (`lane` is numpy), or a lane's of the model itself."""
 
     model: Id
-    backend: Id
+    lane: Id
     status: Id
     error: Text | None
     log: Text | None

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}\Z")]
-ShardId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@+_-]{0,63}\Z")]
+ShardId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@+_-]{0,191}\Z")]
 """As `bench.coordinator.run_folder` writes them: names of several things in a row."""
 
 Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}\Z")]
@@ -32,11 +32,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cell(Record, frozen=True):
-    """Which model, variant, backend, device and seed."""
+    """Which model, variant, lane, device and seed."""
 
     model: Id
     variant: Id
-    backend: Id
+    lane: Id
     device: Id
     seed: Count
 
@@ -67,9 +67,9 @@ class Workload(Record, frozen=True):
 
 
 class Lane(Record, frozen=True):
-    """A backend on a device; a twin is a second worker of it, for measuring A against A."""
+    """A lane by its name; a twin is a second worker of it, for measuring A against A."""
 
-    backend: Id
+    lane: Id
     device: Id
     twin: bool
 
@@ -86,11 +86,11 @@ class SpeedPlan(Record, frozen=True):
 
 
 class Subject(Record, frozen=True):
-    """One model under one backend, whose answers are checked."""
+    """One model in one lane, whose answers are checked."""
 
     model: Id
     variant: Id
-    backend: Id
+    lane: Id
     device: Id
 
 
@@ -110,6 +110,20 @@ class OwnModel(Record, frozen=True):
     sha256: Sha256
 
 
+class LaneSetup(Record, frozen=True):
+    """A lane, and what is otherwise in it than in its backend as pinned.
+
+    Attributes:
+        name: Of the lane.
+        requirements: Laid over the pins, as pip takes them.
+        environment: Variables that it has beyond all others.
+    """
+
+    name: Id
+    requirements: list[Text] = []
+    environment: dict[Id, Text] = {}
+
+
 class Plan(Record, frozen=True):
     """What a run set out to do; each of its cells and series must be there in the end.
 
@@ -122,7 +136,7 @@ class Plan(Record, frozen=True):
     variants: Annotated[list[Id], Meta(max_length=100)]
     own_models: Annotated[list[OwnModel], Meta(max_length=1000)]
     model_notes: Annotated[list[Text], Meta(max_length=1000)]
-    backends: Annotated[list[Id], Meta(max_length=20)]
+    lanes: Annotated[list[LaneSetup], Meta(max_length=20)]
     device: Id
     seeds: Positive
     protocol: Protocol
@@ -143,8 +157,9 @@ class Machine(Record, frozen=True):
 
 
 class WorkerInfo(Record, frozen=True):
-    """What a worker said of itself."""
+    """What a worker said of itself, and in which lane it was started."""
 
+    lane: Id
     backend: Id
     device: Id
     versions: dict[Id, Version]

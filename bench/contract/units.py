@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict, TypeVar
 
+from bench.contract.backends import backend_of
 from bench.contract.variants import STOCK
 
 PHASES = ("train", "evaluate", "predict")
@@ -30,14 +31,14 @@ class Cell:
 
     model: str
     variant: str
-    backend: str
+    lane: str
     device: str
     seed: int
 
     @property
     def id(self) -> str:
         """Name of the cell in shard files and test ids."""
-        return f"{self.model}-{self.variant}-{self.backend}-{self.device}-seed{self.seed}"
+        return f"{self.model}-{self.variant}-{self.lane}-{self.device}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -131,24 +132,38 @@ def main_workloads(workloads: Sequence[W]) -> list[W]:
 
 @dataclass(frozen=True)
 class Lane:
-    """A backend on a device, and the interpreter that has it.
+    """What is measured: a backend on a device in an environment, with settings.
 
-    A twin is a second worker of a backend: what differs between the two is noise, unless its
+    A twin is a second worker of a lane: what differs between the two is noise, unless its
     slots are stretched by a slowdown, which `bench.selfcheck` injects to see that it is found.
-    `compiled` is a folder for what its launches need not compile again, where it has one.
+
+    Attributes:
+        name: The backend's, and behind it what is otherwise than pinned.
+        device: `cpu` or `gpu`.
+        python: The interpreter that has it.
+        environment: Variables beyond those of every worker of the backend.
+        twin: Whether it is a second one.
+        slowdown: Factor by which its slots are stretched.
+        compiled: Folder for what its launches need not compile again, where it has one.
     """
 
-    backend: str
+    name: str
     device: str
     python: str
+    environment: tuple[tuple[str, str], ...] = ()
     twin: bool = False
     slowdown: float = 1.0
     compiled: str = ""
 
     @property
-    def name(self) -> str:
+    def id(self) -> str:
         """What a person calls it."""
-        return f"{self.backend}-twin" if self.twin else self.backend
+        return f"{self.name}-twin" if self.twin else self.name
+
+    @property
+    def backend(self) -> str:
+        """Value of `KERAS_BACKEND`."""
+        return backend_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -161,7 +176,7 @@ class Series:
     @property
     def id(self) -> str:
         """Name of the series in test ids."""
-        return f"{self.workload.id}-{self.lane.name}"
+        return f"{self.workload.id}-{self.lane.id}"
 
 
 @dataclass(frozen=True)
@@ -189,13 +204,13 @@ class Subject:
 
     model: str
     variant: str
-    backend: str
+    lane: str
     device: str
 
     @property
     def id(self) -> str:
         """Name of the subject in shard files and test ids."""
-        return f"{self.model}-{self.variant}-{self.backend}-{self.device}"
+        return f"{self.model}-{self.variant}-{self.lane}-{self.device}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.contract import schema
 from bench.contract.errors import DataError, WorkerError
 from bench.contract.schema import Accuracy, Epoch, Protocol, Training
-from bench.contract.units import Cell, Lane, TrainingRequest
+from bench.contract.units import Cell, TrainingRequest
 from bench.coordinator.records import checked, ended, greeted, this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.inputs.datasets import Dataset, read_npz
@@ -64,7 +64,7 @@ def run_cell(
     shard_id = run_folder.next_attempt(cell.id)
     arrays = None
     try:
-        lane = Lane(cell.backend, cell.device, plan.workers[cell.backend])
+        lane = plan.lane(cell.lane)
         begun = time.monotonic()
         with Worker(lane, plan.timeout_seconds) as worker:
             info = greeted(worker)

@@ -1,4 +1,4 @@
-"""Greets every backend once before anything is timed, so that a broken one costs seconds.
+"""Greets every lane once before anything is timed, so that a broken one costs seconds.
 
 Each also describes the models: a file that cannot be used, or data that does not fit, is told
 before anything is measured.
@@ -54,26 +54,25 @@ class Greeting(Member):
                     return
 
 
-def greet_backends(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greeting]:
-    """Start a worker of every backend, side by side, hear who it is, and what the models are.
+def greet_lanes(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greeting]:
+    """Start a worker of every lane, side by side, hear who it is, and what the models are.
 
     It also brings each framework's files into the page cache, so that no lane's import is
     measured cold and another's warm.
 
     Args:
-        plan: Which backends.
+        plan: Which lanes.
         requests: Models to be described.
 
     Returns:
-        What each backend said; a model that only some of them can build is a fault of those.
+        What each lane said, by its name; a model that only some can build is a fault of those.
 
     Raises:
-        PreflightError: One line for each backend that failed.
+        PreflightError: One line for each lane that failed.
         UsageError: No backend can use a model's file.
         DataError: The data does not fit a model.
     """
-    lanes = [Lane(backend, plan.device, plan.workers[backend]) for backend in plan.backends]
-    with Fleet([Greeting(lane) for lane in lanes], GREETING_SECONDS) as fleet:
+    with Fleet([Greeting(lane) for lane in plan.lanes], GREETING_SECONDS) as fleet:
         fleet.each(lambda greeting: greeting.describe(requests), fleet.members)
     missing = [greeting for greeting in fleet.members if greeting.error is not None]
     if missing:
@@ -85,22 +84,21 @@ def greet_backends(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Gr
             "\n".join(lines) + f"\nBuild with nox -s {build}, or name an interpreter with "
             "--worker BACKEND=PYTHON."
         )
-    greetings = {greeting.lane.backend: greeting for greeting in fleet.members}
+    greetings = {greeting.lane.name: greeting for greeting in fleet.members}
     for each in requests:
         _check(each.name, greetings)
     return greetings
 
 
 def share_weights(
-    plan: Plan, backend: str, request: ModelRequest, numbers: Sequence[int], path: str
+    lane: Lane, seeds: int, request: ModelRequest, numbers: Sequence[int], path: str
 ) -> None:
-    """Have one backend write the weights that the others would draw otherwise.
+    """Have one lane write the weights that the others would draw otherwise.
 
     Raises:
         PreflightError: It failed.
     """
-    lane = Lane(backend, plan.device, plan.workers[backend])
-    arguments = {"numbers": list(numbers), "seeds": plan.seeds, "path": path}
+    arguments = {"numbers": list(numbers), "seeds": seeds, "path": path}
     try:
         with Worker(lane, GREETING_SECONDS) as worker:
             worker.greet()

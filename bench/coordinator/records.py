@@ -32,7 +32,7 @@ def checked(told: Any, struct: type[T], lane: Lane) -> T:
 
 def invalid(lane: Lane, what: str) -> WorkerError:
     """For an answer that cannot be used."""
-    return WorkerError("invalid", f"{lane.name} on {lane.device}: {what}")
+    return WorkerError("invalid", f"{lane.id} on {lane.device}: {what}")
 
 
 def greeted(worker: Worker) -> WorkerInfo:
@@ -41,7 +41,8 @@ def greeted(worker: Worker) -> WorkerInfo:
     Raises:
         WorkerError: It failed, or is not what was asked for.
     """
-    info = checked(worker.greet(), WorkerInfo, worker.lane)
+    told = {**worker.greet(), "lane": worker.lane.name}
+    info = checked(told, WorkerInfo, worker.lane)
     if missing := missing_versions(info, worker.lane.backend):
         raise invalid(worker.lane, f"named no version of {', '.join(missing)}")
     return info

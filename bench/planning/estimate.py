@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.contract import troubles
-from bench.contract.backends import BACKENDS
+from bench.contract.backends import BACKENDS, backend_of
 from bench.contract.errors import BenchError, DataError, UsageError
 from bench.contract.units import Cell
 from bench.contract.variants import NATIVE, STOCK, TUNED
@@ -64,9 +64,9 @@ def training_seconds(
     examples = min(plan.train_examples or examples, examples)
     seconds = 0.0
     for cell in cells:
-        guess = MNIST_EXAMPLES / BACKENDS[cell.backend].epoch_seconds
+        guess = MNIST_EXAMPLES / BACKENDS[backend_of(cell.lane)].epoch_seconds
         guess /= EPOCH_SHARE.get(cell.variant, 1)
-        speed = (speeds or {}).get((cell.model, cell.variant, cell.backend), guess)
+        speed = (speeds or {}).get((cell.model, cell.variant, cell.lane), guess)
         seconds += CELL_START_SECONDS + plan.epochs * examples / speed
     return seconds
 
@@ -115,12 +115,12 @@ def describe(plan: Plan, selection: Selection) -> str:
     dataset = "mnist" if plan.mnist and plan.dataset == "auto" else plan.dataset
     told = {"drawn": "inputs and targets drawn by NumPy", "data": str(plan.data)}
     examples = f" of {plan.train_examples:,} images" if plan.train_examples else ""
-    backends = [name for name in plan.backends if name in selection.backends]
+    named = [lane.name for lane in plan.lanes if lane.name in selection.lane_names]
     models = [name for name in plan.models if name in selection.models]
     variants = [name for name in plan.variants if name in selection.variants]
     lines = [
         f"Keras Backend Bench, suite {plan.name}: {' and '.join(models)}",
-        f"under {', '.join(backends)} on {device}, dataset {told.get(dataset, dataset)}.",
+        f"under {', '.join(named)} on {device}, dataset {told.get(dataset, dataset)}.",
     ]
     if variants != [STOCK]:
         lines.append(f"Variants: {', '.join(variants)}.")

@@ -4,7 +4,7 @@ Standard library only; `bench.planning.estimate` tells the plan to a person.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,27 +57,25 @@ class Plan(Suite):
 
     Attributes:
         models: Models to train.
-        backends: Backends that must all be there.
+        lanes: Lanes that must all be there, without twins.
         device: `cpu` or `gpu`.
         user_models: Where those of the models are defined that are the user's own.
         dataset: `auto`, `mnist`, `digits`, `data` (the user's) or `drawn` (made up).
         mnist: Where the user says MNIST lies.
         data: The user's data.
         batch_size: Examples in a step.
-        workers: Interpreter of each backend.
         results: Folder of all runs.
         timeout_seconds: Longest silence of a worker.
     """
 
     models: tuple[str, ...]
-    backends: tuple[str, ...]
+    lanes: tuple[Lane, ...]
     device: str
     user_models: tuple[ModelFile, ...]
     dataset: str
     mnist: Path | None
     data: Path | None
     batch_size: int
-    workers: Mapping[str, str]
     results: Path
     timeout_seconds: float
 
@@ -88,15 +86,15 @@ class Plan(Suite):
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """Every model in its variants under every backend.
+        """Every model in its variants in every lane.
 
         Settings on their own are timed alone: their mathematics is in the tuned variant's.
         """
         return tuple(
-            Subject(model, variant, backend, self.device)
+            Subject(model, variant, lane.name, self.device)
             for model, variant in self.model_variants
             if not is_ablation(variant)
-            for backend in self.backends
+            for lane in self.lanes
         )
 
     @property
@@ -115,31 +113,29 @@ class Plan(Suite):
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """All cells, the backends of one model and seed beside each other.
+        """All cells, the lanes of one model and seed beside each other.
 
         None where data is drawn: there is nothing to learn.
         """
         model_variants = self.model_variants  # which looks into the folder of models
         trained = self.variants if self.all_alike else self.variants[:1]
         return tuple(
-            Cell(model, variant, backend, self.device, seed)
+            Cell(model, variant, lane.name, self.device, seed)
             for seed in range(self.seeds if self.dataset != "drawn" else 0)
             for model, variant in model_variants
             if variant in trained and not is_ablation(variant)
-            for backend in self.backends
+            for lane in self.lanes
         )
 
     @property
-    def lanes(self) -> tuple[Lane, ...]:
-        """The backends, then the twins of the last of them."""
-        return tuple(
-            Lane(backend, self.device, self.workers[backend], twin)
-            for twin, backends in (
-                (False, self.backends),
-                (True, self.backends[::-1][: self.twins]),
-            )
-            for backend in backends
-        )
+    def timed(self) -> tuple[Lane, ...]:
+        """The lanes, then the twins of the last of them."""
+        twins = (replace(lane, twin=True) for lane in self.lanes[::-1][: self.twins])
+        return (*self.lanes, *twins)
+
+    def lane(self, name: str) -> Lane:
+        """The lane of this name."""
+        return next(lane for lane in self.lanes if lane.name == name)
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -163,7 +159,7 @@ class Plan(Suite):
     @property
     def series(self) -> tuple[Series, ...]:
         """Every lane in every workload; twins in the main ones."""
-        workloads, lanes = self.workloads, self.lanes
+        workloads, lanes = self.workloads, self.timed
         main = main_workloads(workloads)
         return tuple(
             Series(workload, lane)
@@ -235,14 +231,16 @@ def resolve(
     plan = Plan(
         **vars(suite) | decided,
         models=(*chosen, *(file.name for file in own)),
-        backends=backends,
+        lanes=tuple(
+            Lane(name, device, found.get(name, default_interpreter(name, device)))
+            for name in backends
+        ),
         device=device,
         user_models=own,
         dataset=dataset,
         mnist=Path(mnist) if mnist else None,
         data=Path(options["data"]) if options["data"] else None,
         batch_size=count("--batch-size", options["batch_size"], 200),
-        workers={name: found.get(name, default_interpreter(name, device)) for name in backends},
         results=Path(options["results"] or "results"),
         timeout_seconds=count("--worker-timeout", options["worker_timeout"], 900),
     )

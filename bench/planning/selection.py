@@ -32,14 +32,14 @@ class Selection:
     @property
     def lonely_twins(self) -> list[str]:
         """Twins whose original is not selected: there is nothing to compare them with."""
-        originals = {lane.backend for lane in self.lanes if not lane.twin}
-        return [lane.name for lane in self.lanes if lane.twin and lane.backend not in originals]
+        originals = {lane.name for lane in self.lanes if not lane.twin}
+        return [lane.id for lane in self.lanes if lane.twin and lane.name not in originals]
 
     @property
-    def backends(self) -> set[str]:
+    def lane_names(self) -> set[str]:
         """Who must be there."""
-        parts: list[Cell | Lane | Subject] = [*self.cells, *self.lanes, *self.subjects]
-        return {part.backend for part in parts}
+        parts: list[Cell | Subject] = [*self.cells, *self.subjects]
+        return {part.lane for part in parts} | {lane.name for lane in self.lanes}
 
     @property
     def models(self) -> set[str]:

@@ -84,7 +84,7 @@ class Worker:
             self._folder.cleanup()
             raise WorkerError(
                 "wrong_environment",
-                f"{lane.backend}: cannot start {lane.python}: {error.strerror}",
+                f"{lane.id}: cannot start {lane.python}: {error.strerror}",
             ) from error
         finally:
             os.close(requests)
@@ -238,7 +238,7 @@ class Worker:
             if hello.get(name) != value:
                 raise WorkerError(
                     "wrong_environment",
-                    f"{self.lane.backend} on {self.lane.device}: {name} is "
+                    f"{self.lane.id} on {self.lane.device}: {name} is "
                     f"{hello.get(name)!r}, wanted {value!r} ({self.lane.python})",
                     self._log.text(),
                 )

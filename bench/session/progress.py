@@ -118,7 +118,7 @@ class Progress:
         number = self._cells.index(cell) + 1
         seed = f" seed {cell.seed}" if any(other.seed for other in self._cells) else ""
         model = cell.model if cell.variant == STOCK else f"{cell.model} {cell.variant}"
-        return f"[{number}/{len(self._cells)}] {model} {cell.backend}{seed}"
+        return f"[{number}/{len(self._cells)}] {model} {cell.lane}{seed}"
 
     def _trainings_left(self, cell: Cell, done: float) -> float:
         """The guess for what is left, scaled by how the guesses did so far."""

@@ -11,7 +11,7 @@ from bench.contract.schema import Images, Machine, WorkerInfo
 from bench.contract.units import Series
 from bench.coordinator.accuracy import protocol, stored_training, train_examples
 from bench.coordinator.parity.ladder import stored_answers
-from bench.coordinator.preflight import Greeting, greet_backends, share_weights
+from bench.coordinator.preflight import Greeting, greet_lanes, share_weights
 from bench.coordinator.records import this_machine
 from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import stored as launched
@@ -65,8 +65,8 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     Raises:
         BenchError: Something is missing; then no new run was begun.
     """
-    backends = tuple(name for name in plan.backends if name in selection.backends)
-    plan = replace(plan, backends=backends)
+    names = selection.lane_names
+    plan = replace(plan, lanes=tuple(lane for lane in plan.lanes if lane.name in names))
     if resumed is not None:
         resumed.lock()
     acquire_machine_lock(partial(say, console))
@@ -86,12 +86,15 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     given = _dataset(plan, resumed)
     if given and given.note:
         say(console, _banner(given))
-    say(console, f"Starting {', '.join(plan.backends)} once, to see that they are there.")
+    say(
+        console,
+        f"Starting {', '.join(lane.name for lane in plan.lanes)} once, to see that they are there.",
+    )
     chosen = [name for name in plan.models if name in selection.models]
-    greetings = greet_backends(plan, [user_models.request(plan, given, model) for model in chosen])
-    infos = {backend: each.info for backend, each in greetings.items() if each.info}
-    for backend, info in infos.items():
-        say(console, f"{backend} {info.versions[backend]} on {info.device}: ready")
+    greetings = greet_lanes(plan, [user_models.request(plan, given, model) for model in chosen])
+    infos = {name: each.info for name, each in greetings.items() if each.info}
+    for name, info in infos.items():
+        say(console, f"{name} {info.versions[info.backend]} on {info.device}: ready")
     one_size = _of_one_size(plan, greetings)
     notes = [
         *_notes(greetings, chosen, {file.name for file in plan.user_models}),
@@ -141,8 +144,8 @@ def _check_same_place(
     The report would refuse it later, and what was measured meanwhile would be lost.
     """
     here = this_machine().id
-    for made_at, backend, worker in _made(resumed, selection):
-        info = infos.get(backend)
+    for made_at, lane, worker in _made(resumed, selection):
+        info = infos.get(lane)
         changed = worker and info and _identity(worker) != _identity(info)
         if made_at.id != here or changed:
             raise UsageError(
@@ -154,15 +157,15 @@ def _check_same_place(
 def _made(
     resumed: RunFolder, selection: Selection
 ) -> Iterator[tuple[Machine, str, WorkerInfo | None]]:
-    """Where, by which backend and by what worker each finished part of a run was made."""
+    """Where, in which lane and by what worker each finished part of a run was made."""
     for launch in launched(resumed):
         for record in launch.lanes:
-            yield launch.machine, record.lane.backend, record.worker
+            yield launch.machine, record.lane.lane, record.worker
     for cell in selection.cells:
         if (trained := stored_training(resumed, cell)) is not None:
-            yield trained.machine, cell.backend, trained.worker
+            yield trained.machine, cell.lane, trained.worker
     for subject, answered in stored_answers(resumed, selection.subjects).items():
-        yield answered.machine, subject.backend, answered.worker
+        yield answered.machine, subject.lane, answered.worker
 
 
 def _identity(worker: WorkerInfo) -> tuple[object, object]:
@@ -231,14 +234,14 @@ def _fed(
         {model: next(iter(each.values())) for model, each in told.items()}, plan.batch_size, folder
     )
     requests = []
-    for model, by_backend in told.items():
-        descriptions = list(by_backend.values())
+    for model, by_lane in told.items():
+        descriptions = list(by_lane.values())
         request = replace(
             user_models.request(plan, dataset, model), kept=user_models.kept(descriptions)
         )
         if numbers := user_models.shared(descriptions):
             path = folder.resolve() / f"weights-{dataset.sha256[:16]}-{model}.npz"
-            share_weights(plan, next(iter(by_backend)), request, numbers, str(path))
+            share_weights(plan.lane(next(iter(by_lane))), plan.seeds, request, numbers, str(path))
             request = replace(request, shared=str(path))
         requests.append(request)
     return user_models.with_models(dataset, requests)

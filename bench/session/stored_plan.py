@@ -1,6 +1,7 @@
 """A plan as its run keeps it, and how `--resume` goes on from there."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec.structs import asdict
 
 from bench.contract import schema
 from bench.contract.errors import UsageError
-from bench.contract.units import Cell, Lane, Series, Subject, Workload, main_workloads
+from bench.contract.units import Cell, Series, Subject, Workload, main_workloads
 from bench.coordinator.speed.launch import lane_record
 from bench.planning.bundles import bundled
 from bench.planning.options import DATASETS, refuse_decided
@@ -45,7 +46,7 @@ def plan_record(
             for file in plan.user_models
         ],
         model_notes=list(model_notes),
-        backends=list(plan.backends),
+        lanes=[schema.LaneSetup(lane.name) for lane in plan.lanes],
         device=plan.device,
         seeds=plan.seeds,
         protocol=protocol,
@@ -89,7 +90,10 @@ def again(
             "budget": f"{stored.speed.budget_seconds:.0f}s",
             "precision": f"{stored.speed.precision_percent:g}",
         }
-    selected = {"BENCH_BACKENDS": ",".join(stored.backends), "BENCH_DEVICE": stored.device}
+    selected = {
+        "BENCH_BACKENDS": ",".join(lane.name for lane in stored.lanes),
+        "BENCH_DEVICE": stored.device,
+    }
     texts = [f"{model.path}:{model.function}" for model in own]
     for model, file in zip(own, user_models(texts), strict=True):
         if model.sha256 != file.sha256:
@@ -104,8 +108,7 @@ def begun(stored: schema.Plan, plan: Plan) -> Selection:
     speed, parity = stored.speed, stored.parity
     workloads = [Workload(**asdict(each)) for each in speed.workloads] if speed else []
     lanes = [
-        Lane(lane.backend, lane.device, plan.workers[lane.backend], lane.twin)
-        for lane in (speed.lanes if speed else ())
+        replace(plan.lane(lane.lane), twin=lane.twin) for lane in (speed.lanes if speed else ())
     ]
     return Selection(
         tuple(Cell(**asdict(cell)) for cell in stored.cells),

@@ -22,8 +22,8 @@ from reports.tables import columns, seeds
 from reports.tables.cells import KEYS
 from reports.tables.samples import WORKLOAD
 
-SPEED_KEYS = [*WORKLOAD, "backend", "device"]
-RATIO_KEYS = [*WORKLOAD, "device", "backend", "baseline"]
+SPEED_KEYS = [*WORKLOAD, "lane", "device"]
+RATIO_KEYS = [*WORKLOAD, "device", "lane", "baseline"]
 
 Pair = tuple[AccuracyShard, AccuracyShard]
 """An old training and a new one."""
@@ -87,7 +87,7 @@ def ratio_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
     """
     tables = [_slots(side.comparison.ratios, RATIO_KEYS, "ratio") for side in (old, new)]
     both = tables[0].merge(tables[1], on=RATIO_KEYS, suffixes=("_old", "_new"))
-    both = both[both["backend"] != both["baseline"]]
+    both = both[both["lane"] != both["baseline"]]
     changes = []
     for key in both[RATIO_KEYS].itertuples(index=False, name=None):
         before, after = old.ratio_values(key), new.ratio_values(key)
@@ -103,10 +103,9 @@ def cost_changes(old: ComparedRun, new: ComparedRun) -> pd.DataFrame:
         The columns of `cost_changes`.
     """
     both = _costs(old).merge(_costs(new), on=[*KEYS, "what"], suffixes=("_old", "_new"))
-    known = columns.dtypes("cost_changes")
     both = both.rename(columns={"value_old": "old", "value_new": "new"})
     both = both.assign(change=both["new"] / both["old"])
-    return both[list(known)].astype(known)
+    return columns.declared("cost_changes", both)
 
 
 def _costs(side: ComparedRun) -> pd.DataFrame:
@@ -173,8 +172,7 @@ def _changed(
         high=[high for _, high in intervals],
         verdict=[change.verdict(family) if change else "indicative" for change in changes],
     )
-    known = columns.dtypes(table)
-    return frame[list(known)].astype(known).reset_index(drop=True)
+    return columns.declared(table, frame).reset_index(drop=True)
 
 
 def _error_change(pairs: Sequence[Pair]) -> dict[str, object]:

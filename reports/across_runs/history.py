@@ -132,13 +132,13 @@ def steps(table: pd.DataFrame) -> pd.DataFrame:
 def step_lines(table: pd.DataFrame) -> list[str]:
     """What stepped, a line each; else why nothing did."""
     found = steps(table)
-    found = found.assign(model=wording.models(found), backend=wording.backends(found))
+    found = found.assign(model=wording.models(found), lane=wording.backends(found))
     several = [name for name in ("machine", "protocol") if len(set(table[name])) > 1]
     lines = []
     for row in found.to_dict("records"):
         where = "".join(f", {row[name]}" for name in several)
         lines.append(
-            f"{row['model']} with {row['backend']}{where}: {row['metric'].replace('_', ' ')} from "
+            f"{row['model']} with {row['lane']}{where}: {row['metric'].replace('_', ' ')} from "
             f"{row['before']:,.4g} to {row['after']:,.4g} ({row['change_percent']:+.1f} %) with "
             f"run {row['run']}."
         )

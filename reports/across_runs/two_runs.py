@@ -158,7 +158,7 @@ def headings(old: Comparison, new: Comparison) -> list[str]:
     for what, keys, tables in (
         (
             "speed of",
-            ["model", "variant", "phase", "batch_size", "backend", "device"],
+            ["model", "variant", "phase", "batch_size", "lane", "device"],
             (old.main_speed, new.main_speed),
         ),
         ("training of", KEYS, (old.summary, new.summary)),
@@ -171,14 +171,14 @@ def headings(old: Comparison, new: Comparison) -> list[str]:
     rungs = [name for name in RUNGS if name in old.ladder and name in new.ladder]
     ladders = old.ladder.merge(new.ladder, on=KEYS, suffixes=("_old", "_new"))
     lines += [
-        f"parity of {model} with {row['backend']}, {rung}: "
+        f"parity of {model} with {row['lane']}, {rung}: "
         f"{row[f'{rung}_old'] or 'not asked'} before, {row[f'{rung}_new'] or 'not asked'} now"
         for model, row in zip(models(ladders), ladders.to_dict("records"), strict=True)
         for rung in rungs
         if row[f"{rung}_old"] != row[f"{rung}_new"]
     ]
     names = ["version", "keras", "numpy", "python"]
-    was, now = (each.ledger.drop_duplicates("backend").set_index("backend") for each in (old, new))
+    was, now = (each.ledger.drop_duplicates("lane").set_index("lane") for each in (old, new))
     for backend in was.index.intersection(now.index):
         lines += [
             f"{backend}: {name} {was.loc[backend, name]} before, {now.loc[backend, name]} now"

@@ -21,13 +21,11 @@ def ladder(comparison: Comparison) -> Parts:
     """Rungs of each model and backend, in multiples of what rounding alone gives."""
     names = [rung for rung in RUNGS if rung in set(comparison.parity["rung"])]
     for model, by_variant in wording.by_definition(comparison.parity):
-        backends = list(
-            dict.fromkeys(name for own in by_variant.values() for name in own["backend"])
-        )
+        backends = list(dict.fromkeys(name for own in by_variant.values() for name in own["lane"]))
         figure, grid = style.columns(1.0 + 0.42 * len(backends), model, by_variant)
         told = []
         for axes, (variant, own) in zip(grid, by_variant.items(), strict=True):
-            for backend, rows in own.groupby("backend", sort=False):
+            for backend, rows in own.groupby("lane", sort=False):
                 cells = {str(rung): _cell(of_rung) for rung, of_rung in rows.groupby("rung")}
                 for rung, cell in cells.items():
                     _draw_cell(axes, names.index(rung), backends.index(str(backend)), *cell)
@@ -40,7 +38,7 @@ def ladder(comparison: Comparison) -> Parts:
         grid[0].set(xlim=(-0.5, len(names) - 0.5), ylim=(len(backends) - 0.5, -0.5))
         grid[0].set_xticks(range(len(names)), names)
         grid[0].set_yticks(range(len(backends)), backends)
-        columns = ["variant", "backend", "rung", "quantity", "value", "floors", "status"]
+        columns = ["variant", "lane", "rung", "quantity", "value", "floors", "status"]
         data = pd.concat(by_variant.values())[columns]
         alt = f"{model}, worst error in roundings of float32: {'; '.join(told)}"
         yield Panel(figure, alt, model, data)
@@ -73,7 +71,7 @@ def divergence(comparison: Comparison) -> Parts:
     for model, rows in comparison.divergence.groupby("model", sort=False):
         figure, (axes,) = style.panel(3.2, str(model))
         told = []
-        rows = rows.assign(backend=wording.backends(rows))
+        rows = rows.assign(lane=wording.backends(rows))
         for backend, own, colour, marker in style.by_backend(rows):
             steps, marked = own["step"], f"{marker}-"
             axes.plot(steps, own["distance"], marked, color=colour, markersize=4, label=backend)

@@ -110,7 +110,7 @@ def seeds(comparison: Comparison) -> Parts:
     for model, by_variant in wording.by_definition(errors):
         cells = pd.concat(by_variant.values())
         figure, grid = style.columns(2.8, model, by_variant)
-        backends = list(dict.fromkeys(cells["backend"]))
+        backends = list(dict.fromkeys(cells["lane"]))
         for axes, own in zip(grid, by_variant.values(), strict=True):
             _errors(axes, own, backends)
             error = comparison.published.get(model)
@@ -142,7 +142,7 @@ def _errors(axes: Axes, cells: pd.DataFrame, backends: list[str]) -> None:
 
 
 def _legend(axes: Axes, rows: pd.DataFrame) -> None:
-    for backend in dict.fromkeys(rows["backend"]):
+    for backend in dict.fromkeys(rows["lane"]):
         colour, marker = style.look(str(backend))
         axes.plot([], [], color=colour, marker=marker, label=str(backend))
     axes.legend()
@@ -150,20 +150,20 @@ def _legend(axes: Axes, rows: pd.DataFrame) -> None:
 
 def _narrowing(rows: pd.DataFrame) -> Iterator[tuple[float, tuple[str, pd.DataFrame]]]:
     """Rows of each backend with the width of its line: equal lines stay visible below another."""
-    backends = list(dict.fromkeys(rows["backend"]))
+    backends = list(dict.fromkeys(rows["lane"]))
     for place, backend in enumerate(backends):
-        yield 1.3 + 1.7 * (len(backends) - 1 - place), (backend, rows[rows["backend"] == backend])
+        yield 1.3 + 1.7 * (len(backends) - 1 - place), (backend, rows[rows["lane"] == backend])
 
 
 def _by_backend(values: "pd.Series[float]", rows: pd.DataFrame, form: str, unit: str) -> str:
-    means = values.groupby(rows["backend"], sort=False).mean()
+    means = values.groupby(rows["lane"], sort=False).mean()
     return ", ".join(f"{backend} {mean:{form}}{unit}" for backend, mean in means.items())
 
 
 def _time_to(epochs: pd.DataFrame, error: float) -> str:
     """Median over seeds; one that never got there counts as later than all others."""
     told = []
-    for backend, own in seconds_until(epochs, error).groupby("backend", sort=False):
+    for backend, own in seconds_until(epochs, error).groupby("lane", sort=False):
         median = own["seconds"].fillna(np.inf).median()
         never = int(own["seconds"].isna().sum())
         late = f" ({never} of {len(own)} never)" if never else ""

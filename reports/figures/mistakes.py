@@ -30,7 +30,7 @@ def confusion(comparison: Comparison) -> Parts:
             str(backend): counts.pivot_table(
                 index="label", columns="answer", values="count", aggfunc="sum"
             )
-            for backend, counts in rows.groupby("backend", sort=False)
+            for backend, counts in rows.groupby("lane", sort=False)
         }
         if max(map(len, matrices.values())) > MOST_CLASSES:
             continue
@@ -81,7 +81,7 @@ def disagreements(comparison: Comparison) -> Parts:
 
 def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np.uint8]) -> Figure:
     """Images beside each other, and below each what the backends answer."""
-    lines = 1 + found["backend"].nunique()
+    lines = 1 + found["lane"].nunique()
     rows = -(-len(images) // COLUMNS)
     words, picture = 0.16 * lines, 1.0
     figure = Figure(figsize=(style.WIDTH, rows * (picture + words) + 0.35))
@@ -105,8 +105,8 @@ def _grid(model: str, found: pd.DataFrame, images: list[int], pixels: NDArray[np
         told = [(f"label {own[0]['label']}", INK)]
         for answer in own:
             wrong = "" if answer["answer"] == answer["label"] else " ✗"
-            text = f"{answer['backend']} {answer['answer']} ({answer['probability']:.0%}){wrong}"
-            told.append((text, style.look(answer["backend"])[0]))
+            text = f"{answer['lane']} {answer['answer']} ({answer['probability']:.0%}){wrong}"
+            told.append((text, style.look(answer["lane"])[0]))
         for line, (text, colour) in enumerate(told):
             below.text(0.5, 1 - line / lines, text, va="top", ha="center", fontsize=7, color=colour)
         for axes in (shown, below):
@@ -131,6 +131,6 @@ def _answers_in_words(found: pd.DataFrame, images: list[int]) -> str:
     told = []
     for image in images:
         own = found[found["image"] == image]
-        answers = ", ".join(f"{r['backend']} {r['answer']}" for r in own.to_dict("records"))
+        answers = ", ".join(f"{r['lane']} {r['answer']}" for r in own.to_dict("records"))
         told.append(f"label {own['label'].iloc[0]}: {answers}")
     return "; ".join(told)

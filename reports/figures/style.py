@@ -177,7 +177,7 @@ def look(backend: str) -> tuple[str, str]:
 
 def by_backend(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
     """Rows of each backend, with its name, colour and marker."""
-    for backend, own in rows.groupby("backend", sort=False):
+    for backend, own in rows.groupby("lane", sort=False):
         yield str(backend), own, *look(str(backend))
 
 

@@ -58,7 +58,7 @@ def _forests(table: pd.DataFrame, named: str) -> Parts:
         labelled = {
             variant: own.assign(
                 label=[named.format_map(row) for row in own.to_dict("records")],
-                colour=np.where(own["backend"] == own["baseline"], MUTED, INK),
+                colour=np.where(own["lane"] == own["baseline"], MUTED, INK),
             )
             for variant, own in rows.items()
         }
@@ -127,7 +127,7 @@ def throughput(comparison: Comparison) -> Parts:
             for row in rows.to_dict("records"):
                 place = labels.index(row["label"])
                 axes.barh(
-                    place, row["images_per_second"], color=style.look(row["backend"])[0], height=0.8
+                    place, row["images_per_second"], color=style.look(row["lane"])[0], height=0.8
                 )
                 if pd.notna(row["low"]):
                     axes.hlines(place, row["low"], row["high"], color=INK, linewidth=2)
@@ -144,7 +144,7 @@ def throughput(comparison: Comparison) -> Parts:
 
 def _workloads(rows: pd.DataFrame) -> pd.DataFrame:
     workload = rows["phase"] + " " + rows["batch_size"].astype("str")
-    return rows.assign(label=workload + ", " + rows["backend"])
+    return rows.assign(label=workload + ", " + rows["lane"])
 
 
 def costs(comparison: Comparison) -> Parts:
@@ -170,7 +170,7 @@ def latency(comparison: Comparison) -> Parts:
     for model, rows in _definitions(table):
         figure, (axes,) = style.panel(1.2 + 0.35 * len(rows), model)
         for place, row in enumerate(rows.to_dict("records")):
-            colour, _ = style.look(row["backend"])
+            colour, _ = style.look(row["lane"])
             values = [row[name] for name in columns]
             axes.plot(values, [place] * 3, color=colour, linewidth=2)
             for value, marker in zip(values, "o|x", strict=True):
@@ -199,8 +199,8 @@ def sweep(comparison: Comparison) -> Parts:
                 axes.fill_between(sizes, own["low"], own["high"], color=colour, alpha=0.2)
             style.both_logarithmic(axes, "batch size", "examples per second")
             axes.legend()
-            best = rows.loc[rows.groupby("backend")["images_per_second"].idxmax()]
-            told = style.words(best, "{backend} {images_per_second:,.0f} at {batch_size}")
+            best = rows.loc[rows.groupby("lane")["images_per_second"].idxmax()]
+            told = style.words(best, "{lane} {images_per_second:,.0f} at {batch_size}")
             alt = f"{model}, {phase}: most examples per second: {told}"
             yield Panel(figure, alt, model, rows)
 
@@ -223,10 +223,10 @@ def wander(comparison: Comparison) -> Parts:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         grid[0].set_ylabel("time of a step over its median")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
-        times = together.groupby("backend", sort=False)["seconds_per_step"]
+        times = together.groupby("lane", sort=False)["seconds_per_step"]
         spread = times.quantile(0.9) / times.quantile(0.1)
         told = ", ".join(f"{backend} {ratio:.2f}" for backend, ratio in spread.items())
-        columns = [*key, "variant", "backend", "seconds_per_step", "void", "invalid"]
+        columns = [*key, "variant", "lane", "seconds_per_step", "void", "invalid"]
         yield Panel(
             figure,
             f"{model}: {len(order)} rounds in {order['launch'].nunique()} launches; the ninth "
@@ -259,7 +259,7 @@ def _definitions(table: pd.DataFrame) -> Sequence[tuple[str, pd.DataFrame]]:
         (
             model,
             pd.concat(
-                own.assign(name=[wording.named(name, variant) for name in own["backend"]])
+                own.assign(name=[wording.named(name, variant) for name in own["lane"]])
                 for variant, own in by_variant.items()
             ),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bench.contract.backends import BACKENDS
+from bench.contract.backends import place
 from bench.contract.rungs import CERTIFYING
 from bench.contract.variants import STOCK, THREE, TUNED
 from reports.judging.comparison import Comparison
@@ -100,7 +100,7 @@ def answers(comparison: Comparison) -> Iterator[Answer]:
     own = [wording.titled(table[table["variant"] == main]) for table in tables]
     for model in dict.fromkeys(str(model) for table in own for model in table["model"]):
         speeds, ladder, summary = (
-            table[table["model"] == model].sort_values("backend", key=places, kind="stable")
+            table[table["model"] == model].sort_values("lane", key=places, kind="stable")
             for table in own
         )
         backends = dict.fromkeys(
@@ -114,10 +114,10 @@ def answers(comparison: Comparison) -> Iterator[Answer]:
         yield replace(answer, advice=_advice(comparison, answer, model, main))
 
 
-def places(backends: "pd.Series[str]") -> "pd.Series[int]":
-    """Where backends stand: in the project's own order, whatever a table is sorted by."""
-    known = list(BACKENDS)
-    return backends.map(lambda name: known.index(name) if name in known else len(known))
+def places(lanes: "pd.Series[str]") -> "pd.Series[int]":
+    """Where lanes stand: in the project's own order, whatever a table is sorted by."""
+    order = sorted(set(lanes), key=place)
+    return lanes.map(order.index)
 
 
 def _standings(
@@ -144,7 +144,7 @@ def _standings(
     table = table[
         (table["model"] == model) & (table["variant"] == variant) & table["ratio"].notna()
     ]
-    table = wording.titled(table[table["backend"] != table["baseline"]])
+    table = wording.titled(table[table["lane"] != table["baseline"]])
     for row in table.assign(width=wording.half_width_percent(table)).to_dict("records"):
         if fastest in (row["title"], row["other"]):
             mirrored = row["title"] == fastest
@@ -166,7 +166,7 @@ def _errors(comparison: Comparison, summary: pd.DataFrame) -> dict[str, str]:
             found[row["title"]] = f"{row['error_percent']:.2f} %"
         elif row["status"] == "ok":
             cells = comparison.accuracy
-            own = (cells["model"] == row["model"]) & (cells["backend"] == row["backend"])
+            own = (cells["model"] == row["model"]) & (cells["lane"] == row["lane"])
             found[row["title"]] = f"loss {cells.loc[own, 'test_loss'].mean():.4g}"
         else:
             status = str(row["status"])
@@ -217,7 +217,7 @@ def _learned(comparison: Comparison, model: str, variant: str) -> str:
     cells = comparison.accuracy
     own = cells[(cells["model"] == model) & (cells["variant"] == variant)]
     own = own[own["error_percent"].notna()]
-    backends = own["backend"].nunique()
+    backends = own["lane"].nunique()
     if backends < 2:
         return ""
     agreed = comparison.agreement
@@ -226,7 +226,7 @@ def _learned(comparison: Comparison, model: str, variant: str) -> str:
     if len(agreed) and agreed["equivalent"].notna().any():
         proven = bool(agreed["equivalent"].fillna(value=False).all())
         return f"{everyone} learn the same" if proven else "equal errors are not proven"
-    shares = own.groupby("backend").agg(error=("error_percent", "mean"), images=("total", "sum"))
+    shares = own.groupby("lane").agg(error=("error_percent", "mean"), images=("total", "sum"))
     shares = shares.sort_values("error").iloc[[0, -1]]
     error = shares["error"] / 100
     chance = float((error * (1 - error) / shares["images"]).sum() ** 0.5)

@@ -168,7 +168,7 @@ def compare(
     agreement = seeds.pairs_table(shards)
     parity_table = parity.table(shards, agreement)
     ratio_table = pairs.ratios_table(shards, measured)
-    ratio_table = _certified(ratio_table, parity_table, "backend", "baseline")
+    ratio_table = _certified(ratio_table, parity_table, "lane", "baseline")
     variant_table = pairs.variants_table(shards, measured)
     variant_table = _certified(variant_table, parity_table, "variant", "over")
     curve_table, known = curves.table(shards), _published(shards, accuracy_table)

@@ -94,8 +94,8 @@ def ledger(shards: Shards) -> pd.DataFrame:
     rows = {}
     for worker, machine in _workers(shards):
         versions = worker.versions
-        rows[worker.backend, worker.device, machine.id] = {
-            "backend": worker.backend,
+        rows[worker.lane, worker.device, machine.id] = {
+            "lane": worker.lane,
             "version": versions[worker.backend],
             "keras": versions["keras"],
             "numpy": versions["numpy"],
@@ -103,7 +103,7 @@ def ledger(shards: Shards) -> pd.DataFrame:
             "device": worker.device,
             "machine": f"{machine.cpu_model}, {machine.cores} cores, {machine.system}",
         }
-    names = ["backend", "version", "keras", "numpy", "python", "device", "machine"]
+    names = ["lane", "version", "keras", "numpy", "python", "device", "machine"]
     return pd.DataFrame(rows.values(), columns=names)
 
 
@@ -134,7 +134,7 @@ def differences(shards: Shards) -> tuple[str, ...]:
         versions = {name: worker.versions[name] for name in ("keras", "numpy", "python")}
         for name, value in {**versions, **worker.settings}.items():
             if name not in _OWN_WORDS:
-                facts.setdefault(name, {})[worker.backend, worker.device] = _shown(value)
+                facts.setdefault(name, {})[worker.lane, worker.device] = _shown(value)
     facts["jit_compile"] = {
         lane: _shown(models if len(set(models.values())) > 1 else next(iter(models.values())))
         for lane, models in _jit_compile(shards).items()
@@ -224,11 +224,11 @@ def _jit_compile(shards: Shards) -> dict[Lane, dict[str, bool]]:
     for shard in shards.accuracy:
         cell, training = shard.payload.cell, shard.payload.training
         if training is not None and cell.variant == STOCK:
-            found.setdefault((cell.backend, cell.device), {})[cell.model] = training.jit_compile
+            found.setdefault((cell.lane, cell.device), {})[cell.model] = training.jit_compile
     for launch in shards.speed:
         for record in launch.payload.lanes:
             for prepared in record.preparations:
-                lane = record.lane.backend, record.lane.device
+                lane = record.lane.lane, record.lane.device
                 if prepared.costs is not None and prepared.variant == STOCK:
                     found.setdefault(lane, {})[prepared.model] = prepared.costs.jit_compile
     return found

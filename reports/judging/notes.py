@@ -63,12 +63,12 @@ def checks(trusts: Mapping[str, Trust], ratios: pd.DataFrame) -> pd.DataFrame:
     """
     rows = [asdict(check) for trust in trusts.values() for check in trust.checks]
     for row in ratios[ratios["low"].notna()].to_dict("records"):
-        if row["backend"] == row["baseline"]:
+        if row["lane"] == row["baseline"]:
             apart = row["verdict"] in {"faster", "slower"}
-            what = f"a second {wording.title(row['backend'])}, {row['model']} {row['phase']}"
+            what = f"a second {wording.title(row['lane'])}, {row['model']} {row['phase']}"
             value = f"{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
             rows.append({"what": what, "value": value, "limit": "1", "passed": not apart})
-    certified = ratios.loc[ratios["backend"] != ratios["baseline"], "certified"]
+    certified = ratios.loc[ratios["lane"] != ratios["baseline"], "certified"]
     if len(certified) and (certified != "unchecked").any():
         good = int((certified == "yes").sum() + (certified == "partly").sum())
         value = f"{good} of {len(certified)}"
@@ -84,7 +84,7 @@ def incomplete(shards: Shards, required_backends: Sequence[str] = ()) -> tuple[s
 
     Of the required backends, those that no run set out to measure.
     """
-    selected = {one.backend for plan in shards.plans.values() for one in _planned(plan)}
+    selected = {one.lane for plan in shards.plans.values() for one in _planned(plan)}
     lines = [
         f"INCOMPLETE: {backend} is in none of the runs"
         for backend in required_backends
@@ -137,9 +137,9 @@ def _never_asked(shards: Shards, required: set[str]) -> list[str]:
     """Required backends that no run timed or asked, where others were."""
     plans = shards.plans.values()
     asked = {
-        "timed in turn": {lane.backend for _, plan in speed.planned(shards) for lane in plan.lanes},
+        "timed in turn": {lane.lane for _, plan in speed.planned(shards) for lane in plan.lanes},
         "asked on the parity ladder": {
-            subject.backend for plan in plans if plan.parity for subject in plan.parity.subjects
+            subject.lane for plan in plans if plan.parity for subject in plan.parity.subjects
         },
     }
     return [
@@ -160,7 +160,7 @@ def _unanswered(shards: Shards, run: str) -> list[str]:
     }
     present = {shard.payload.subject for shard in shards.parity if shard.run_id == run}
     return [
-        f"INCOMPLETE run {run}: parity of {_named(subject)} with {subject.backend}: "
+        f"INCOMPLETE run {run}: parity of {_named(subject)} with {subject.lane}: "
         f"{ends.get(subject, 'missing')}"
         for subject in (plan.subjects if plan else [])
         if subject in ends or subject not in present
@@ -213,7 +213,7 @@ def _trainings(accuracy_table: pd.DataFrame, status: str) -> list[str]:
     """Those that ended so, in words."""
     found = accuracy_table[accuracy_table["status"] == status]
     return [
-        f"{row['model']} {row['backend']}, seed {row['seed']}"
+        f"{row['model']} {row['lane']}, seed {row['seed']}"
         for row in found.assign(model=wording.models(found)).to_dict("records")
     ]
 
@@ -285,7 +285,7 @@ def _disagreements(
         seen=count / far["epoch_seconds_seen"],
     )
     told = [
-        f"{row['name']} {row['backend']} {row['predicted']:,.0f} and {row['seen']:,.0f} "
+        f"{row['name']} {row['lane']} {row['predicted']:,.0f} and {row['seen']:,.0f} "
         f"({row['steal_percent']:.1f} %)"
         for row in far.to_dict("records")
     ]

@@ -56,7 +56,7 @@ def _answers(
     differing = group.loc[group["undecided"] != "", "undecided"].drop_duplicates()
     lines += [Note(f"{model}: {words}.", grave=True) for words in differing]
     lines += [
-        Note(f"{model}, {row['backend']}: {row['first']}.", grave=True)
+        Note(f"{model}, {row['lane']}: {row['first']}.", grave=True)
         for row in group[wrong].to_dict("records")
     ]
     good = group[~failed & ~silent]
@@ -76,7 +76,7 @@ def _answers(
         )
         lines.append(Note(same))
     lines += [
-        Note(f"{model}, {row['backend']}: {row['first']}.")
+        Note(f"{model}, {row['lane']}: {row['first']}.")
         for row in group[warned & ~failed & ~silent].to_dict("records")
     ]
     return lines
@@ -91,7 +91,7 @@ def _files(model: str, group: pd.DataFrame) -> list[Note]:
         changed = f"{model}: files of other backends are NOT read as they were under {backends}."
         lines.append(Note(changed, grave=True))
         of_files = failed[failed["first_rung"] == FILES].to_dict("records")
-        lines += [Note(f"{model}, {row['backend']}: {row['first']}.") for row in of_files]
+        lines += [Note(f"{model}, {row['lane']}: {row['first']}.") for row in of_files]
     if not warned.empty:
         backends = ", ".join(wording.backends(warned))
         warning = (
@@ -119,10 +119,10 @@ def conclusion_lines(table: pd.DataFrame) -> list[str]:
     named = table.assign(
         model=wording.models(table),
         baseline=wording.models(table.assign(model=table["baseline"])),
-        backend=wording.backends(table),
+        lane=wording.backends(table),
     )
     return [
-        f"{row['model']} against {row['baseline']}, {row['backend']}: {row['difference']:+.3f} "
+        f"{row['model']} against {row['baseline']}, {row['lane']}: {row['difference']:+.3f} "
         f"points of error [{row['low']:+.3f}, {row['high']:+.3f}] over {row['seeds']} paired "
         f"seeds: {row['verdict']}."
         for row in named.to_dict("records")
@@ -145,12 +145,12 @@ def parity_lines(horizons: pd.DataFrame, saturated: pd.DataFrame) -> list[str]:
             else ""
         )
         lines.append(
-            f"{row['model']}: {row['backend']} and {row['other']} {when} "
+            f"{row['model']}: {row['lane']} and {row['other']} {when} "
             f"({row['distance']:.2g} envelopes apart{why})."
         )
     for model, group in saturated.groupby("model", sort=False):
         losses = wording.numbers(group["loss"], 4).replace("-", "no number")
-        told = ", ".join(group["backend"] + " " + losses)
+        told = ", ".join(group["lane"] + " " + losses)
         first = group.iloc[0]
         lines.append(
             f"{model}, loss where probabilities are saturated: {told}; from logits it is "

@@ -118,7 +118,7 @@ def _costs(comparison: Comparison) -> Note:
     longest = costs.sort_values("wall_seconds").iloc[-1]
     return Note(
         f"{share:.0%} of it into training; the longest, {longest['model']} under "
-        f"{wording.title(longest['backend'])}, took {longest['wall_seconds']:,.0f} s."
+        f"{wording.title(longest['lane'])}, took {longest['wall_seconds']:,.0f} s."
     )
 
 

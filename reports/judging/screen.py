@@ -120,7 +120,7 @@ def trust(comparison: Comparison) -> Iterator[Note]:
     """Whether it can be believed; nothing where no speed was measured."""
     parts = [*comparison.grades]
     twins = comparison.main_ratios
-    twins = wording.titled(twins[(twins["backend"] == twins["baseline"]) & twins["low"].notna()])
+    twins = wording.titled(twins[(twins["lane"] == twins["baseline"]) & twins["low"].notna()])
     if len(twins):
         parts.append(f"A/A twin {twins['low'].min():.2f}x to {twins['high'].max():.2f}x")
     parts += comparison.voided

@@ -12,7 +12,7 @@ from reports.parity.table import SUBJECT
 from reports.tables import wording
 from reports.tables.columns import as_text, shown
 
-PAIR = ("backend", "baseline")
+PAIR = ("lane", "baseline")
 
 
 def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
@@ -41,7 +41,7 @@ def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def _titled(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(backend=table["backend"].map(wording.title).astype("str"))
+    return table.assign(lane=table["lane"].map(wording.title).astype("str"))
 
 
 def _conditions(checks: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
 
 def pair_names(table: pd.DataFrame) -> "pd.Series[str]":
     """Both backends of each ratio."""
-    twin = (table["backend"] == table["baseline"]).map({True: " (twin)", False: ""})
+    twin = (table["lane"] == table["baseline"]).map({True: " (twin)", False: ""})
     first, second = (table[name].map(wording.title).astype("str") for name in PAIR)
     return first + " / " + second + twin.astype("str")
 
@@ -90,7 +90,7 @@ def ladder(comparison_ladder: pd.DataFrame, parity_table: pd.DataFrame) -> pd.Da
     return pd.DataFrame(
         {
             "model": wording.models(comparison_ladder),
-            "backend": wording.backends(comparison_ladder),
+            "lane": wording.backends(comparison_ladder),
             **{rung: comparison_ladder[rung].replace("", "-") for rung in rungs},
             "worst, roundings": wording.numbers(floors.reindex(keys).reset_index(drop=True), 0),
             "first finding": comparison_ladder["first"].replace("", "-"),
@@ -103,7 +103,7 @@ def rungs_by_status(comparison_ladder: pd.DataFrame) -> pd.DataFrame:
     rungs = [name for name in RUNGS if name in comparison_ladder]
     columns = {
         "model": wording.models(comparison_ladder),
-        "backend": wording.backends(comparison_ladder),
+        "lane": wording.backends(comparison_ladder),
     }
     for header, status in (("passed", "pass"), ("warned", "warn"), ("failed", "fail")):
         columns[header] = pd.Series(
@@ -129,7 +129,7 @@ def rung_errors(parity_table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": wording.models(worst),
-            "backend": wording.backends(worst),
+            "lane": wording.backends(worst),
             "rung": worst["rung"],
             "worst quantity": worst["quantity"],
             "value": worst["value"].map("{:.2g}".format),

@@ -27,14 +27,14 @@ def error_lines(comparison: Comparison) -> list[str]:
     epochs = comparison.accuracy.loc[trained, "epochs"].max()
     known = summary[summary["error_percent"].notna()]
     for model, rows in wording.by_model(known):
-        told = [f"{row['backend']} {row['error_percent']:.2f} %" for row in rows.to_dict("records")]
+        told = [f"{row['lane']} {row['error_percent']:.2f} %" for row in rows.to_dict("records")]
         error = comparison.published.get(rows["model"].iloc[0])
         beside = "" if error is None else f"; the reference published {error:.2f} %"
         after = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
         lines.append(f"{model}, error rate after {after}: {', '.join(told)}{beside}.")
     good = comparison.accuracy[trained & (comparison.accuracy["status"] == "ok")]
     for model, rows in wording.by_model(good[good["error_percent"].isna()]):
-        losses = rows.groupby("backend", sort=False)["test_loss"].mean()
+        losses = rows.groupby("lane", sort=False)["test_loss"].mean()
         told = [f"{backend} {loss:.4g}" for backend, loss in losses.items()]
         lines.append(f"{model} is not a classifier; its loss on the test set: {', '.join(told)}.")
     return lines

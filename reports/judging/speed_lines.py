@@ -18,7 +18,7 @@ def failure_lines(variant_table: pd.DataFrame) -> list[str]:
     found = failed.drop_duplicates(KEYS)
     return [
         f"{row['model']} {row['variant']} cannot be prepared under "
-        f"{wording.title(row['backend'])}: {row['error']}"
+        f"{wording.title(row['lane'])}: {row['error']}"
         for row in found[found["over"] == STOCK].to_dict("records")
     ]
 
@@ -32,7 +32,7 @@ def tie_lines(main_ratios: pd.DataFrame, launch_seconds: float) -> list[str]:
     """
     lines = []
     open_ones = main_ratios[(main_ratios["verdict"] == "unresolved")]
-    for row in wording.titled(open_ones[open_ones["backend"] != open_ones["baseline"]]).to_dict(
+    for row in wording.titled(open_ones[open_ones["lane"] != open_ones["baseline"]]).to_dict(
         "records"
     ):
         half = np.log(row["high"] / row["low"]) / 2

@@ -219,11 +219,11 @@ def _choices(comparison: Comparison) -> dict[str, list[str]]:
     speed, ladder = comparison.speed, comparison.ladder
     tables = [table for table in (speed, ladder, comparison.accuracy) if len(table)]
     found = {}
-    for column in ("model", "variant", "phase", "backend"):
+    for column in ("model", "variant", "phase", "lane"):
         values = dict.fromkeys(
             str(value) for table in tables if column in table for value in table[column]
         )
-        titles = [wording.title(value) if column == "backend" else value for value in values]
+        titles = [wording.title(value) if column == "lane" else value for value in values]
         if len(titles) > 1:
             found[column] = _clean(titles)
     return found

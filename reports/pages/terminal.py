@@ -19,7 +19,7 @@ from reports.tables.columns import DECLARED, shown
 from reports.tables.wording import Note
 
 _WORDS = {
-    *("model", "phase", "backend", "pair", "variant", "status", "verdict"),
+    *("model", "phase", "lane", "pair", "variant", "status", "verdict"),
     *("passed", "warned", "failed", "same answers"),
 }
 """Columns of words, which may be broken; all else are figures."""

@@ -23,7 +23,7 @@ def table(shards: Shards) -> pd.DataFrame:
     """
     rows = [
         {
-            **picked(shard.payload.subject, "model", "backend", "device"),
+            **picked(shard.payload.subject, "model", "lane", "device"),
             "step": step,
             "distance": distance,
             "envelope": envelope,
@@ -63,8 +63,8 @@ def horizons(shards: Shards) -> pd.DataFrame:
             clipped = true.facts["trajectory"]["clipped_since"] if len(definitions) > 1 else None
             rows.append(
                 (
-                    *(one.payload.subject.model, one.payload.subject.backend),
-                    *(other.payload.subject.backend, parting.horizon),
+                    *(one.payload.subject.model, one.payload.subject.lane),
+                    *(other.payload.subject.lane, parting.horizon),
                     *(trajectory_rungs.checkpoints(true)[-1], parting.value, clipped),
                 )
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract.backends import BACKENDS
+from bench.contract.backends import place
 from bench.contract.rungs import ORACLE, UNIT_ROUNDOFF
 from reports.ladder import rungs
 from reports.ladder.answer_facts import precision_of
@@ -22,6 +22,7 @@ from reports.ladder.consistency_rung import UNCONFIRMED
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
 from reports.parity.answers import answers
 from reports.read.shards import ReferenceShard
+from reports.tables import wording
 
 NOT_FINITE = "outputs are not finite, in float64 as well"
 
@@ -63,11 +64,11 @@ class Reference:
     @property
     def is_oracle(self) -> bool:
         """Whether it is the oracle's."""
-        return bool(self.shards) and self.shards[0].payload.backend == ORACLE
+        return bool(self.shards) and self.shards[0].payload.lane == ORACLE
 
     def of(self, backend: str) -> ReferenceShard | None:
         """What this backend answered itself."""
-        return next((each for each in self.shards if each.payload.backend == backend), None)
+        return next((each for each in self.shards if each.payload.lane == backend), None)
 
     def is_judge_of(self, backend: str) -> bool:
         """Whether the first is what this backend is compared with, and not its own."""
@@ -79,7 +80,7 @@ def choose(shards: Sequence[ReferenceShard]) -> Reference:
     good = [shard for shard in shards if shard.payload.status == "ok"]
     failed = [shard for shard in shards if shard.payload.status != "ok"]
     if len(good) < 2:
-        return Reference(good, failed, bool(good) and good[0].payload.backend == ORACLE)
+        return Reference(good, failed, bool(good) and good[0].payload.lane == ORACLE)
     nearest = {
         number: min(_apart(answers(other), answers(one)) for other in good if other is not one)
         for number, one in enumerate(good)
@@ -87,7 +88,7 @@ def choose(shards: Sequence[ReferenceShard]) -> Reference:
     order = sorted(nearest, key=lambda number: nearest[number])
     agreed = not any(nearest[order[0]][:-1])
     near = [number for number in order if not _is_far(nearest[number], nearest[order[1]])]
-    undecided = [] if agreed else [good[number].payload.backend for number in near]
+    undecided = [] if agreed else [good[number].payload.lane for number in near]
     return Reference([good[n] for n in order], failed, agreed, tuple(undecided))
 
 
@@ -97,7 +98,7 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
     if reference.is_oracle or not reference.shards or not reference.is_finite:
         return []
     if own is None:
-        why = [each.payload for each in reference.failed if each.payload.backend == backend]
+        why = [each.payload for each in reference.failed if each.payload.lane == backend]
         said = f"{why[0].status}, {why[0].error}" if why else "none"
         return [Finding("P0", f"answers in float64: {said}", 1, "known")]
     if len(reference.shards) == 1:
@@ -123,9 +124,7 @@ def in_float64(reference: Reference, backend: str) -> list[Finding]:
 
 def _undecided(reference: Reference) -> Finding:
     """Where the backends part of which none can be blamed."""
-    known = [name for name in BACKENDS if name in reference.undecided]
-    names = known + [name for name in reference.undecided if name not in BACKENDS]
-    *others, last = [BACKENDS[name].title if name in BACKENDS else name for name in names]
+    *others, last = [wording.title(name) for name in sorted(reference.undecided, key=place)]
     one, other = reference.shards[:2]
     odd = (e for e in rungs.judge(answers(other), answers(one)) if e.status != "pass")
     first = next((each for each in odd if each.rung in PARTING), None)

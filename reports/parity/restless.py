@@ -65,7 +65,7 @@ def _alike(
 
 def _backend(shard: ParityShard | ReferenceShard) -> str:
     payload = shard.payload
-    return payload.subject.backend if isinstance(payload, Parity) else payload.backend
+    return payload.subject.lane if isinstance(payload, Parity) else payload.lane
 
 
 def without(shard: Answered, restless: frozenset[str]) -> Answered:

@@ -130,13 +130,13 @@ def saturated_losses(shards: Shards) -> pd.DataFrame:
                 rows.append(
                     {
                         "model": shard.payload.subject.model,
-                        "backend": shard.payload.subject.backend,
+                        "lane": shard.payload.subject.lane,
                         "loss": own.saturated_loss,
                         "from_logits": exact.saturated_loss,
                         "from_clipped_probabilities": exact.saturated_loss_clipped,
                     }
                 )
-    columns = ["model", "backend", "loss", "from_logits", "from_clipped_probabilities"]
+    columns = ["model", "lane", "loss", "from_logits", "from_clipped_probabilities"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -175,10 +175,10 @@ def _why(payload: Parity | ReferencePayload) -> str:
 def _for(run: str, of_model: Sequence[ReferenceShard]) -> list[ReferenceShard]:
     """The run's oracle; where it has none, what all backends answered in float64, in any run."""
     own = [shard for shard in of_model if shard.run_id == run]
-    if any(shard.payload.backend == ORACLE for shard in own):
+    if any(shard.payload.lane == ORACLE for shard in own):
         return own
-    others = {shard.payload.backend: shard for shard in of_model}
-    return list((others | {shard.payload.backend: shard for shard in own}).values())
+    others = {shard.payload.lane: shard for shard in of_model}
+    return list((others | {shard.payload.lane: shard for shard in own}).values())
 
 
 def _judge(
@@ -193,10 +193,10 @@ def _judge(
         for name in Asked.__struct_fields__
     )
     findings.append(count_of("P0", "questions", not asked))
-    backend = shard.payload.subject.backend
+    backend = shard.payload.subject.lane
     findings += references.in_float64(reference, backend)
     own = answered.answers(shard)
-    others = [each for each in all_shards if each.payload.subject.backend != backend]
+    others = [each for each in all_shards if each.payload.subject.lane != backend]
     findings += [
         consistency_rung.in_company(each, own, [answered.answers(other) for other in others])
         for each in references.judge(own, backend, reference)
@@ -244,7 +244,7 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
     if own is None or len(sources) < 2:
         return
     for source in sources:
-        theirs, backend = source.payload.portability, source.payload.subject.backend
+        theirs, backend = source.payload.portability, source.payload.subject.lane
         if theirs is None or backend not in own.loaded:
             yield count_of("P8", f"{backend}'s files were not read", 1)
         else:
@@ -257,7 +257,7 @@ def _portability(shard: ParityShard, sources: Sequence[ParityShard]) -> Iterator
             )
             yield from file_rungs.judge(
                 files,
-                shard.payload.subject.backend,
+                shard.payload.subject.lane,
                 msgspec.to_builtins(own.loaded[backend]),
                 answered.answers(shard).facts["identity"],
             )
@@ -292,9 +292,9 @@ def _outcomes(pairs: pd.DataFrame) -> Iterator[Row]:
     """
     margin = seeds.MARGIN_POINTS
     for pair in pairs.to_dict("records"):
-        for backend, other in (("backend", "baseline"), ("baseline", "backend")):
+        for backend, other in (("lane", "baseline"), ("baseline", "lane")):
             subject = {name: pair[name] for name in ("model", "variant", "device")} | {
-                "backend": pair[backend]
+                "lane": pair[backend]
             }
             beyond = pair["low"] > margin or pair["high"] < -margin
             yield subject | {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.backends import backend_of
 from bench.contract.envelopes import ShardError
 from bench.contract.schema import (
     Accuracy,
@@ -37,7 +38,7 @@ def plan(path: Path, record: Plan) -> None:
 
 def accuracy(path: Path, record: Accuracy, planned: Plan) -> None:
     """An attempt at a planned cell; what is called ok is a whole training, by this backend."""
-    versions(path, record.cell.backend, record.worker)
+    worker(path, record.cell.lane, record.cell.device, record.worker)
     if record.status == "ok":
         _whole(path, record)
     if record.cell not in planned.cells:
@@ -47,9 +48,8 @@ def accuracy(path: Path, record: Accuracy, planned: Plan) -> None:
 
 
 def _whole(path: Path, record: Accuracy) -> None:
-    cell, protocol = record.cell, record.protocol
-    training, worker = record.training, record.worker
-    if worker is None or training is None:
+    protocol, training = record.protocol, record.training
+    if record.worker is None or training is None:
         raise ShardError(f"{path}: status ok, but no result")
     classifies = {epoch.test_accuracy is not None for epoch in training.epochs}
     if classifies != {record.arrays_sha256 is not None}:
@@ -58,8 +58,6 @@ def _whole(path: Path, record: Accuracy) -> None:
         )
     if record.wall_seconds is None or record.start_seconds is None:
         raise ShardError(f"{path}: status ok, but no wall_seconds or start_seconds")
-    if (worker.backend, worker.device) != (cell.backend, cell.device):
-        raise ShardError(f"{path}: {cell.backend} on {cell.device} was run by {worker.backend}")
     numbers = [epoch.epoch for epoch in training.epochs]
     if len(numbers) != protocol.epochs or numbers != list(range(1, len(numbers) + 1)):
         raise ShardError(f"{path}: not all of its {protocol.epochs} epochs")
@@ -113,21 +111,23 @@ def speed(path: Path, record: Speed, planned: Plan, known: set[int]) -> None:
     known.add(record.launch)  # only now: what is rejected teaches nothing
 
 
-def versions(path: Path, backend: str, worker: WorkerInfo | None) -> None:
-    """A worker names those of Keras, NumPy, Python and its framework."""
-    if worker is None:
+def worker(path: Path, lane: str, device: str, told: WorkerInfo | None) -> None:
+    """A worker is of its lane, and names versions of Keras, NumPy, Python and its framework."""
+    if told is None:
         return
-    if missing := missing_versions(worker, backend):
+    if missing := missing_versions(told, backend_of(lane)):
         raise ShardError(f"{path}: no version of {', '.join(missing)}")
+    if (told.lane, told.backend, told.device) != (lane, backend_of(lane), device):
+        raise ShardError(
+            f"{path}: {lane} on {device} was run by {told.lane}, {told.backend} on {told.device}"
+        )
 
 
 def _lane(path: Path, record: LaneRecord, workloads: Sequence[Workload]) -> None:
-    lane, worker = record.lane, record.worker
-    name = f"{path}: {lane.backend} on {lane.device}"
-    versions(path, lane.backend, worker)
-    if worker is not None and (worker.backend, worker.device) != (lane.backend, lane.device):
-        raise ShardError(f"{name} was run by {worker.backend} on {worker.device}")
-    if worker is None and record.status == "ok":
+    lane = record.lane
+    name = f"{path}: {lane.lane} on {lane.device}"
+    worker(path, lane.lane, lane.device, record.worker)
+    if record.worker is None and record.status == "ok":
         raise ShardError(f"{name}: status ok, but no worker")
     prepared = [(one.model, one.variant) for one in record.preparations]
     _unique(path, "preparation", prepared)

@@ -35,9 +35,7 @@ def parity(path: Path, record: Parity, planned: Plan) -> None:
     if planned.parity is None or subject not in planned.parity.subjects:
         raise ShardError(f"{path}: answers of a subject that was not planned")
     _same_data(path, record, planned)
-    checks.versions(path, subject.backend, worker)
-    if worker is not None and (worker.backend, worker.device) != (subject.backend, subject.device):
-        raise ShardError(f"{path}: {subject.backend} on {subject.device} was {worker.backend}")
+    checks.worker(path, subject.lane, subject.device, worker)
     if record.status != "ok":
         return
     _complete(path, record, record.facts, planned)
@@ -79,10 +77,10 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
     if record.facts.forward is not None:
         told = {match[1] for name in arrays if (match := GIVEN.fullmatch(name))}
         for name in sorted(told | identity.fed_sha256.keys() - {"targets"}):
-            _outputs(path, arrays, f"forward.{name}", record.backend)
+            _outputs(path, arrays, f"forward.{name}", record.lane)
     if record.facts.predictions is not None:
-        _outputs(path, arrays, "predictions", record.backend)
-    if record.backend == ORACLE:
+        _outputs(path, arrays, "predictions", record.lane)
+    if record.lane == ORACLE:
         _oracle(path, identity, record.facts, arrays)
     _near(path, record.facts, answers)
 

@@ -145,7 +145,7 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     shards.accuracy.extend(_last(found[Accuracy], lambda shard: shard.payload.cell))
     shards.parity.extend(_last(found[Parity], lambda shard: shard.payload.subject))
     shards.references.extend(
-        _last(found[Reference], lambda shard: (shard.payload.model, shard.payload.backend))
+        _last(found[Reference], lambda shard: (shard.payload.model, shard.payload.lane))
     )
     shards.speed.extend(sorted(found[Speed], key=lambda shard: shard.payload.launch))
 

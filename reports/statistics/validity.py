@@ -157,7 +157,7 @@ def judge(
         reasons += [f"all rounds of {name} are void" for name in whole.index[whole]]
     worst = 0.0
     judged = samples[samples["void"] == ""]
-    for (workload, lane), group in judged.groupby(["workload", "lane"], sort=False):
+    for (workload, lane), group in judged.groupby(["workload", "name"], sort=False):
         invalid = group.loc[group["invalid"] != "", "invalid"]
         worst = max(worst, len(invalid) / len(group))
         if not invalid.empty:

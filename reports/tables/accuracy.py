@@ -32,7 +32,7 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
     own = {model.name for plan in shards.plans.values() for model in plan.own_models}
     rows = [_row(shard, shard.payload.cell.model in own) for shard in shards.accuracy]
     rows += [_missing(cell, plan) for cell, plan in _absent(shards, required_backends, present)]
-    keys = ["model", "variant", "device", "seed", "backend"]
+    keys = ["model", "variant", "device", "seed", "lane"]
     return frame("accuracy", rows).sort_values(keys, kind="stable", ignore_index=True)
 
 

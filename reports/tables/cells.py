@@ -7,7 +7,7 @@ from bench.contract.schema import Accuracy
 from reports.read.shards import Shards
 from reports.tables.columns import picked
 
-KEYS = ["model", "variant", "backend", "device"]
+KEYS = ["model", "variant", "lane", "device"]
 
 _LENGTHS = ["batch_size", "images", "steps", "epochs"]
 _STARTS = ["load_seconds", "build_seconds", "first_step_seconds", "second_step_seconds"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.contract.backends import backend_of
 from reports.tables import wording
 
 DECLARED: Mapping[str, Any] = tomllib.loads(
@@ -30,10 +31,23 @@ def frame(table: str, rows: Iterable[object]) -> pd.DataFrame:
         KeyError: A row has a column that is not declared.
     """
     known, rows = dtypes(table), list(rows)
-    strange = {name for row in rows if isinstance(row, Mapping) for name in row} - {*known}
+    given = [name for name in known if name != "backend" or "lane" not in known]
+    strange = {name for row in rows if isinstance(row, Mapping) for name in row} - {*given}
     if strange:
         raise KeyError(f"columns.toml, [{table}.columns]: {', '.join(sorted(strange))} missing")
-    return pd.DataFrame(rows, columns=list(known)).astype(known)
+    return declared(table, pd.DataFrame(rows, columns=given))
+
+
+def declared(table: str, content: pd.DataFrame) -> pd.DataFrame:
+    """A frame with the declared columns and dtypes; its backend is that of the lane.
+
+    Raises:
+        KeyError: It lacks one.
+    """
+    known = dtypes(table)
+    if "lane" in content and "backend" in known:
+        content = content.assign(backend=content["lane"].map(backend_of))
+    return content[list(known)].astype(known)
 
 
 def picked(record: object, *names: str) -> dict[str, Any]:
@@ -70,7 +84,7 @@ def _text(content: pd.DataFrame, column: str, *told: Any) -> "pd.Series[str]":
     match column, told:
         case "model", ():
             return wording.models(content)
-        case "backend", ():
+        case "lane", ():
             return wording.backends(content)
         case "span", (low, high, digits):
             return wording.span(content, low, high, digits)

@@ -57,7 +57,7 @@ def _models(shards: Shards) -> Iterator[Fact]:
 def _cells(shards: Shards) -> Iterator[Fact]:
     for shard in shards.accuracy:
         cell = shard.payload.cell
-        lane = f"{cell.backend} on {cell.device}"
+        lane = f"{cell.lane} on {cell.device}"
         whose = f"{named(cell.model, cell.variant)} with {lane}, seed {cell.seed},"
         yield whose, "stands", "", shard.run_id
 
@@ -66,7 +66,7 @@ def _inputs(shards: Shards) -> Iterator[Fact]:
     """What the seed does not change must be equal over all seeds; the rest for each seed."""
     for shard in shards.accuracy:
         payload, cell = shard.payload, shard.payload.cell
-        model, who = f"{cell.model} {cell.variant}", f"{cell.backend} in run {shard.run_id}"
+        model, who = f"{cell.model} {cell.variant}", f"{cell.lane} in run {shard.run_id}"
         for what, value in _fixed_inputs(shard).items():
             yield model, what, who, value
         training = payload.training
@@ -93,8 +93,8 @@ def _subjects(shards: Shards) -> Iterator[Fact]:
     """Answers on one model are to the same questions, under one Keras, and each once."""
     for shard in shards.parity:
         asked, subject, worker = shard.payload, shard.payload.subject, shard.payload.worker
-        whose, who = f"{subject.model}, parity", f"{subject.backend} in run {shard.run_id}"
-        lane = f"{subject.backend} on {subject.device}"
+        whose, who = f"{subject.model}, parity", f"{subject.lane} in run {shard.run_id}"
+        lane = f"{subject.lane} on {subject.device}"
         answers = f"{named(subject.model, subject.variant)} with {lane}, parity,"
         yield answers, "stands", "", shard.run_id
         yield whose, "datasets", who, f"{asked.dataset} {asked.dataset_sha256}"
@@ -108,7 +108,7 @@ def _series(shards: Shards) -> Iterator[Fact]:
     for shard in shards.speed:
         for record in shard.payload.lanes:
             for workload in shard.payload.workloads:
-                lane = f"{record.lane.backend} on {record.lane.device}"
+                lane = f"{record.lane.lane} on {record.lane.device}"
                 yield f"{workload_name(workload)} with {lane}", "was timed", "", shard.run_id
 
 
@@ -125,7 +125,7 @@ def _launches(shards: Shards) -> Iterator[Fact]:
 
 def _of_lanes(shard: SpeedShard) -> Iterator[tuple[str, str, str]]:
     for record in shard.payload.lanes:
-        lane = f", {record.lane.backend} on {record.lane.device}"
+        lane = f", {record.lane.lane} on {record.lane.device}"
         # A twin may have a slowdown injected on purpose, which is a setting of its own.
         worker = f"{lane} (twin)" if record.lane.twin else lane
         if record.worker is not None:
@@ -157,7 +157,7 @@ def _places(shards: Shards) -> Iterator[Fact]:
         run, machine = f"run {launch.run_id}", told.machine
         yield run, "machines", part, f"{machine.id} ({machine.cpu_model})"
         for record in told.lanes:
-            lane = f"{run}, {record.lane.backend} on {record.lane.device}"
+            lane = f"{run}, {record.lane.lane} on {record.lane.device}"
             if record.worker is not None:
                 versions = json.dumps(record.worker.versions, sort_keys=True)
                 yield lane, "versions", part, versions
@@ -169,5 +169,5 @@ def _places(shards: Shards) -> Iterator[Fact]:
         yield run, "machines", shard.shard_id, f"{machine.id} ({machine.cpu_model})"
         if attempt.worker is not None:
             versions = json.dumps(attempt.worker.versions, sort_keys=True)
-            lane = f"{run}, {who.backend} on {who.device}"
+            lane = f"{run}, {who.lane} on {who.device}"
             yield lane, "versions", shard.shard_id, versions

@@ -55,7 +55,7 @@ def table(cells: pd.DataFrame, samples: Samples) -> pd.DataFrame:
     frame["difference_percent"] = 100 * (
         frame["epoch_seconds_seen"] / frame["epoch_seconds_predicted"] - 1
     )
-    return frame[list(COLUMNS)].astype(COLUMNS)
+    return columns.declared("costs", frame)
 
 
 _MEDIANS = {
@@ -115,7 +115,7 @@ def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
             rows.append(
                 {
                     **{name: first[name] for name in KEYS},
-                    "baseline": second["backend"],
+                    "baseline": second["lane"],
                     "start_seconds": start,
                     "baseline_start_seconds": other_start,
                     "epoch_seconds": epoch,
@@ -132,7 +132,7 @@ def _slots(samples: Samples) -> pd.DataFrame:
     """Steady step and price of one call of training, in ms: medians over launches, per run."""
     used = samples.usable
     used = used[(used["phase"] == "train") & ~used["twin"]]
-    keys = ["run", *WORKLOAD, "backend", "device"]
+    keys = ["run", *WORKLOAD, "lane", "device"]
     launches = used.groupby([*keys, "launch"], as_index=False)[
         ["seconds_per_step", "fixed_seconds"]
     ].median()

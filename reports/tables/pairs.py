@@ -28,8 +28,8 @@ Pair = tuple[Side, Side]
 def ratios_table(shards: Shards, samples: Samples) -> pd.DataFrame:
     """One row per workload and pair of lanes on one device, and per twin.
 
-    Of a pair, the backend stands earlier in the run's plan and the baseline later. A twin's row has
-    `backend` and `baseline` alike, and is the twin's speed over its original's.
+    Of a pair, the lane stands earlier in the run's plan and the baseline later. A twin's row has
+    `lane` and `baseline` alike, and is the twin's speed over its original's.
 
     Args:
         shards: What was read, comparable by `reports.tables.comparable.check`.
@@ -43,7 +43,7 @@ def ratios_table(shards: Shards, samples: Samples) -> pd.DataFrame:
         both have a sample that counts.
     """
     rows = [
-        row | {"baseline": pair[1][1].backend}
+        row | {"baseline": pair[1][1].lane}
         for run, plan in speed.planned(shards)
         for workload in plan.workloads
         for family in _of_backends(plan, samples, run, workload)
@@ -92,7 +92,7 @@ def differing_twins(
         main = workload.phase == "train" and workload.batch_size == batch_size
         for twin, original in _twins(plan, samples, run, workload):
             values, _ = values_of(samples, run, (twin, original))
-            found[main][f"{workload_name(workload)} with {twin[1].backend}"] = values
+            found[main][f"{workload_name(workload)} with {twin[1].lane}"] = values
     verdicts = intervals.compare(found[True] | found[False])
     differing = {
         *intervals.differs_from_one(found[True]),
@@ -118,7 +118,7 @@ def _compared(
     for pair in family:
         row = {
             **picked(pair[0][0], "model", "variant", "phase", "batch_size"),
-            **picked(pair[0][1], "backend", "device"),
+            **picked(pair[0][1], "lane", "device"),
             "launches": 0,
             "rounds": 0,
             "verdict": "missing",
@@ -143,11 +143,11 @@ def _of_backends(
 def _twins(plan: SpeedPlan, samples: Samples, run: str, workload: Workload) -> list[Pair]:
     """Each twin with its original, in the main workloads and wherever else it was measured."""
     is_main = workload in main_workloads(plan.workloads)
-    originals = {(lane.backend, lane.device): lane for lane in plan.lanes if not lane.twin}
+    originals = {(lane.lane, lane.device): lane for lane in plan.lanes if not lane.twin}
     return [
-        ((workload, lane), (workload, originals[lane.backend, lane.device]))
+        ((workload, lane), (workload, originals[lane.lane, lane.device]))
         for lane in plan.lanes
-        if lane.twin and (lane.backend, lane.device) in originals
+        if lane.twin and (lane.lane, lane.device) in originals
         if is_main or not samples.of(run, workload, lane).empty
     ]
 

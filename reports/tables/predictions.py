@@ -29,8 +29,7 @@ def confusion(shards: Shards) -> pd.DataFrame:
         return columns.frame("confusion", [])
     names = [*KEYS, "label", "answer"]
     summed = pd.concat(frames).groupby(names)[["count"]].sum().reset_index()
-    known = columns.dtypes("confusion")
-    return summed[list(known)].astype(known)
+    return columns.declared("confusion", summed)
 
 
 def disagreements(shards: Shards) -> pd.DataFrame:
@@ -53,7 +52,7 @@ def disagreements(shards: Shards) -> pd.DataFrame:
         most = max(len(trained) for trained in by_seed.values())
         seed = min(seed for seed, trained in by_seed.items() if len(trained) == most)
         for image, label, shard, answer, probability in _differing(by_seed[seed]):
-            told = (shard.payload.cell.backend, answer, probability)
+            told = (shard.payload.cell.lane, answer, probability)
             content = shard.payload.protocol.dataset_sha256
             rows.append((model, variant, device, seed, image, label, *told, content))
     return columns.frame("disagreements", rows)

@@ -16,7 +16,7 @@ from reports.statistics import launch_values, validity
 from reports.tables.columns import frame, picked
 
 WORKLOAD = ["model", "variant", "phase", "batch_size"]
-LANE = ["backend", "device", "twin"]
+LANE = ["lane", "device", "twin"]
 
 _ROUND = ["run", "launch", "round", *WORKLOAD, "workload", "void"]
 _TOLD_OTHERWISE = {"lane", "steal_seconds", "latencies"}
@@ -116,7 +116,7 @@ def workload_name(workload: Workload) -> str:
 def lane_name(lane: Lane) -> str:
     """For people."""
     device = "" if lane.device == "cpu" else f" {lane.device}"
-    return f"{lane.backend}{device}{' (twin)' if lane.twin else ''}"
+    return f"{lane.lane}{device}{' (twin)' if lane.twin else ''}"
 
 
 def _samples(shard: SpeedShard, item: Round, void: str) -> Iterator[dict[str, object]]:
@@ -128,7 +128,7 @@ def _samples(shard: SpeedShard, item: Round, void: str) -> Iterator[dict[str, ob
         yield {
             **_round(shard, item, void),
             **asdict(record.lane),
-            "lane": lane_name(record.lane),
+            "name": lane_name(record.lane),
             "slot_seconds": measured.pop("seconds"),
             **{name: value for name, value in measured.items() if name not in _TOLD_OTHERWISE},
             **_steal(sample, len(launch.state.affinity)),

@@ -58,7 +58,7 @@ def errors_table(shards: Shards, reference_protocol: bool) -> pd.DataFrame:
         pairs = itertools.combinations(by_seed.values(), 2)
         rows.append(
             {
-                **dict(zip([*GROUP, "backend"], key, strict=True)),
+                **dict(zip([*GROUP, "lane"], key, strict=True)),
                 "seeds": n,
                 "mean": mean,
                 "sd": sd,
@@ -105,7 +105,7 @@ def pairs_table(shards: Shards) -> pd.DataFrame:
         rows.append(
             {
                 **dict(zip(GROUP, one[:3], strict=True)),
-                "backend": one[3],
+                "lane": one[3],
                 "baseline": other[3],
                 "seeds": len(seeds),
                 "difference": differences.mean(),
@@ -167,7 +167,7 @@ def models_table(shards: Shards) -> pd.DataFrame:
                 {
                     "variant": variant,
                     "device": device,
-                    "backend": backend,
+                    "lane": backend,
                     "model": model,
                     "baseline": baseline,
                     "seeds": len(by_seed),
@@ -191,7 +191,7 @@ def _trainings(shards: Shards) -> Trainings:
     for shard in shards.accuracy:
         cell = shard.payload.cell
         if shard.probabilities is not None and np.isfinite(shard.probabilities).all():
-            key = cell.model, cell.variant, cell.device, cell.backend
+            key = cell.model, cell.variant, cell.device, cell.lane
             found.setdefault(key, {})[cell.seed] = shard
     return dict(sorted(found.items(), key=itemgetter(0)))
 

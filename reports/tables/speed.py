@@ -11,7 +11,7 @@ from bench.contract.schema import Lane, SpeedPlan, Workload
 from reports.read.shards import Shards
 from reports.statistics import intervals, launch_values, validity
 from reports.tables.cells import KEYS
-from reports.tables.columns import dtypes, frame, picked
+from reports.tables.columns import declared, dtypes, frame, picked
 from reports.tables.samples import LANE, WORKLOAD, Samples, failure, only
 
 FAILED = "failed"
@@ -83,7 +83,7 @@ def worst(statuses: "pd.Series[str]") -> str:
 def _row(
     samples: Samples, cells: pd.DataFrame, shards: Shards, run: str, workload: Workload, lane: Lane
 ) -> dict[str, object]:
-    identity = picked(workload, *WORKLOAD) | picked(lane, "backend", "device")
+    identity = picked(workload, *WORKLOAD) | picked(lane, "lane", "device")
     status = lane_status(shards, samples, run, workload, lane)
     used = samples.usable_of(run, workload, lane)
     if status == "invalid":  # a figure of something else is worse than none
@@ -168,7 +168,7 @@ def lane_status(shards: Shards, samples: Samples, run: str, workload: Workload, 
 def _start(
     samples: Samples, cells: pd.DataFrame, run: str, workload: Workload, lane: Lane
 ) -> dict[str, float]:
-    keys = [workload.model, workload.variant, lane.backend, lane.device]
+    keys = [workload.model, workload.variant, lane.lane, lane.device]
     alone = only(cells, ["run", *KEYS], [run, *keys])
     own = {"run": run, "model": workload.model, "variant": workload.variant, **picked(lane, *LANE)}
     beside = only(samples.starts, list(own), list(own.values()))
@@ -199,4 +199,4 @@ def _of_epochs(accuracy_table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
     table["images_per_second"] = table["images"] / table["epoch_seconds"]
     table["ms_per_step"] = 1000 * table["epoch_seconds"] / table["steps"]
     table[["launches", "rounds"]] = table[["launches", "rounds"]].fillna(0)
-    return table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    return declared("speed", table.reindex(columns=list(COLUMNS)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.contract.backends import BACKENDS
+from bench.contract.backends import BACKENDS, backend_of
 from bench.contract.variants import STOCK, THREE
 
 
@@ -29,12 +29,13 @@ def models(table: pd.DataFrame) -> "pd.Series[str]":
     return table["model"].where(stock, table["model"] + " " + table["variant"])
 
 
-def title(backend: str) -> str:
-    """A backend as people write it."""
-    return BACKENDS[backend].title if backend in BACKENDS else backend
+def title(lane: str) -> str:
+    """A lane as people write it: its backend's name, and what it has otherwise."""
+    backend = backend_of(lane)
+    return BACKENDS[backend].title + lane.removeprefix(backend) if backend in BACKENDS else lane
 
 
-def backends(table: pd.DataFrame, column: str = "backend") -> "pd.Series[str]":
+def backends(table: pd.DataFrame, column: str = "lane") -> "pd.Series[str]":
     """Backends as people write them, with the device where that is not the CPU."""
     cpu, titles = table["device"] == "cpu", table[column].map(title).astype("str")
     return titles.where(cpu, titles + " " + table["device"])
@@ -65,7 +66,7 @@ def by_definition(table: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataF
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     table = in_order(table)
-    both = {name: backends(table, name) for name in ("backend", "baseline") if name in table}
+    both = {name: backends(table, name) for name in ("lane", "baseline") if name in table}
     return table.assign(**both)
 
 

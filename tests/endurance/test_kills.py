@@ -9,8 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.planning.options import NOT_GIVEN
-from bench.planning.plan import resolve
 from reports.read import shards
 from tests.support.front_end import assert_all_end, descendants, run_bench, started
 
@@ -30,9 +28,8 @@ def test_fake_runs_are_killed(
 
 
 @pytest.mark.parametrize("number", range(REAL_KILLS))
-def test_real_runs_are_killed(request: pytest.FixtureRequest, tmp_path: Path, number: int) -> None:
-    workers = resolve(NOT_GIVEN, request.config.getoption("worker"), os.environ).workers
-    kill_and_resume(tmp_path / "results", dict(workers), number, REAL_SECONDS, "accuracy")
+def test_real_runs_are_killed(real_workers: dict[str, str], tmp_path: Path, number: int) -> None:
+    kill_and_resume(tmp_path / "results", real_workers, number, REAL_SECONDS, "accuracy")
 
 
 def kill_and_resume(results: Path, workers: Workers, seed: int, seconds: float, part: str) -> None:

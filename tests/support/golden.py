@@ -82,7 +82,7 @@ def write(folder: Path) -> None:
     keep(run_folder, "images", "images", _dataset(), {"images": images})
     for payload in trainings:
         cell = payload["cell"]
-        name = "{model}-{variant}-{backend}-{device}-seed{seed}.try1".format(**cell)
+        name = "{model}-{variant}-{lane}-{device}-seed{seed}.try1".format(**cell)
         keep(run_folder, "accuracy", name, payload, answers(payload, _wrong(cell)))
     for payload in launches:
         keep(run_folder, "speed", f"speed-launch{payload['launch']:02}", payload)
@@ -161,11 +161,11 @@ def _training(model: str, backend: str, seed: int) -> Payload:
 
 def _wrong(cell: Payload) -> int:
     """Of its answers."""
-    return 2 + BACKENDS.index(cell["backend"]) + int(cell["seed"])
+    return 2 + BACKENDS.index(cell["lane"]) + int(cell["seed"])
 
 
 def _subject(model: str, backend: str) -> Payload:
-    return {"model": model, "variant": "stock", "backend": backend, "device": "cpu"}
+    return {"model": model, "variant": "stock", "lane": backend, "device": "cpu"}
 
 
 def _dataset() -> Payload:

@@ -52,7 +52,7 @@ def store(results: Path) -> RunFolder:
         rounds=1,
     )
     subjects = [
-        {"model": model, "variant": "stock", "backend": backend, "device": "cpu"}
+        {"model": model, "variant": "stock", "lane": backend, "device": "cpu"}
         for model in (MODEL, OWN_MODEL)
         for backend in BACKENDS
     ]
@@ -69,7 +69,7 @@ def store(results: Path) -> RunFolder:
     keep(run_folder, "images", "images", origin, {"images": pixels})
     for number, payload in enumerate(trainings):
         arrays = answers(payload, 2 + number)
-        keep(run_folder, "accuracy", f"cell-{payload['cell']['backend']}.try1", payload, arrays)
+        keep(run_folder, "accuracy", f"cell-{payload['cell']['lane']}.try1", payload, arrays)
     keep(run_folder, "speed", "speed-launch01", launch)
     write_answers(run_folder, subjects[:2], origin, PROBES)
     _write_own_answers(run_folder, subjects[2:], origin)
@@ -93,9 +93,9 @@ def _write_own_answers(
         if name.startswith(("forward", "gradients", "update"))
     } | {"gradients.near0.fact.loss": np.array(1.5)}
     for subject in subjects:
-        backend = subject["backend"]
+        backend = subject["lane"]
         told = {"status": "ok", "error": None, "log": None, "facts": copy.deepcopy(facts)}
-        reference = {**asked, **told, "model": OWN_MODEL, "backend": backend}
+        reference = {**asked, **told, "model": OWN_MODEL, "lane": backend}
         name = f"reference-{OWN_MODEL}-{backend}.try1"
         keep(run_folder, "reference", name, reference, arrays | near)
         like = subject_payload(subject, asked, oracle_answers(), BACKENDS)

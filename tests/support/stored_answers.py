@@ -115,7 +115,7 @@ def rounded(true: Answers, **arrays: Any) -> Answers:
 
 def reference_of(model: str) -> dict[str, Any]:
     """What an oracle's shard says of itself."""
-    return {"model": model, "backend": "numpy", "status": "ok", "error": None, "log": None}
+    return {"model": model, "lane": "numpy", "status": "ok", "error": None, "log": None}
 
 
 def store_answers(
@@ -141,13 +141,17 @@ def store_answers(
         {
             "model": MODEL,
             "variant": variants.get(name, "stock"),
-            "backend": name,
+            "lane": name,
             "device": "cpu",
         }
         for name in backends
     ]
     parity = {"subjects": subjects, "probes": PROBES}
-    plan = {"models": [MODEL], "backends": list(backends), "protocol": dict(protocol)}
+    plan = {
+        "models": [MODEL],
+        "lanes": [{"name": name} for name in backends],
+        "protocol": dict(protocol),
+    }
     keep(run_folder, "plan", "plan", run_plan([], parity=parity, **plan))
     asked = {
         **{name: protocol[name] for name in ("dataset", "dataset_sha256", "batch_size")},
@@ -162,9 +166,9 @@ def store_answers(
     for subject in subjects:
         payload = subject_payload(subject, asked, true, backends)
         arrays = dict(rounded(true).arrays)
-        if change := changes.get(subject["backend"]):
+        if change := changes.get(subject["lane"]):
             change(payload, arrays)
-        name = "parity-{model}-{backend}-{device}.try1".format(**subject)
+        name = "parity-{model}-{lane}-{device}.try1".format(**subject)
         keep(run_folder, "parity", name, payload, arrays)
     return run_folder
 
@@ -185,7 +189,7 @@ def write_answers(
         payload = subject_payload(subject, asked, true, BACKENDS) | {"portability": None}
         del payload["facts"]["trajectory"]["clipped_since"]
         own = dict(rounded(true).arrays)
-        offset = 1e-6 * (1 + BACKENDS.index(subject["backend"]))
+        offset = 1e-6 * (1 + BACKENDS.index(subject["lane"]))
         for number, step in enumerate(STEPS):
             for place in (0, 1):
                 own[f"trajectory.step{step}.weight{place}"] += np.float32(offset * 10**number)
@@ -199,7 +203,7 @@ def write_answers(
         del arrays["predictions.logits"]
         # Stock without its name, as in the golden run.
         variant = "" if subject["variant"] == "stock" else f"-{subject['variant']}"
-        name = "parity-{model}{}-{backend}-{device}.try1".format(variant, **subject)
+        name = "parity-{model}{}-{lane}-{device}.try1".format(variant, **subject)
         keep(run_folder, "parity", name, payload, arrays)
 
 
@@ -223,7 +227,7 @@ def subject_payload(
     subject: Mapping[str, str], asked: Mapping[str, Any], true: Answers, backends: tuple[str, ...]
 ) -> dict[str, Any]:
     """A subject that answers as the oracle does."""
-    like = accuracy_payload(subject["backend"])
+    like = accuracy_payload(subject["lane"])
     facts: dict[str, Any] = copy.deepcopy(dict(true.facts))
     if "consistency" in facts:
         facts["consistency"] = consistent()[0]

@@ -76,7 +76,7 @@ class Machine:
 def lanes(backends: Sequence[str], twin: str | None = None) -> list[Payload]:
     """The lanes of a plan, the twin last."""
     names = [(backend, False) for backend in backends] + ([(twin, True)] if twin else [])
-    return [{"backend": name, "device": "cpu", "twin": is_twin} for name, is_twin in names]
+    return [{"lane": name, "device": "cpu", "twin": is_twin} for name, is_twin in names]
 
 
 def launch_payload(
@@ -114,7 +114,7 @@ def launch_payload(
             turn = [
                 _sample(
                     lane,
-                    truth[record["backend"]],
+                    truth[record["lane"]],
                     workload,
                     float(turns[lane]) / speedups.get(workload["variant"], 1.0),
                 )
@@ -171,8 +171,8 @@ def store_launches(
 ) -> RunFolder:
     """Store a run with these launches, and perhaps cells; it planned as many as there are."""
     plan = speed_plan(payloads) | changes
-    backends = [lane["backend"] for lane in plan["lanes"] if not lane["twin"]]
-    run_folder = store_run(results, cells, planned=cells, speed=plan, backends=backends)
+    lanes = [{"name": lane["lane"]} for lane in plan["lanes"] if not lane["twin"]]
+    run_folder = store_run(results, cells, planned=cells, speed=plan, lanes=lanes)
     for payload in payloads:
         keep(run_folder, "speed", f"speed-launch{payload['launch']:02}", payload)
     return run_folder
@@ -200,7 +200,7 @@ def turns_of(payload: Payload, backend: str, *, twin: bool = False) -> list[Payl
     (lane,) = (
         index
         for index, record in enumerate(payload["lanes"])
-        if (record["lane"]["backend"], record["lane"]["twin"]) == (backend, twin)
+        if (record["lane"]["lane"], record["lane"]["twin"]) == (backend, twin)
     )
     return [
         sample for item in payload["rounds"] for sample in item["samples"] if sample["lane"] == lane
@@ -245,13 +245,13 @@ def _lane(lane: Payload, workloads: Sequence[Payload]) -> Payload:
         "status": "ok",
         "error": None,
         "log": None,
-        "worker": accuracy_payload(lane["backend"])["worker"],
+        "worker": accuracy_payload(lane["lane"])["worker"],
         "preparations": [
             {
                 "model": model,
                 "variant": variant,
                 "error": None,
-                "costs": slot_answers.COSTS | {"jit_compile": lane["backend"] == "jax"},
+                "costs": slot_answers.COSTS | {"jit_compile": lane["lane"] == "jax"},
             }
             for model, variant in kinds
         ],

@@ -79,7 +79,7 @@ def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -
         "cell": {
             "model": model,
             "variant": "stock",
-            "backend": backend,
+            "lane": backend,
             "device": "cpu",
             "seed": seed,
         },
@@ -97,6 +97,7 @@ def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -
         "wall_seconds": 52.0,
         "start_seconds": 0.5,
         "worker": {
+            "lane": backend,
             "backend": backend,
             "device": "cpu",
             "versions": {"keras": "3.15.1", "numpy": "2.4.6", backend: "1.0+cpu", "python": "3.11"},
@@ -147,7 +148,7 @@ def run_plan(cells: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         "variants": ["stock"],
         "own_models": [],
         "model_notes": [],
-        "backends": sorted({cell["backend"] for cell in cells}),
+        "lanes": [{"name": name} for name in sorted({cell["lane"] for cell in cells})],
         "device": "cpu",
         "seeds": 1 + max((cell["seed"] for cell in cells), default=0),
         "protocol": PROTOCOL,
@@ -173,7 +174,7 @@ def store_run(
     keep(run_folder, "plan", "plan", run_plan(cells, **({"protocol": protocol} | plan)))
     for payload in copy.deepcopy(list(payloads)):
         cell = payload["cell"]
-        cell_id = "{model}-{variant}-{backend}-{device}-seed{seed}".format(**cell)
+        cell_id = "{model}-{variant}-{lane}-{device}-seed{seed}".format(**cell)
         number = len(run_folder.attempts(cell_id)) + 1
         arrays: dict[str, NDArray[Any]] | None = None
         if payload["training"]:

@@ -60,10 +60,10 @@ class VirtualWorker:
     def __init__(self, lane: Lane, _: float) -> None:
         machine = self.machine
         self.lane, self.pid = lane, self.sleeper
-        self.step = machine.step_seconds[lane.name] * machine.random.lognormvariate(
+        self.step = machine.step_seconds[lane.id] * machine.random.lognormvariate(
             0, machine.launch_sd
         )
-        lives = machine.fails.get(lane.name, [])
+        lives = machine.fails.get(lane.id, [])
         self.turns_left = lives.pop(0) if lives else 10**9
 
     def __enter__(self) -> "VirtualWorker":
@@ -91,13 +91,13 @@ class VirtualWorker:
 
     def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         told = self._answer(name, arguments)
-        if alter := self.machine.says.get((self.lane.name, name)):
+        if alter := self.machine.says.get((self.lane.id, name)):
             alter(told)
         return told
 
     def _answer(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         machine = self.machine
-        machine.calls.append((self.lane.name, name))
+        machine.calls.append((self.lane.id, name))
         match name:
             case "prepare":
                 machine.spend(5)
@@ -120,14 +120,14 @@ class VirtualWorker:
             case "usage":
                 return {"peak_rss_mib": 512.0}
         if self.turns_left == 0:
-            raise WorkerError("crashed", f"{self.lane.name}: killed by SIGSEGV", "stack")
+            raise WorkerError("crashed", f"{self.lane.id}: killed by SIGSEGV", "stack")
         self.turns_left -= 1
         steps, workload = arguments["steps"], arguments["workload"]
-        machine.turns.append((self.lane.name, workload, arguments["slot_first"]))
+        machine.turns.append((self.lane.id, workload, arguments["slot_first"]))
         machine.now += 0.02  # outside of the steps
         latency = (workload["phase"], workload["batch_size"]) == ("predict", 1)
         one = None if latency else machine.spend(machine.call_seconds + self.step)
-        done = steps - machine.shortfall.get(self.lane.name, 0)
+        done = steps - machine.shortfall.get(self.lane.id, 0)
         told = slot_answers.turn(
             done,
             machine.spend(machine.call_seconds + steps * self.step),

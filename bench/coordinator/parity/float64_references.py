@@ -1,7 +1,7 @@
 """A model in float64 under every backend: the reference of one that has no oracle."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from bench.contract.units import Lane, ProbesRequest
 from bench.coordinator.fleet import Fleet, Member
@@ -14,13 +14,13 @@ from bench.planning.plan import Plan
 def ask_in_float64(
     request: ProbesRequest,
     plan: Plan,
-    backends: Sequence[str],
+    lanes: Sequence[Lane],
     dataset: Dataset,
     run_folder: RunFolder,
 ) -> None:
-    """Store what every backend answers in float64 on the CPU, and train the weights of P6."""
+    """Store what every lane answers in float64 on the CPU, and train the weights of P6."""
     model = request.model.name
-    members = [Member(Lane(backend, "cpu", plan.workers[backend])) for backend in backends]
+    members = [Member(replace(lane, device="cpu")) for lane in lanes]
     with Fleet(members, plan.timeout_seconds) as fleet:
         respondents = [Respondent(member) for member in members]
         fleet.each(lambda each: _open(each, request), respondents)
@@ -29,8 +29,8 @@ def ask_in_float64(
             any(each.ask("train_reference", train, dict) is not None for each in respondents)
         fleet.each(lambda each: each.answer(own_probes(plan)), respondents)
     for each in respondents:
-        record = reference(model, each.backend, plan, dataset, each.told())
-        shard_id = run_folder.next_attempt(f"reference-{model}-{each.backend}")
+        record = reference(model, each.lane, plan, dataset, each.told())
+        shard_id = run_folder.next_attempt(f"reference-{model}-{each.lane}")
         run_folder.write(shard_id, record, each.arrays)
 
 

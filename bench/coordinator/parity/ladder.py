@@ -1,7 +1,7 @@
 """The parity ladder in the coordinator: workers and a reference answer, and shards keep it.
 
 The reference of a shipped model is the oracle; that of any other model is the model itself in
-float64, under every backend. Nothing is timed here, so all backends work side by side.
+float64, in every lane. Nothing is timed here, so all lanes work side by side.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.contract import schema
 from bench.contract.parity_schema import Facts, Loaded, Parity, Portability, Saved
 from bench.contract.rungs import ORACLE, PORTABILITY
-from bench.contract.units import Lane, ProbesRequest, Subject
+from bench.contract.units import ProbesRequest, Subject
 from bench.contract.variants import STOCK
 from bench.coordinator.fleet import Fleet, Member
 from bench.coordinator.parity.float64_references import ask_in_float64
@@ -73,11 +73,11 @@ def ask_subjects(
     subjects = [subject for subject in subjects if subject not in records]
     if not subjects:
         return records
-    backends = list(dict.fromkeys(subject.backend for subject in subjects))
-    # All models of a backend, and their variants, share its worker.
-    members = [Member(Lane(name, plan.device, plan.workers[name])) for name in backends]
-    tell("starting all backends")
-    with scratch_folder() as shared, Fleet(members, plan.timeout_seconds) as fleet:
+    lanes = [plan.lane(name) for name in dict.fromkeys(subject.lane for subject in subjects)]
+    # All models of a lane, and their variants, share its worker.
+    members = {lane.name: Member(lane) for lane in lanes}
+    tell("starting all lanes")
+    with scratch_folder() as shared, Fleet(list(members.values()), plan.timeout_seconds) as fleet:
         greeted = fleet.begin(Member.greet)
         for model in dict.fromkeys(subject.model for subject in subjects):
             folder = Path(shared, model)
@@ -87,15 +87,15 @@ def ask_subjects(
                 tell(f"{model}: the oracle in float64")
                 _ask_oracle(request, plan, dataset, run_folder)
             else:
-                tell(f"{model}: {', '.join(backends)} in float64")
+                tell(f"{model}: {', '.join(members)} in float64")
                 request = replace(request, restarts="")
-                ask_in_float64(request, plan, backends, dataset, run_folder)
+                ask_in_float64(request, plan, lanes, dataset, run_folder)
             greeted()
-            tell(f"{model}: {', '.join(backends)}")
+            tell(f"{model}: {', '.join(members)}")
             by_variant: dict[str, dict[Subject, Respondent]] = {}
             for subject in (subject for subject in subjects if subject.model == model):
-                member = members[backends.index(subject.backend)]
-                by_variant.setdefault(subject.variant, {})[subject] = Respondent(member)
+                respondent = Respondent(members[subject.lane])
+                by_variant.setdefault(subject.variant, {})[subject] = respondent
             for variant, respondents in by_variant.items():
                 question = replace(request, model=replace(request.model, variant=variant))
                 _ask(plan, list(respondents.values()), question, folder, fleet)
@@ -167,19 +167,19 @@ def _ask(
     # What Keras writes into a file is the model as it is defined.
     if PORTABILITY in plan.probes and request.model.variant == STOCK:
         fleet.each(lambda each: _save(each, folder), respondents)
-        saved = [each.backend for each in respondents if each.saved]
+        saved = [each.lane for each in respondents if each.saved]
         fleet.each(lambda each: _load(each, folder, saved), respondents)
 
 
 def _save(respondent: Respondent, folder: Path) -> None:
-    own = folder / respondent.backend
+    own = folder / respondent.lane
     own.mkdir()
     respondent.saved = respondent.ask("save", {"folder": str(own)}, Saved)
 
 
-def _load(respondent: Respondent, folder: Path, backends: Sequence[str]) -> None:
-    """Load what every backend has saved, its own files included."""
-    for backend in backends:
-        loaded = respondent.ask("load", {"folder": str(folder / backend)}, Loaded)
+def _load(respondent: Respondent, folder: Path, lanes: Sequence[str]) -> None:
+    """Load what every lane has saved, its own files included."""
+    for lane in lanes:
+        loaded = respondent.ask("load", {"folder": str(folder / lane)}, Loaded)
         if loaded is not None:
-            respondent.loaded[backend] = loaded
+            respondent.loaded[lane] = loaded

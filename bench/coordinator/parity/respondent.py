@@ -30,7 +30,7 @@ class Respondent:
         facts: By probe.
         arrays: By `<probe>.<name>`.
         saved: What it saved, in P8.
-        loaded: What came of the files of each backend.
+        loaded: What came of the files of each lane.
     """
 
     member: Member
@@ -41,9 +41,9 @@ class Respondent:
     error: WorkerError | None = None
 
     @property
-    def backend(self) -> str:
+    def lane(self) -> str:
         """Whose worker it is."""
-        return self.member.lane.backend
+        return self.member.lane.name
 
     def ask(self, name: str, arguments: dict[str, Any], struct: type[T]) -> T | None:
         """Have the worker do something; None if it has failed, now or before."""
@@ -94,20 +94,20 @@ def question(plan: Plan, dataset: Dataset) -> dict[str, Any]:
 
 
 def reference(
-    model: str, backend: str, plan: Plan, dataset: Dataset, told: dict[str, Any]
+    model: str, lane: str, plan: Plan, dataset: Dataset, told: dict[str, Any]
 ) -> Reference:
     """A reference's shard.
 
     Args:
         model: Of which model.
-        backend: Who answered.
+        lane: Who answered.
         plan: What was asked.
         dataset: What was fed.
         told: `Respondent.told`.
     """
-    return Reference(model=model, backend=backend, **question(plan, dataset), **told)
+    return Reference(model=model, lane=lane, **question(plan, dataset), **told)
 
 
 def own_probes(plan: Plan) -> list[str]:
-    """Probes that a backend answers alone."""
+    """Probes that a lane answers alone."""
     return [probe for probe in plan.probes if probe != PORTABILITY]

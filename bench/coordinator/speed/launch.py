@@ -38,7 +38,7 @@ SLOT_SECONDS = {"train": 0.18, "evaluate": 0.1, "predict": 0.1}
 SETTLE_SECONDS = 0.01
 ANCHOR_SETTLE_SECONDS = 0.15
 
-# By backend and device: a twin has the slots of its original.
+# By lane and device: a twin has the slots of its original.
 Steps = dict[tuple[str, str, Workload], int]
 Tell = Callable[[str], None]
 
@@ -81,7 +81,7 @@ class _Timed(Member):
 
     def slot(self, workload: Workload) -> tuple[str, str, Workload]:
         """Key of the steps of its slots."""
-        return self.lane.backend, self.lane.device, workload
+        return self.lane.name, self.lane.device, workload
 
     def can(self, workload: Workload) -> bool:
         """Whether its model could be prepared in this variant."""
@@ -175,8 +175,8 @@ def run_launch(
 
 
 def lane_record(lane: Lane) -> schema.Lane:
-    """A lane as shards name it: without its interpreter."""
-    return schema.Lane(lane.backend, lane.device, lane.twin)
+    """A lane as shards name it."""
+    return schema.Lane(lane.name, lane.device, lane.twin)
 
 
 def lane_names(launch: Speed) -> list[str]:
@@ -197,12 +197,12 @@ def known_steps(launches: Sequence[Speed]) -> Steps:
             workload = Workload(**msgspec.structs.asdict(launch.workloads[each.workload]))
             for sample in each.samples:
                 lane = launch.lanes[sample.lane].lane
-                steps.setdefault((lane.backend, lane.device, workload), sample.steps)
+                steps.setdefault((lane.lane, lane.device, workload), sample.steps)
     return steps
 
 
 def _name(record: LaneRecord) -> str:
-    return Lane(record.lane.backend, record.lane.device, "", record.lane.twin).name
+    return Lane(record.lane.lane, record.lane.device, "", twin=record.lane.twin).id
 
 
 def _measure(

@@ -134,7 +134,7 @@ def examples_per_second(launches: Sequence[Speed]) -> dict[tuple[str, str, str],
         for each in launch.rounds:
             workload = launch.workloads[each.workload]
             for sample in each.samples if workload.phase == "train" else ():
-                key = workload.model, workload.variant, launch.lanes[sample.lane].lane.backend
+                key = workload.model, workload.variant, launch.lanes[sample.lane].lane.lane
                 speed = workload.batch_size * sample.steps / sample.seconds
                 seen.setdefault(key, []).append(speed)
     return {key: statistics.median(speeds) for key, speeds in seen.items()}

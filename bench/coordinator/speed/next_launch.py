@@ -45,7 +45,7 @@ class Made:
 
     def of(self, bundle: Bundle) -> int:
         """How many launches of this bundle are whole."""
-        wanted = {lane.name for lane in bundle.lanes} - self.lost
+        wanted = {lane.id for lane in bundle.lanes} - self.lost
         return sum(
             wanted <= set(lane_names(launch)) - set(failed_lanes(launch))
             for launch in self.launches
@@ -94,7 +94,7 @@ def next_bundle(made: Made, widths: Callable[[], Widths]) -> Bundle | None:
         widths: Gives the half-widths so far.
     """
     plan = made.plan
-    alive = [each for each in made.bundles if {lane.name for lane in each.lanes} - made.lost]
+    alive = [each for each in made.bundles if {lane.id for lane in each.lanes} - made.lost]
     chosen = next((each for each in alive if made.of(each) < each.launches), None)
     if chosen is None and plan.precision_percent is not None:
         chosen = _widest(made, alive, widths)

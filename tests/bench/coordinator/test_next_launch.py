@@ -37,11 +37,9 @@ def launch(
 ) -> Speed:
     """A launch of a bundle; lanes whose names are in `failed` did not live to its end."""
     content = launch_payload(1, twin="torch")
-    known = {(one["lane"]["backend"], one["lane"]["twin"]): one for one in content["lanes"]}
-    lanes = [known[lane.backend, lane.twin] for lane in bundle.lanes]
-    ended = [
-        one | ({"status": status} if one["lane"]["backend"] in failed else {}) for one in lanes
-    ]
+    known = {(one["lane"]["lane"], one["lane"]["twin"]): one for one in content["lanes"]}
+    lanes = [known[lane.name, lane.twin] for lane in bundle.lanes]
+    ended = [one | ({"status": status} if one["lane"]["lane"] in failed else {}) for one in lanes]
     workloads = [
         msgspec.convert(w, schema.Workload, from_attributes=True) for w in bundle.workloads
     ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.contract.errors import UsageError
+from bench.contract.units import Lane
 from bench.planning import estimate, plan
 from bench.planning.options import NOT_GIVEN, refuse_decided
 from bench.planning.plan import ROOT, Plan
@@ -19,11 +20,15 @@ def resolve(
     return plan.resolve({**NOT_GIVEN, **options}, workers, environ or {})
 
 
+def names(of: Plan) -> tuple[str, ...]:
+    return tuple(lane.name for lane in of.lanes)
+
+
 def test_the_default_is_the_reference_protocol_on_all_backends() -> None:
     default = resolve()
     assert (default.epochs, default.batch_size, default.seeds) == (10, 200, 1)
     assert default.models == ("single_layer", "two_layer")
-    assert default.backends == ("tensorflow", "jax", "torch")
+    assert names(default) == ("tensorflow", "jax", "torch")
     assert (default.device, default.dataset, default.train_examples) == ("cpu", "auto", None)
     assert default.variants == ("stock", "tuned", "native")
     assert len(default.subjects) == 18
@@ -58,22 +63,22 @@ def test_options_override_the_suite() -> None:
 
 def test_the_backends_of_a_model_stand_beside_each_other() -> None:
     cells = resolve(seeds="2").cells
-    assert [cell.backend for cell in cells[:3]] == ["tensorflow", "jax", "torch"]
+    assert [cell.lane for cell in cells[:3]] == ["tensorflow", "jax", "torch"]
     assert len({(cell.model, cell.variant, cell.seed) for cell in cells[:3]}) == 1
     assert len(set(cells)) == len(cells) == 12
 
 
 def test_variables_select_backends_and_device() -> None:
     chosen = resolve({"BENCH_BACKENDS": "torch,jax", "BENCH_DEVICE": "gpu"})
-    assert chosen.backends == ("jax", "torch")
+    assert names(chosen) == ("jax", "torch")
     assert {cell.device for cell in chosen.cells} == {"gpu"}
-    assert chosen.workers["jax"].endswith("worker-jax-gpu/bin/python")
+    assert chosen.lane("jax").python.endswith("worker-jax-gpu/bin/python")
 
 
 def test_given_interpreters_select_backends_where_no_variable_does() -> None:
-    assert resolve(workers=("jax=/py",)).workers == {"jax": "/py"}
+    assert resolve(workers=("jax=/py",)).lanes == (Lane("jax", "cpu", "/py"),)
     both = resolve({"BENCH_BACKENDS": "jax,torch"}, ("jax=/py",))
-    assert set(both.workers) == {"jax", "torch"}
+    assert names(both) == ("jax", "torch")
 
 
 @pytest.mark.parametrize("option", ["epochs", "batch_size", "seeds", "worker_timeout"])
@@ -138,10 +143,10 @@ def test_training_is_swept_in_full_alone() -> None:
 
 
 def test_twins_are_lanes_of_the_last_backends() -> None:
-    names = [lane.name for lane in resolve().lanes]
-    assert names == ["tensorflow", "jax", "torch", "torch-twin"]
-    assert len(resolve(suite="smoke").lanes) == 3
-    assert len(resolve(suite="full").lanes) == 6
+    named = [lane.id for lane in resolve().timed]
+    assert named == ["tensorflow", "jax", "torch", "torch-twin"]
+    assert len(resolve(suite="smoke").timed) == 3
+    assert len(resolve(suite="full").timed) == 6
 
 
 @pytest.mark.parametrize("text", ["0", "0%", "-1", "three", "3%%", "100%"])
@@ -165,7 +170,7 @@ def test_the_estimate_grows_with_the_work() -> None:
 
 def test_trainings_are_expected_to_be_as_fast_as_was_measured() -> None:
     default = resolve(models="two_layer")
-    speeds = {("two_layer", "stock", backend): 6000.0 for backend in default.backends}
+    speeds = {("two_layer", "stock", backend): 6000.0 for backend in names(default)}
     seconds = estimate.training_seconds(default, default.cells, 60_000, speeds)
     assert seconds == 3 * (estimate.CELL_START_SECONDS + 10 * 10)
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.contract.errors import ExitCode, WorkerError
 from bench.contract.units import Lane
-from bench.coordinator.preflight import PreflightError, greet_backends
+from bench.coordinator.preflight import PreflightError, greet_lanes
 from bench.process import worker_process
 from bench.process.worker_process import Worker
 from tests.bench.planning.test_plan import resolve
@@ -147,7 +147,7 @@ def test_preflight_names_every_backend_that_is_not_there(
         f"torch={tmp_path / 'nothing'}",
     )
     with pytest.raises(PreflightError) as caught:
-        greet_backends(resolve(workers=workers), [])
+        greet_lanes(resolve(workers=workers), [])
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("jax on cpu: ModuleNotFoundError: No module named 'keras'")
     assert lines[1].startswith("torch: cannot start")
@@ -160,7 +160,7 @@ def test_fault_21_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(
 ) -> None:
     plan = resolve({"BENCH_DEVICE": "gpu"}, (f"torch={fake_python('good')}",))
     with pytest.raises(PreflightError, match="device is 'cpu', wanted 'gpu'"):
-        greet_backends(plan, [])
+        greet_lanes(plan, [])
 
 
 @pytest.mark.parametrize("behaviour", ["hang", "ignores_sigterm"])

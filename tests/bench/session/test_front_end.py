@@ -76,7 +76,7 @@ def test_a_lane_that_dies_is_a_row_and_the_others_go_on(
     assert told.returncode == 4
     assert "crashed: jax on cpu: killed by SIGSEGV" in told.stdout
     assert "Traceback" not in told.stdout + told.stderr
-    statuses = table(tmp_path).groupby("backend")["status"].unique()
+    statuses = table(tmp_path).groupby("lane")["status"].unique()
     assert statuses.map(list).to_dict() == {
         "jax": ["crashed"],
         "tensorflow": ["ok"],
@@ -159,7 +159,7 @@ def test_a_selection_that_matches_nothing_is_a_usage_error(
 def test_a_selection_is_all_that_is_required(workers: dict[str, str], tmp_path: Path) -> None:
     small = ("--batch-size", "20", "--suite", "smoke")
     assert run_bench(tmp_path, workers, "-k", "single_layer and jax", *small).returncode == 0
-    assert table(tmp_path)["backend"].tolist() == ["jax"]
+    assert table(tmp_path)["lane"].tolist() == ["jax"]
 
 
 @pytest.mark.parametrize("behaviour", ["no_keras", "wrong_backend"])

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from bench.contract.errors import WorkerError
+from bench.contract.schema import LaneSetup
 from bench.contract.units import Lane
 from bench.coordinator.run_folder import RunFolder
 from bench.process.temp_folders import PREFIX
@@ -196,4 +197,4 @@ def test_fault_08_a_real_worker_dies_with_its_coordinator(
         process.kill()
         process.wait(20)
         assert_all_end(children)
-    assert RunFolder.resume(tmp_path, "latest").plan().backends == [backend]
+    assert RunFolder.resume(tmp_path, "latest").plan().lanes == [LaneSetup(backend)]

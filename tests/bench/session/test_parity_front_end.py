@@ -29,8 +29,8 @@ def test_backends_without_a_fault_pass_what_they_are_asked(
     table = parity_of(tmp_path)
     assert set(table["status"]) == {"pass"}
     assert set(table["rung"]) == {"P0", "P1", "P2", "P3", "P4", "P6", "P8", "P9"}
-    assert set(table["backend"]) == set(workers)
-    files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
+    assert set(table["lane"]) == set(workers)
+    files = table[(table["rung"] == "P8") & (table["lane"] == "jax")]["quantity"]
     assert {f"weights in {source}'s model file" for source in workers} <= set(files)
 
 
@@ -42,7 +42,7 @@ def test_a_wrong_gradient_is_named_and_fails(
     assert told.returncode == 1, told.stdout + told.stderr
     table = parity_of(tmp_path)
     failed = table[table["status"] == "fail"]
-    assert set(failed["backend"]) == {"torch"}
+    assert set(failed["lane"]) == {"torch"}
     assert failed.iloc[0][["rung", "quantity"]].to_list() == [
         "P3",
         "gradient of convolution_1 kernel",
@@ -60,8 +60,8 @@ def test_a_backend_that_dies_is_told_and_the_others_are_judged(
     assert told.returncode == 4, told.stdout + told.stderr
     assert "killed by SIGSEGV" in told.stdout
     table = parity_of(tmp_path)
-    assert set(table[table["backend"] != "jax"]["status"]) == {"pass"}
-    dead = table[table["backend"] == "jax"]
+    assert set(table[table["lane"] != "jax"]["status"]) == {"pass"}
+    dead = table[table["lane"] == "jax"]
     (why,) = dead["quantity"]
     assert why.startswith("answers: crashed, ")
     assert why.endswith("killed by SIGSEGV")

@@ -1,6 +1,5 @@
 """The real thing: real backends behind the same front end, on the embedded dataset."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -9,20 +8,12 @@ import pytest
 from bench.contract.errors import WorkerError
 from bench.contract.rungs import CERTIFYING
 from bench.contract.units import Lane
-from bench.planning.options import NOT_GIVEN
-from bench.planning.plan import resolve
 from bench.process.worker_process import Worker
 from reports.read import shards
 from reports.tables import accuracy
 from tests.support.front_end import run_bench
 
 pytestmark = pytest.mark.usefixtures("one_core")
-
-
-@pytest.fixture
-def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
-    plan = resolve(NOT_GIVEN, request.config.getoption("worker"), os.environ)
-    return dict(plan.workers)
 
 
 def test_a_worker_says_who_it_is(real_lane: tuple[str, str]) -> None:

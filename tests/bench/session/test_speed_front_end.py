@@ -73,14 +73,14 @@ def test_a_variant_that_cannot_be_had_is_a_row(
     options = ("-k", "test_speed and two_layer and train", "--suite", "smoke")
     told = run_bench(tmp_path, workers, *options, "--variants", f"stock,{variant}")
     assert told.returncode == code, told.stdout + told.stderr
-    speed = table(tmp_path, "speed").set_index(["variant", "backend"])["status"]
+    speed = table(tmp_path, "speed").set_index(["variant", "lane"])["status"]
     assert speed.to_dict() == {
         ("stock", "jax"): "ok",
         ("stock", "torch"): "ok",
         (variant, "jax"): "ok",
         (variant, "torch"): "failed",
     }
-    found = table(tmp_path, "variants").set_index("backend")
+    found = table(tmp_path, "variants").set_index("lane")
     assert found["verdict"].to_dict() == {"jax": "indicative", "torch": "failed"}
     assert found.loc["torch", "error"] == "RuntimeError: no compiler"
     assert f"two_layer {variant} cannot be prepared under PyTorch" in told.stdout
@@ -129,10 +129,10 @@ def test_fault_01_a_lane_that_always_dies_fails_the_run_and_the_others_are_measu
     told = run_bench(tmp_path, workers, "-k", "test_speed and two_layer and train")
     assert told.returncode == 4
     assert "killed by SIGSEGV" in told.stdout
-    ratios = table(tmp_path, "ratios").set_index(["backend", "baseline"])["verdict"]
+    ratios = table(tmp_path, "ratios").set_index(["lane", "baseline"])["verdict"]
     assert ratios["tensorflow", "jax"] == "missing"
     assert ratios["tensorflow", "torch"] == "equivalent"
-    speed = table(tmp_path, "speed").set_index("backend")["status"]
+    speed = table(tmp_path, "speed").set_index("lane")["status"]
     assert speed.to_dict() == {"tensorflow": "ok", "jax": "crashed", "torch": "ok"}
 
 

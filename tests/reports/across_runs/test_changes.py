@@ -31,7 +31,7 @@ def side(
 
 def verdicts(old: ComparedRun, new: ComparedRun) -> dict[str, str]:
     table = changes.speed_changes(old, new)
-    return dict(zip(table["backend"], table["verdict"], strict=True))
+    return dict(zip(table["lane"], table["verdict"], strict=True))
 
 
 def test_an_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -88,7 +88,7 @@ def test_a_machine_that_was_slow_for_an_hour_is_no_change() -> None:
 
 def test_ratios_of_ratios_do_not_care_for_the_machine() -> None:
     table = changes.ratio_changes(side(seed=1), side(SLOWER, seed=2))
-    found = dict(zip(table["backend"] + table["baseline"], table["verdict"], strict=True))
+    found = dict(zip(table["lane"] + table["baseline"], table["verdict"], strict=True))
     assert found["tensorflowtorch"] == "faster"
     assert found["tensorflowjax"] in {"equivalent", "unresolved"}
 

@@ -51,7 +51,7 @@ def same(found: Any, wanted: Any, where: str) -> None:
 def test_the_numbers_of_a_figure_are_those_of_the_run(pictures: dict[str, Picture]) -> None:
     loaded = golden.loaded()
     axes = pictures["curves"].panels[1].figure.axes[0]
-    last = loaded.curves[(loaded.curves["epoch"] == 10) & (loaded.curves["backend"] == "torch")]
+    last = loaded.curves[(loaded.curves["epoch"] == 10) & (loaded.curves["lane"] == "torch")]
     expected = 100 * last[last["model"] == "single_layer"]["test_accuracy"].mean()
     lines = [np.asarray(line.get_xydata()) for line in axes.get_lines()]
     ends = [line[-1, 1] for line in lines if len(line) == 10]

@@ -12,7 +12,7 @@ def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
                 "model": "two_layer",
                 "variant": "stock",
                 "device": "cpu",
-                "backend": backend,
+                "lane": backend,
                 "baseline": baseline,
                 "ratio": ratio,
                 "low": ratio * 0.96,

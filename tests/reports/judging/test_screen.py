@@ -111,7 +111,7 @@ def test_a_condition_that_is_not_met_is_no_plain_yes(tmp_path: Path) -> None:
 def test_other_answers_are_named_and_red() -> None:
     told = golden.loaded()
     ladder = told.ladder.copy()
-    wrong = (ladder["model"] == "two_layer") & (ladder["backend"] == "jax")
+    wrong = (ladder["model"] == "two_layer") & (ladder["lane"] == "jax")
     ladder.loc[wrong & (ladder["variant"] == "stock"), "P4"] = "fail"
     one, other = answers(replace(told, ladder=ladder))
     assert (one.same, other.same) == ("yes", "NO: JAX")
@@ -139,7 +139,7 @@ def test_single_trainings_learn_the_same_as_far_as_their_images_tell(
 ) -> None:
     told = timed(tmp_path)
     cells = told.accuracy.copy()
-    cells["error_percent"] = np.where(cells["backend"] == "jax", errors[0], errors[1])
+    cells["error_percent"] = np.where(cells["lane"] == "jax", errors[0], errors[1])
     (one,) = answers(replace(told, accuracy=cells, agreement=told.agreement.iloc[:0]))
     assert words in one.advice
 

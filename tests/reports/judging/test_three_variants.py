@@ -49,7 +49,7 @@ def store(results: Path, *, probes: list[str], model: str = "single_layer", **pl
         for number in (1, 2, 3)
     ]
     subjects = [
-        {"model": model, "variant": variant, "backend": backend, "device": "cpu"}
+        {"model": model, "variant": variant, "lane": backend, "device": "cpu"}
         for variant in VARIANTS
         for backend in BACKENDS
     ]
@@ -106,7 +106,7 @@ def test_what_failed_or_is_missing_is_named_with_its_variant(run: ComparedRun) -
 
 def test_a_rung_that_one_variant_fails_is_told_of_it_alone(compared: Comparison) -> None:
     ladder = compared.ladder.copy()
-    ladder.loc[(ladder["variant"] == "tuned") & (ladder["backend"] == "torch"), "P4"] = "fail"
+    ladder.loc[(ladder["variant"] == "tuned") & (ladder["lane"] == "torch"), "P4"] = "fail"
     told = headings(compared, replace(compared, ladder=ladder))
     assert [line for line in told if line.startswith("parity")] == [
         "parity of single_layer tuned with torch, P4: pass before, fail now"
@@ -159,7 +159,7 @@ def test_each_variant_stands_beside_what_was_published(compared: Comparison) -> 
 
 
 def test_conclusions_name_their_variant() -> None:
-    row = {"model": "two_layer", "baseline": "single_layer", "device": "cpu", "backend": "jax"}
+    row = {"model": "two_layer", "baseline": "single_layer", "device": "cpu", "lane": "jax"}
     figures = {"difference": 0.1, "low": 0.0, "high": 0.2, "seeds": 3, "verdict": "unresolved"}
     table = pd.DataFrame([row | {"variant": variant} | figures for variant in VARIANTS])
     assert [line.partition(":")[0] for line in parity_lines.conclusion_lines(table)] == [

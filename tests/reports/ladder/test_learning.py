@@ -67,11 +67,11 @@ def test_disagreements_are_of_one_seed_that_all_have(
     payloads = [accuracy_payload("jax", seed=seed) for seed in (0, 1)]
     payloads.append(accuracy_payload("torch", seed=1))
     wrong = {"jax": 2, "torch": 4}
-    found = shards.read([store_run(tmp_path, payloads, wrong=lambda c: wrong[c["backend"]]).path])
+    found = shards.read([store_run(tmp_path, payloads, wrong=lambda c: wrong[c["lane"]]).path])
     table = predictions.disagreements(found)
     assert set(table["seed"]) == {1}
     assert set(table["image"]) == {2, 3}
-    torch = table[table["backend"] == "torch"]
+    torch = table[table["lane"] == "torch"]
     assert list(torch["answer"] - torch["label"]) == [1, 1]
     assert list(torch["probability"]) == pytest.approx([0.91, 0.91])
     monkeypatch.setattr(predictions, "MOST_IMAGES", 1)
@@ -82,7 +82,7 @@ def test_disagreements_are_of_one_seed_that_all_have(
 
 def test_divergence_is_in_the_units_of_its_envelope() -> None:
     table = golden.loaded().divergence
-    torch = table[(table["backend"] == "torch") & (table["model"] == "two_layer")]
+    torch = table[(table["lane"] == "torch") & (table["model"] == "two_layer")]
     assert list(torch["step"]) == [1, 2, 5]
     # 3e-6 on each of 15 weights; both weights' envelopes are 4e-6 wide.
     assert torch["distance"].iloc[0] == pytest.approx(3e-6 * 15**0.5, rel=0.1)

@@ -27,7 +27,7 @@ def tabled(*folders: Path) -> tuple[pd.DataFrame, shards.Shards]:
 
 def odd(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(
-        table[table["status"] != "pass"][["backend", "rung", "quantity"]].itertuples(
+        table[table["status"] != "pass"][["lane", "rung", "quantity"]].itertuples(
             index=False, name=None
         )
     )
@@ -47,7 +47,7 @@ def test_backends_that_answer_as_the_oracle_pass_all_that_they_were_asked(tmp_pa
     table, found = tabled(store_answers(tmp_path).path)
     assert found.problems == []
     assert odd(table) == []
-    files = table[(table["rung"] == "P8") & (table["backend"] == "jax")]["quantity"]
+    files = table[(table["rung"] == "P8") & (table["lane"] == "jax")]["quantity"]
     assert sum("optimizer in" in quantity for quantity in files) == 6
     assert certified(table, "jax", "torch") == "partly"  # P5 was not asked
     (line,) = verdicts(table)
@@ -128,7 +128,7 @@ def test_a_required_backend_that_no_run_has_is_told(tmp_path: Path) -> None:
 
 
 def test_a_required_backend_that_a_plan_only_names_is_not_there(tmp_path: Path) -> None:
-    found = shards.read([store_run(tmp_path, [], backends=["jax"]).path])
+    found = shards.read([store_run(tmp_path, [], lanes=[{"name": "jax"}]).path])
     assert notes.incomplete(found, ("jax",)) == ("INCOMPLETE: jax is in none of the runs",)
 
 
@@ -254,14 +254,14 @@ def test_the_worst_of_a_rung_is_what_failed_though_others_have_larger_values(
 
     table, _ = tabled(store_answers(tmp_path, torch=lost).path)
     worst = sections.rung_errors(table)
-    (row,) = worst[(worst["rung"] == "P4") & (worst["backend"] == "PyTorch")].to_dict("records")
+    (row,) = worst[(worst["rung"] == "P4") & (worst["lane"] == "PyTorch")].to_dict("records")
     assert (row["worst quantity"], row["status"]) == ("Adam on output bias", "fail")
 
 
 def test_a_warning_does_not_make_one_wrong_who_cannot_be_blamed(tmp_path: Path) -> None:
     table, _ = tabled(store_answers(tmp_path).path)
     told = f"JAX and PyTorch differ at second; with two {consistency_rung.UNCONFIRMED}"
-    jax = table["backend"] == "jax"
+    jax = table["lane"] == "jax"
     table.loc[jax & (table["rung"] == "P2"), "status"] = "warn"
     step = table.index[jax & (table["rung"] == "P4")][0]
     table.loc[step, ["status", "quantity"]] = ["fail", told]
@@ -276,7 +276,7 @@ def outcomes(*statuses: str) -> pd.DataFrame:
     """P7 of three backends."""
     rows = [
         dict.fromkeys(columns.dtypes("parity"), np.nan)
-        | {"model": MODEL, "variant": "stock", "backend": backend, "device": "cpu"}
+        | {"model": MODEL, "variant": "stock", "lane": backend, "device": "cpu"}
         | {"rung": "P7", "status": status, "quantity": "mean error", "value": 0.1}
         for backend, status in zip(("jax", "tensorflow", "torch"), statuses, strict=True)
     ]

@@ -24,7 +24,7 @@ def shard(backend: str, given: Answers, status: str = "ok") -> ReferenceShard:
         seed=0,
         probes=["identity"],
         model="m",
-        backend=backend,
+        lane=backend,
         status=status,
         error=None if status == "ok" else "it crashed",
         log=None,
@@ -45,7 +45,7 @@ def test_of_three_the_two_that_agree_are_trusted_and_the_third_is_named() -> Non
         [shard("jax", wrong()), shard("tensorflow", answers()), shard("torch", answers())]
     )
     assert chosen.agreed
-    assert chosen.shards[0].payload.backend in {"tensorflow", "torch"}
+    assert chosen.shards[0].payload.lane in {"tensorflow", "torch"}
     odd = [each for each in references.in_float64(chosen, "jax") if each.status == "fail"]
     assert [(each.rung, each.quantity) for each in odd] == [("P2", "in float64, second")]
     for backend in ("tensorflow", "torch"):

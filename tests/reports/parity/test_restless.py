@@ -33,7 +33,7 @@ def test_what_comes_after_a_draw_is_not_compared_for_any_backend(tmp_path: Path)
     table = tabled(store_answers(tmp_path, torch=draws).path)
     assert set(table["status"]) == {"pass", "warn"}
     odd = table[table["status"] == "warn"]
-    assert set(odd["backend"]) == {"tensorflow", "jax", "torch"}
+    assert set(odd["lane"]) == {"tensorflow", "jax", "torch"}
     assert set(odd["quantity"]) == {
         "the model draws at random when it predicts: not compared from there on"
     }
@@ -49,7 +49,7 @@ def test_a_layer_before_the_draw_is_judged_all_the_same(tmp_path: Path) -> None:
 
     table = tabled(store_answers(tmp_path, torch=wrong).path)
     failed = table[table["status"] == "fail"]
-    assert failed[["backend", "quantity"]].to_numpy().tolist() == [["torch", "hidden"]]
+    assert failed[["lane", "quantity"]].to_numpy().tolist() == [["torch", "hidden"]]
 
 
 def test_the_screen_says_so(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def half(error: float) -> Any:
 
 def test_half_precision_is_judged_by_its_own_rounding(tmp_path: Path) -> None:
     good = tabled(store_answers(tmp_path / "a", torch=half(0.01)).path)
-    own = good[good["backend"] == "torch"]
+    own = good[good["lane"] == "torch"]
     assert set(own["status"]) == {"pass", "warn"}
     warned = own.loc[own["status"] == "warn", "quantity"].to_list()
     assert warned == [
@@ -115,4 +115,4 @@ def test_what_is_drawn_from_a_constant_seed_is_another_number_under_each_backend
 def test_examples_that_depend_on_each_other_are_compared(tmp_path: Path) -> None:
     three = {"tensorflow": moves(1), "jax": moves(1), "torch": moves(2)}
     table = tabled(store_answers(tmp_path, **three).path)
-    assert set(table.loc[table["status"] == "fail", "backend"]) == {"torch"}
+    assert set(table.loc[table["status"] == "fail", "lane"]) == {"torch"}

@@ -19,7 +19,7 @@ def test_every_table_has_the_columns_that_are_declared_and_documented() -> None:
 
 def test_runs_are_merged_and_what_is_damaged_is_told(tmp_path: Path) -> None:
     folders = [store_run(tmp_path, [accuracy_payload(name)]).path for name in ("jax", "torch")]
-    assert set(reports.load(*folders).accuracy["backend"]) == {"jax", "torch"}
+    assert set(reports.load(*folders).accuracy["lane"]) == {"jax", "torch"}
     next(folders[0].glob("shards/single*.json")).write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         reports.load(str(folders[0]))

@@ -55,7 +55,7 @@ def test_what_bench_writes_reports_reads(run_folder: RunFolder) -> None:
     found = shards.read([run_folder.path])
     assert found.problems == []
     assert list(found.plans) == [run_folder.run_id]
-    assert [shard.payload.cell.backend for shard in found.accuracy] == sorted(BACKENDS)
+    assert [shard.payload.cell.lane for shard in found.accuracy] == sorted(BACKENDS)
     assert found.accuracy[0].payload.training is not None
     assert found.accuracy[0].probabilities is not None
     assert np.array_equal(found.accuracy[0].probabilities, predictions(2))
@@ -112,7 +112,7 @@ def test_every_flipped_byte_is_one_problem_or_changes_nothing(run_folder: RunFol
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": 1, "a": 2}', "duplicate key"),
         (b"[" * 100_000, "not JSON"),
-        (b'{"schema": 7}', "schema 7 is newer than this program's 6"),
+        (b'{"schema": 8}', "schema 8 is newer than this program's 7"),
         (b'{"schema": 1}', "schema 1 is older than 5, the oldest that this program reads"),
         (b'{"schema": "1"}', "Expected `int`"),
         (b'"\\ud800"', "surrogates not allowed"),

@@ -176,7 +176,7 @@ def test_a_slot_that_costs_no_more_than_its_call_is_not_linear() -> None:
     mutate(launches, "torch", lambda sample: {"one_step_seconds": 2 * sample["seconds"]})
     mutate(launches, "torch", lambda sample: {"call_seconds": 3 * sample["seconds"]})
     _, found = in_memory(launches)
-    invalid = found.samples.groupby("backend")["invalid"].agg(set)
+    invalid = found.samples.groupby("lane")["invalid"].agg(set)
     assert invalid.to_dict() == {"jax": {""}, "tensorflow": {""}, "torch": {"not_linear"}}
 
 

@@ -57,14 +57,14 @@ def test_a_row_is_computed_from_the_stored_predictions(tmp_path: Path) -> None:
 def test_what_was_planned_and_is_not_there_is_a_row(tmp_path: Path) -> None:
     planned = [accuracy_payload(backend) for backend in BACKENDS]
     run_folder = store_run(tmp_path, [planned[0], failed_payload("torch")], planned=planned)
-    table = accuracy.table(read(run_folder.path)).set_index("backend")
+    table = accuracy.table(read(run_folder.path)).set_index("lane")
     assert table["status"].to_dict() == {"jax": "missing", "tensorflow": "ok", "torch": "crashed"}
     assert table.loc[["jax", "torch"], "error_percent"].isna().all()
 
 
 def test_what_is_required_and_was_not_even_planned_is_a_row(tmp_path: Path) -> None:
     run_folder = store_run(tmp_path, [accuracy_payload("jax")])
-    table = accuracy.table(read(run_folder.path), ["jax", "torch"]).set_index("backend")
+    table = accuracy.table(read(run_folder.path), ["jax", "torch"]).set_index("lane")
     assert table["status"].to_dict() == {"jax": "ok", "torch": "missing"}
 
 

@@ -95,7 +95,7 @@ def test_slots_foretell_an_epoch(tmp_path: Path) -> None:
             epoch["steal_seconds"] = 0.05 * seconds * 2  # of two cores
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     found, rows, measured = frames(store_launches(tmp_path, launches, trained).path)
-    table = costs.table(rows, measured).set_index("backend")
+    table = costs.table(rows, measured).set_index("lane")
     assert table.loc["tensorflow", "steady_step_ms"] == pytest.approx(4)
     assert table.loc["tensorflow", "fixed_ms_per_fit"] == pytest.approx(100)
     assert table["epoch_seconds_predicted"].to_dict() == {
@@ -124,7 +124,7 @@ def test_the_break_even_of_two_backends(tmp_path: Path) -> None:
     table = costs.break_even_table(cells.collect(shards.read([folder])))
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("break_even")
     overtakes, never = table.to_dict("records")
-    assert (overtakes["backend"], overtakes["baseline"]) == ("jax", "torch")
+    assert (overtakes["lane"], overtakes["baseline"]) == ("jax", "torch")
     assert overtakes["start_seconds"] == 0.5 + 3 + 0.75 + 0.5 + 12
     assert overtakes["epoch_seconds"] == 10 + 0.25 + 1
     assert (overtakes["epochs"], overtakes["steps"]) == (2.5, 750)

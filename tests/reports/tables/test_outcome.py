@@ -32,7 +32,7 @@ def read(folder: Path, errors: Any, models: tuple[str, ...] = ("single_layer",))
 def test_errors_over_seeds(tmp_path: Path) -> None:
     found = read(tmp_path, lambda cell: 4 + cell["seed"] % 2)
     (pair,) = seeds.pairs_table(found).to_dict("records")
-    assert (pair["backend"], pair["baseline"], pair["seeds"]) == ("jax", "torch", 10)
+    assert (pair["lane"], pair["baseline"], pair["seeds"]) == ("jax", "torch", 10)
     assert pair["difference"] == 0
     assert not pair["equivalent"]  # one of 200 images is 0.5 points: nothing finer can be proven
     assert pair["mcnemar_rejections"] == pair["mcnemar_between_seeds"] == 0
@@ -49,14 +49,14 @@ def test_errors_over_seeds(tmp_path: Path) -> None:
 
 
 def test_one_error_more_of_200_is_not_equivalent(tmp_path: Path) -> None:
-    found = read(tmp_path, lambda cell: 4 + (cell["backend"] == "torch"))
+    found = read(tmp_path, lambda cell: 4 + (cell["lane"] == "torch"))
     (pair,) = seeds.pairs_table(found).to_dict("records")
     assert pair["difference"] == pytest.approx(-0.5)
     assert not pair["equivalent"]
 
 
 def test_mcnemar_tells_one_that_errs_much_more(tmp_path: Path) -> None:
-    found = read(tmp_path, lambda cell: 4 if cell["backend"] == "jax" else 40)
+    found = read(tmp_path, lambda cell: 4 if cell["lane"] == "jax" else 40)
     (pair,) = seeds.pairs_table(found).to_dict("records")
     assert pair["mcnemar_rejections"] == len(SEEDS)
     assert pair["mcnemar_smallest_p"] < 1e-6
@@ -70,7 +70,7 @@ def test_which_model_errs_less_is_tested_over_paired_seeds(tmp_path: Path) -> No
 
     found = read(tmp_path, errors, ("single_layer", "two_layer"))
     table = seeds.models_table(found)
-    assert table["backend"].to_list() == ["jax", "torch", "all"]
+    assert table["lane"].to_list() == ["jax", "torch", "all"]
     assert set(table["verdict"]) == {"better"}
     assert set(table["model"]) == {"two_layer"}
     assert table["difference"].to_list() == pytest.approx([-1.05] * 3)

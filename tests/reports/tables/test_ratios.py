@@ -38,7 +38,7 @@ def table_of(folder: Path, launches: list[Payload]) -> pd.DataFrame:
 
 
 def by_pair(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_index(["backend", "baseline"])
+    return table.set_index(["lane", "baseline"])
 
 
 def test_a_calm_machine_gives_the_true_ratios_without_the_price_of_calls(tmp_path: Path) -> None:
@@ -189,10 +189,10 @@ def test_the_order_of_turns_and_rounds_is_irrelevant(tmp_path: Path, random: obj
 def test_the_price_of_a_call_is_found_on_a_noisy_machine(tmp_path: Path) -> None:
     launches = [launch_payload(number, machine=NOISY, rounds=12) for number in range(1, 7)]
     _, found = read_launches(tmp_path, launches)
-    prices = found.samples.groupby("backend")["fixed_seconds"].median()
+    prices = found.samples.groupby("lane")["fixed_seconds"].median()
     assert prices["tensorflow"] == pytest.approx(0.1, rel=0.1)
     assert prices["torch"] == pytest.approx(0, abs=0.005)
-    steps = found.samples.groupby("backend")["seconds_per_step"].median()
+    steps = found.samples.groupby("lane")["seconds_per_step"].median()
     for backend, truth in TRUTH.items():
         assert steps[backend] == pytest.approx(truth.step_seconds, rel=0.1)
 

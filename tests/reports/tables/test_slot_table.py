@@ -33,8 +33,8 @@ def test_a_row_says_what_the_lane_truly_does(tmp_path: Path) -> None:
     launches = [launch_payload(number, twin="jax") for number in (1, 2, 3)]
     table = table_of(store_launches(tmp_path, launches).path)
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("speed")
-    assert table["backend"].tolist() == list(TRUTH)
-    row = table.set_index("backend").loc["tensorflow"]
+    assert table["lane"].tolist() == list(TRUTH)
+    row = table.set_index("lane").loc["tensorflow"]
     assert row["images_per_second"] == pytest.approx(200 / 0.004)
     assert row["ms_per_step"] == pytest.approx(4)
     assert row["fixed_seconds"] == pytest.approx(0.1)
@@ -50,7 +50,7 @@ def test_a_row_says_what_the_lane_truly_does(tmp_path: Path) -> None:
 def test_the_interval_is_that_of_the_launches(tmp_path: Path) -> None:
     machine = Machine(launch_sd=0.03)
     launches = [launch_payload(number, machine=machine) for number in range(1, 9)]
-    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("lane")
     # Torch has no price of a call, and this machine no noise within a launch.
     steps = [turns_of(payload, "torch")[0]["seconds"] / 40 for payload in launches]
     expected = stats.ttest_1samp(np.log(200 / np.array(steps)), 0).confidence_interval(0.95)
@@ -77,10 +77,8 @@ def test_latency_has_percentiles_of_single_calls(tmp_path: Path) -> None:
     table = table_of(store_launches(tmp_path, launches).path)
     slots = table[table["batch_size"] == 200]
     assert slots.filter(like="latency").isna().all(axis=None)
-    assert slots.set_index("backend").loc["jax", "gflops"] == pytest.approx(
-        200 * 10_000 / 0.004 / 1e9
-    )
-    calls = table[table["batch_size"] == 1].set_index("backend")
+    assert slots.set_index("lane").loc["jax", "gflops"] == pytest.approx(200 * 10_000 / 0.004 / 1e9)
+    calls = table[table["batch_size"] == 1].set_index("lane")
     assert calls.loc["jax", "latency_p99_ms"] == pytest.approx(4)
     assert calls.loc["jax", "images_per_second"] == pytest.approx(250)
     assert pd.isna(calls["fixed_seconds"]["jax"])
@@ -124,7 +122,7 @@ def test_a_lane_that_failed_for_good_is_not_hidden_by_good_launches(tmp_path: Pa
     launches[1]["lanes"][2] |= {"status": "timed_out", "worker": None, "warm_ups": []}
     for item in launches[1]["rounds"]:
         item["samples"] = [sample for sample in item["samples"] if sample["lane"] != 2]
-    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("lane")
     assert table["status"].to_dict() == {"tensorflow": "ok", "jax": "ok", "torch": "timed_out"}
     assert table["launches"].to_dict() == {"tensorflow": 2, "jax": 2, "torch": 1}
     assert table["rounds"].to_dict() == {"tensorflow": 12, "jax": 12, "torch": 6}
@@ -133,7 +131,7 @@ def test_a_lane_that_failed_for_good_is_not_hidden_by_good_launches(tmp_path: Pa
 def test_an_invalid_lane_shows_no_figures(tmp_path: Path) -> None:
     launches = [launch_payload(1)]
     mutate(launches, "jax", lambda _: {"compilations": 1})
-    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("lane")
     assert table["status"].to_dict() == {"tensorflow": "ok", "jax": "invalid", "torch": "ok"}
     assert pd.isna(table["images_per_second"]["jax"])
 
@@ -141,7 +139,7 @@ def test_an_invalid_lane_shows_no_figures(tmp_path: Path) -> None:
 def test_one_bad_sample_is_left_out_and_told_by_the_count(tmp_path: Path) -> None:
     launches = [launch_payload(number) for number in (1, 2)]
     turns_of(launches[0], "jax")[0]["compilations"] = 1
-    table = table_of(store_launches(tmp_path, launches).path).set_index("backend")
+    table = table_of(store_launches(tmp_path, launches).path).set_index("lane")
     assert (table.loc["jax", "status"], table.loc["jax", "rounds"]) == ("ok", 11)
 
 
@@ -150,14 +148,14 @@ def test_a_required_backend_that_was_not_planned_is_a_row(tmp_path: Path) -> Non
     found = shards.read([folder])
     required = accuracy.table(found, ["cupy"])
     table = speed.table(found, required, samples.collect(found), cells.collect(found))
-    assert table.set_index("backend")["status"]["cupy"] == "missing"
+    assert table.set_index("lane")["status"]["cupy"] == "missing"
 
 
 def test_a_run_with_slots_and_one_without_stand_in_one_table(tmp_path: Path) -> None:
     launches = [launch_payload(1, truth={"jax": TRUTH["jax"]})]
     with_slots = store_launches(tmp_path, launches, [accuracy_payload("jax")])
     without = store_run(tmp_path, [accuracy_payload("torch")])
-    table = table_of(with_slots.path, without.path).set_index("backend")
+    table = table_of(with_slots.path, without.path).set_index("lane")
     assert table.loc["jax", "images_per_second"] == pytest.approx(200 / 0.008)
     assert table.loc["torch", "images_per_second"] == pytest.approx(60_000 / 20)
 
@@ -178,7 +176,7 @@ def test_what_a_hypervisor_took_is_taken_off(tmp_path: Path) -> None:
                 ticks = percent / 100 * worked / samples.TICK_SECONDS
                 counted = np.floor(ticks + generator.random(cores)).sum()  # each core on its own
                 sample["steal_seconds"] = float(counted * samples.TICK_SECONDS)
-    rows = table_of(store_launches(tmp_path / "noisy", launches).path).set_index("backend")
+    rows = table_of(store_launches(tmp_path / "noisy", launches).path).set_index("lane")
     assert rows["images_per_second"].to_list() == pytest.approx(
         quiet["images_per_second"].to_list(), rel=0.02
     )

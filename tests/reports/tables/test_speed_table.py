@@ -39,7 +39,7 @@ def test_no_interval_is_claimed(tmp_path: Path) -> None:
 
 def test_a_failed_backend_is_a_row_without_numbers(tmp_path: Path) -> None:
     run_folder = store_run(tmp_path, [accuracy_payload("jax"), failed_payload("torch")])
-    table = table_of(run_folder.path).set_index("backend")
+    table = table_of(run_folder.path).set_index("lane")
     assert table.loc["torch", "status"] == "crashed"
     assert table.loc["torch", ["images_per_second", "peak_rss_mib"]].isna().all()
     assert table.loc["torch", "launches"] == 0

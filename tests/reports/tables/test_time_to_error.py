@@ -6,7 +6,7 @@ import pytest
 
 from reports.tables import columns, time_to_error
 
-KEY = {"model": "single_layer", "variant": "tuned", "backend": "jax", "device": "cpu"}
+KEY = {"model": "single_layer", "variant": "tuned", "lane": "jax", "device": "cpu"}
 
 
 def learnt(errors: list[list[float]], epoch_seconds: float = 2.0) -> pd.DataFrame:

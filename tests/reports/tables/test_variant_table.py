@@ -48,7 +48,7 @@ def test_every_variant_stands_over_stock_and_kerass_over_native() -> None:
         ("stock", "native"): 1 / 1.5,
         ("tuned", "native"): 2 / 1.5,
     }
-    for backend, rows in table.groupby("backend"):
+    for backend, rows in table.groupby("lane"):
         found = rows.set_index(["variant", "over"])["ratio"].to_dict()
         assert found == {pair: pytest.approx(ratio) for pair, ratio in true.items()}, backend
     assert len(table) == 3 * len(true)  # the twin has none of its own
@@ -95,11 +95,11 @@ def test_what_could_not_be_prepared_is_a_row_with_the_reason(tmp_path: Path) -> 
     assert set(measured.rounds["void"]) == {""}
     table = pairs.variants_table(found, measured)
     failed = table[table["verdict"] == speed.FAILED]
-    assert failed[["backend", "variant", "error"]].to_numpy().tolist() == [
+    assert failed[["lane", "variant", "error"]].to_numpy().tolist() == [
         ["tensorflow", "late", "RuntimeError: no compiler"]
     ]
     assert failed["ratio"].isna().all()
-    assert set(table.loc[table["backend"] != "tensorflow", "rounds"]) == {18}
+    assert set(table.loc[table["lane"] != "tensorflow", "rounds"]) == {18}
 
 
 def test_a_preparation_that_went_well_and_failed_is_rejected(tmp_path: Path) -> None:
