@@ -43,7 +43,9 @@ def screen(comparison: Comparison) -> Screen:
     """The answer: a matrix of models and backends, advice, and whether to believe it."""
     known = list(answers(comparison))
     backends = list(dict.fromkeys(name for one in known for name in one.backends))
-    shown = known[:MODELS]
+    # Of many models those whose answers differ first.
+    shown = sorted(known, key=lambda one: one.same in ("", "yes"))[:MODELS]
+    shown.sort(key=known.index)
     alerts = [Note(line, grave=True) for line in sentences.alerts(comparison)]
     if len(alerts) > ALERTS:
         more = Note(f"{len(alerts) - ALERTS} more warnings stand in the report.", grave=True)

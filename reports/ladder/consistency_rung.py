@@ -32,9 +32,11 @@ def consistency(answers: Answers, _: Answers) -> Iterator[Finding]:
         what = f"{large:,} examples {PARTS}"
         yield from _both(answers, "parts", "whole", what, "P9 gradient")
     calls, distinct = told.get("calls", 0), told.get("distinct", 0)
-    results = "with one result" if distinct == 1 else f"with {distinct} results"
-    what = f"the same call {calls} times, {results}"
-    yield from _both(answers, "first", "farthest", what, "P3 gradient")
+    results = "one result" if distinct == 1 else f"{distinct} results"
+    kinds = {"outputs": f"outputs, {results}", "gradient": "gradient"}
+    for each in _both(answers, "first", "farthest", f"the same call {calls} times", "P3 gradient"):
+        asked, kind = each.quantity.split(": ")
+        yield replace(each, quantity=f"{asked}: {kinds[kind]}")
     if eager := _arrays(answers, "eager", "output"):
         apart = _apart(eager, _arrays(answers, "first", "output"))
         differ = apart > TOLERANCES["P2 output"][1]

@@ -78,6 +78,8 @@ def summary(parity_table: pd.DataFrame) -> pd.DataFrame:
     )
     words = worst.map(lambda grade: "" if np.isnan(grade) else order[int(grade)])
     odd = parity_table[parity_table["status"] != "pass"]
+    # What fails comes before what warns, on whatever rung.
+    odd = odd.sort_values("status", key=lambda status: status != "fail", kind="stable")
     found = (odd["rung"] + " " + odd["quantity"]).groupby([odd[name] for name in SUBJECT])
     more = (found.size() - 1).map(lambda number: f" (and {number} more)" if number else "")
     words["first"] = (found.first() + more.astype("str")).reindex(words.index).fillna("")

@@ -65,8 +65,10 @@ def reference(path: Path, record: Reference, arrays: Arrays, planned: Plan) -> N
     identity, answers = record.facts.identity, Answers({}, arrays)
     names = (identity and identity.weights) or []
     weights = answers.numbered("identity.weight")
-    if identity is None or not identity.layers or not names or len(names) != len(weights):
+    if identity is None or not names or len(names) != len(weights):
         raise ShardError(f"{path}: {len(weights)} weights, of which {len(names)} have names")
+    if record.lane == ORACLE and not identity.layers:
+        raise ShardError(f"{path}: an oracle without layers")
     trained = range(len(weights)) if identity.trainable is None else identity.trainable
     if len(set(trained)) != len(trained) or not set(trained) <= set(range(len(weights))):
         raise ShardError(f"{path}: trained weights that there are not")

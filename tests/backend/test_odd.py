@@ -85,6 +85,29 @@ def test_a_text_without_words_is_told_before_anything_is_measured(tmp_path: Path
         description.describe(fed("odd.py:pooled_under_a_mask", tmp_path, splits(words, labels)))
 
 
+@pytest.mark.parametrize("number", [0, 250, 579])
+def test_an_example_without_numbers_is_found_wherever_it_stands(
+    number: int, tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).uniform(1, 2, (600, 8)).astype(np.float32)
+    rows[number, 3] = -1
+    with pytest.raises(DataError, match=f"no finite numbers for example {number} of x_train"):
+        description.describe(fed("odd.py:logarithm", tmp_path, splits(rows, np.arange(600) % 3)))
+
+
+def test_a_word_beyond_a_table_of_ones_own_is_no_data(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).integers(0, 9, (60, 5))
+    words[33, 2] = 1000
+    with pytest.raises(DataError, match=r"(for example 33|for some of the examples .*) of x_train"):
+        description.describe(fed("odd.py:looks_up", tmp_path, splits(words, np.arange(60) % 3)))
+
+
+def test_a_dropout_of_ones_own_is_still(tmp_path: Path) -> None:
+    answers = told(opened("odd.py:drops", tmp_path))
+    assert answers.facts["identity"]["still"] == answers.facts["identity"]["random"] == ["drop"]
+    assert {each.status for each in rungs.judge(answers, answers)} == {"pass"}
+
+
 def test_what_is_drawn_from_a_constant_seed_is_found_by_moving_examples(tmp_path: Path) -> None:
     identity = told(opened("odd.py:constant", tmp_path), ("identity",)).facts["identity"]
     assert identity["restless"] == []

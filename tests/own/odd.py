@@ -84,6 +84,50 @@ def depends() -> keras.Model:
     return keras.Model(row, layers.Dense(3, name="answer")(layers.Concatenate()([x, near])))
 
 
+class DropPath(layers.Layer):  # type: ignore[misc]
+    """Drops whole examples while it trains, from a source under a name of its own."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.source = keras.random.SeedGenerator(3)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        drawn = keras.random.uniform((ops.shape(inputs)[0], 1), seed=self.source)
+        return inputs * ops.cast(drawn >= 0.2, inputs.dtype) / 0.8
+
+
+def drops() -> keras.Model:
+    """What draws in training alone is still on the ladder, whoever wrote it."""
+    row = keras.Input((8,), name="row")
+    x = DropPath(name="drop")(layers.Dense(6, name="encode")(row))
+    return keras.Model(row, layers.Dense(3, name="answer")(x))
+
+
+def logarithm() -> keras.Model:
+    """Of 0 it makes no number."""
+    row = keras.Input((8,), name="row")
+    x = layers.Lambda(lambda a: ops.log(a), name="log")(row)
+    return keras.Model(row, layers.Dense(3, name="answer")(x))
+
+
+class Table(layers.Layer):  # type: ignore[misc]
+    """A look-up of its own, of nine words."""
+
+    def build(self, _: Any) -> None:
+        self.table = self.add_weight(shape=(9, 4), name="table")
+
+    def call(self, words: Any) -> Any:
+        return ops.mean(ops.take(self.table, words, axis=0), axis=1)
+
+
+def looks_up() -> keras.Model:
+    """Words beyond its table are an error or no number."""
+    words = keras.Input((5,), dtype="int32", name="words")
+    return keras.Model(words, layers.Dense(3, name="answer")(Table(name="table")(words)))
+
+
 def counts() -> keras.Model:
     """A layer in the middle gives integers, another booleans."""
     row = keras.Input((8,), name="row")

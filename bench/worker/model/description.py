@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.contract.errors import DataError
+from bench.contract.errors import DataError, in_one_line, shortened
 from bench.contract.units import Description, Input, ModelRequest, Output, Port, Weight
 from bench.inputs import draws
 from bench.inputs.examples import Examples
@@ -17,8 +18,8 @@ from bench.worker.model.building import Built
 BUILDS = (0, 1)
 """Seeds of two builds: what they have in common is not random."""
 
-FEW = 8
-"""Examples of a kind that a model is asked before anything is measured."""
+FEW, MOST_NUMBERS = 8, 1 << 20
+"""Examples of a kind that a model is asked before anything is measured, and numbers in all."""
 
 
 def describe(request: ModelRequest) -> Description:
@@ -121,28 +122,52 @@ def _check_words(built: Built, split: str, given: Examples) -> None:
 
 
 def _check_numbers(name: str, built: Built, split: str, given: Examples) -> None:
-    """Refuse data for which the model gives no numbers as it is built.
+    """Refuse data of which the model makes no numbers as it is built.
 
-    Beside the first examples those of nothing but zeros are asked, which a mask may leave nothing
-    of. What cannot be computed at all is told where it is asked for.
+    All examples are asked, or of many a share; and those of nothing but zeros, which a mask may
+    leave nothing of, and those with the least and the largest integer. What cannot be computed even
+    of the first ones is told where it is asked for.
     """
-    rows = (array.reshape(len(array), -1) for array in given.inputs.values())
-    blank = np.all([(row == 0).all(axis=1) for row in rows], axis=0)
-    asked = [*range(min(FEW, len(given))), *np.flatnonzero(blank)[:FEW]]
-    some = given.take(np.array(asked)).repeated(built.feed.batch or len(asked))
+    rows = [array.reshape(len(array), -1) for array in given.inputs.values()]
+    blank = np.flatnonzero(np.all([(row == 0).all(axis=1) for row in rows], axis=0))
+    whole = [row for row in rows if row.dtype.kind in "iu" and row.size]
+    ends = [end // row.shape[1] for row in whole for end in (row.argmin(), row.argmax())]
+    count = min(len(given), max(FEW, MOST_NUMBERS // sum(row.shape[1] for row in rows)))
+    spread = np.linspace(0, len(given) - 1, count).astype(int)
     try:
-        told = built.model(built.x(some), training=False)
-        outputs = [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(told)]
-        finite = [np.isfinite(each).reshape(len(each), -1).all(axis=1) for each in outputs]
+        _finite(built, given, np.arange(min(FEW, len(given))))
     except Exception:  # noqa: BLE001 - a layer may raise anything
         return
-    odd = np.flatnonzero(~np.all(finite, axis=0))
-    if len(odd):
-        first = asked[odd[0] % len(asked)]
-        raise DataError(
-            f"{name} gives no finite numbers for example {first} of x_{split}, before any training"
-            + (", of which all is 0" if blank[first] else "")
-        )
+    for asked in (np.array([*blank[:FEW], *ends], int), spread):
+        try:
+            odd = asked[~_finite(built, given, asked)]
+        except Exception as error:
+            raise DataError(
+                f"{name} raises {type(error).__name__} for some of the examples {asked.min()} to "
+                f"{asked.max()} of x_{split}: {shortened(in_one_line(error))}"
+            ) from error
+        if len(odd):
+            raise DataError(
+                f"{name} gives no finite numbers for example {odd[0]} of x_{split}, before any "
+                f"training{', of which all is 0' if odd[0] in blank else ''}"
+            )
+
+
+def _finite(built: Built, given: Examples, asked: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Of which of the examples that are asked for all outputs are finite."""
+    if not len(asked):
+        return np.ones(0, bool)
+    size = built.feed.batch or len(asked)
+    found = np.ones(len(asked), bool)
+    for first in range(0, len(asked), size):
+        places = asked[np.arange(first, first + size) % len(asked)]
+        told = built.model(built.x(given.take(places)), training=False)
+        for each in keras.tree.flatten(told):
+            output = keras.ops.convert_to_numpy(each)
+            if len(output) == size:
+                finite = np.isfinite(output).reshape(size, -1).all(axis=1)
+                found[first : first + size] &= finite[: len(asked) - first]
+    return found
 
 
 def _weights(builds: list[Built]) -> list[Weight]:

@@ -12,9 +12,6 @@ import keras
 
 from bench.worker.loops.state import all_layers
 
-GENERATORS = ("seed_generator", "generator")
-"""Where Keras's layers keep the source of what they draw."""
-
 
 def still(model: keras.Model) -> list[keras.layers.Layer]:
     """Have every layer that draws at random do as it does when it predicts.
@@ -40,9 +37,9 @@ def _draws(layer: keras.layers.Layer) -> bool:
     if any(rate is not None for rate in rates) and not any(rates):
         return False
     return any(
-        isinstance(getattr(source, name, None), keras.random.SeedGenerator)
+        isinstance(value, keras.random.SeedGenerator)
         for source in sources
-        for name in GENERATORS
+        for value in vars(source).values()
     )
 
 

@@ -75,7 +75,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, machine: Machine, **changes: Any) -
 
 def selected(plan: Plan, *workloads: Workload) -> Selection:
     return Selection(
-        (), tuple(Series(each, lane) for each in workloads or (TRAIN,) for lane in plan.lanes)
+        (), tuple(Series(each, lane) for each in workloads or (TRAIN,) for lane in plan.timed)
     )
 
 

@@ -22,8 +22,8 @@ def test_one_that_agrees_with_itself_passes() -> None:
     assert list(told) == [
         "4,096 examples at once and in parts: outputs",
         "4,096 examples at once and in parts: gradient",
-        "the same call 200 times, with one result: outputs",
-        "the same call 200 times, with one result: gradient",
+        "the same call 200 times: outputs, one result",
+        "the same call 200 times: gradient",
         "compiled and not compiled give the same",
     ]
     assert {each.status for each in told.values()} == {"pass"}
@@ -34,8 +34,8 @@ def test_one_that_agrees_with_itself_passes() -> None:
     [
         ("whole.output0", "4,096 examples at once and in parts: outputs"),
         ("parts.gradient0", "4,096 examples at once and in parts: gradient"),
-        ("farthest.output0", "the same call 200 times, with one result: outputs"),
-        ("farthest.gradient0", "the same call 200 times, with one result: gradient"),
+        ("farthest.output0", "the same call 200 times: outputs, one result"),
+        ("farthest.gradient0", "the same call 200 times: gradient"),
         (
             "eager.output0",
             "compiled and not compiled differ at the outputs: the compiler, not the model",
@@ -65,7 +65,7 @@ def test_a_model_of_one_size_is_not_asked_for_more() -> None:
     quantities = [
         each.quantity for each in rungs.judge(replace(told, facts=facts), true) if each.rung == "P9"
     ]
-    assert quantities[0] == "the same call 3 times, with 2 results: outputs"
+    assert quantities[0] == "the same call 3 times: outputs, 2 results"
 
 
 AT_ONCE = {

@@ -113,6 +113,19 @@ def test_a_reference_that_does_not_hold_together_is_refused(
     assert words in problem
 
 
+def test_a_model_that_declares_no_graph_has_a_reference_without_layers(good: Path) -> None:
+    def whole(payload: Any, arrays: Any) -> None:
+        identity(payload)["layers"] = []
+        for name in [name for name in arrays if "forward." in name and ".layer" in name]:
+            del arrays[name]
+
+    name = "reference-mine-jax.try1"
+    assert read_with(good, f"{name}.json", *retold(good, name, whole)).problems == []
+    name = "reference-single_layer-numpy.try1"
+    (problem,) = read_with(good, f"{name}.json", *retold(good, name, whole)).problems
+    assert "an oracle without layers" in problem
+
+
 def test_layers_and_inputs_beyond_number_are_refused_at_the_first_that_is_missing(
     good: Path,
 ) -> None:

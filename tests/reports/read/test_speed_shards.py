@@ -52,7 +52,10 @@ def test_what_bench_writes_reports_reads(tmp_path: Path) -> None:
         (lambda p: p["lanes"].append(p["lanes"][0]), "duplicate lane"),
         (lambda p: p["lanes"][3]["lane"].update(lane="x"), "a lane that was not planned"),
         (lambda p: p["lanes"].pop(), "a sample of lane 3, which there is not"),
-        (lambda p: p["lanes"][0]["worker"].update(backend="jax"), "was run by tensorflow, jax on cpu"),
+        (
+            lambda p: p["lanes"][0]["worker"].update(backend="jax"),
+            "was run by tensorflow, jax on cpu",
+        ),
         (lambda p: p["lanes"][0].update(worker=None), "status ok, but no worker"),
         (lambda p: p["lanes"][0]["worker"]["versions"].pop("keras"), "no version of keras"),
         (lambda p: p["lanes"][0]["warm_ups"][0].update(workload=2), "a warm-up of no workload"),
