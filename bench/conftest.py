@@ -18,7 +18,7 @@ from rich.console import Console
 from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Cell, Series, Subject
 from bench.coordinator.run_folder import RunFolder
-from bench.planning.options import MODEL_OPTION, NOT_GIVEN, OPTIONS, WORKER_OPTION
+from bench.planning.options import NOT_GIVEN, OPTIONS, REPEATED
 from bench.planning.plan import Plan, resolve
 from bench.planning.selection import Selection
 from bench.session import report
@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench", "Keras Backend Bench")
     for flag, metavar, text in OPTIONS:
         group.addoption(flag, metavar=metavar, help=text)
-    for flag, metavar, text in (MODEL_OPTION, WORKER_OPTION):
+    for flag, metavar, text in REPEATED:
         group.addoption(flag, metavar=metavar, help=text, action="append", default=[])
 
 
@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options before anything else happens."""
     options = {name: config.getoption(name) for name in NOT_GIVEN}
     environ, files = dict(os.environ), config.getoption("model")
+    against, others = config.getoption("against"), None
     with _exit_on_error(config):
         if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
             raise UsageError(
@@ -66,9 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         if options["resume"]:
             folder = RunFolder.resume(Path(options["results"] or "results"), options["resume"])
-            options, environ, files = again(folder.plan(), options, environ, files)
+            options, environ, files, others = again(folder.plan(), options, environ, files, against)
             config.stash[RESUMED] = folder
-        plan = resolve(options, config.getoption("worker"), environ, files)
+        plan = resolve(options, config.getoption("worker"), environ, files, against, others)
         resumed = config.stash.get(RESUMED, None)
         config.stash[WORK] = begun(resumed.plan(), plan) if resumed else plan.everything
     config.stash[PLAN] = plan

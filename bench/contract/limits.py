@@ -34,3 +34,6 @@ MAX_ARRAYS = 20_000
 
 MAX_RUN_ARRAYS = 200_000
 """Of a run: each takes 0.2 ms, however empty it is."""
+
+MOST_LANES = 12
+"""That are measured in turn, twins among them."""

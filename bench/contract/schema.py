@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from bench.contract.limits import MOST_LANES
+
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@+_-]{0,63}\Z")]
 ShardId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@+_-]{0,191}\Z")]
 """As `bench.coordinator.run_folder` writes them: names of several things in a row."""
@@ -78,7 +80,7 @@ class SpeedPlan(Record, frozen=True):
     """What is measured in turn; `launches` each workload has, or with a budget at most so many."""
 
     workloads: Annotated[list[Workload], Meta(max_length=1000)]
-    lanes: Annotated[list[Lane], Meta(max_length=8)]
+    lanes: Annotated[list[Lane], Meta(max_length=MOST_LANES)]
     launches: Positive
     rounds: Positive
     precision_percent: Seconds | None
@@ -116,12 +118,16 @@ class LaneSetup(Record, frozen=True):
     Attributes:
         name: Of the lane.
         requirements: Laid over the pins, as pip takes them.
+        python: Version or path of an interpreter of its own; empty for the one of all.
         environment: Variables that it has beyond all others.
+        precision: Keras's dtype policy; empty for float32.
     """
 
     name: Id
     requirements: list[Text] = []
+    python: Text = ""
     environment: dict[Id, Text] = {}
+    precision: Text = ""
 
 
 class Plan(Record, frozen=True):
@@ -157,7 +163,11 @@ class Machine(Record, frozen=True):
 
 
 class WorkerInfo(Record, frozen=True):
-    """What a worker said of itself, and in which lane it was started."""
+    """What a worker said of itself, and in which lane it was started.
+
+    `distributions` are all that are installed, with versions, and of what came from a folder or a
+    file a hash of its files; none in runs from before lanes were.
+    """
 
     lane: Id
     backend: Id
@@ -169,6 +179,7 @@ class WorkerInfo(Record, frozen=True):
     epsilon: float
     image_data_format: Id
     import_seconds: Seconds
+    distributions: dict[Text, Text] = {}
 
 
 def missing_versions(worker: WorkerInfo, backend: str) -> list[str]:

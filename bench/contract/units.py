@@ -142,6 +142,7 @@ class Lane:
         device: `cpu` or `gpu`.
         python: The interpreter that has it.
         environment: Variables beyond those of every worker of the backend.
+        precision: Keras's dtype policy; empty for float32.
         twin: Whether it is a second one.
         slowdown: Factor by which its slots are stretched.
         compiled: Folder for what its launches need not compile again, where it has one.
@@ -151,6 +152,7 @@ class Lane:
     device: str
     python: str
     environment: tuple[tuple[str, str], ...] = ()
+    precision: str = ""
     twin: bool = False
     slowdown: float = 1.0
     compiled: str = ""

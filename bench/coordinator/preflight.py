@@ -4,8 +4,11 @@ Each also describes the models: a file that cannot be used, or data that does no
 before anything is measured.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+
+import msgspec
 
 from bench.contract.errors import BenchError, DataError, ExitCode, UsageError, WorkerError
 from bench.contract.units import Description, Lane, ModelRequest
@@ -85,6 +88,7 @@ def greet_lanes(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greet
             "--worker BACKEND=PYTHON."
         )
     greetings = {greeting.lane.name: greeting for greeting in fleet.members}
+    _check_different(fleet.members)
     for each in requests:
         _check(each.name, greetings)
     return greetings
@@ -105,6 +109,32 @@ def share_weights(
             worker.call("share", {"model": asdict(request), **arguments})
     except WorkerError as error:
         raise PreflightError(str(error)) from error
+
+
+def _check_different(greetings: Sequence[Greeting]) -> None:
+    """Refuse two lanes that are the same: noise would be told as a difference of what they claim.
+
+    Raises:
+        PreflightError: A swap did not take.
+    """
+    known: dict[str, str] = {}
+    for each in greetings:
+        if each.info is None or not each.info.distributions:
+            continue
+        told = msgspec.json.encode(
+            [
+                each.info.distributions,
+                each.info.versions,
+                each.lane.environment,
+                each.lane.precision,
+            ]
+        )
+        other = known.setdefault(hashlib.sha256(told).hexdigest(), each.lane.name)
+        if other != each.lane.name:
+            raise PreflightError(
+                f"{each.lane.name} and {other} are the same: equal packages, variables and "
+                "precision; look at what was to be different"
+            )
 
 
 def _check(model: str, greetings: Mapping[str, Greeting]) -> None:

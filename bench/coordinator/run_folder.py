@@ -30,7 +30,7 @@ from bench.contract.schema import Plan, Record
 from bench.process.atomic_files import storage_errors, write_atomically
 
 # Room for the longest names of a model and of its variant, for backend, device, seed and attempt.
-ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+ID = re.compile(r"[A-Za-z0-9.@+_-]{1,192}")
 FREE_BYTES_WANTED = 200 << 20
 NAMES_TRIED = 100
 

@@ -18,9 +18,8 @@ from bench.contract.units import Cell
 from bench.contract.variants import NATIVE, STOCK, TUNED
 from bench.planning.bundles import Bundle, bundled
 from bench.planning.options import (
-    MODEL_OPTION,
     OPTIONS,
-    WORKER_OPTION,
+    REPEATED,
     check_spelling,
     refuse_decided,
 )
@@ -170,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench", add_help=False, allow_abbrev=False)
     for flag, metavar, text in OPTIONS:
         parser.add_argument(flag, metavar=metavar, help=text)
-    for flag, metavar, text in (MODEL_OPTION, WORKER_OPTION):
+    for flag, metavar, text in REPEATED:
         parser.add_argument(flag, metavar=metavar, help=text, action="append", default=[])
     known, others = parser.parse_known_args(arguments)
     options = vars(known)
@@ -180,10 +179,12 @@ def main(arguments: Sequence[str]) -> int:
         if resume and not (results / resume / "shards" / "plan.json").exists():
             raise UsageError(f"--resume: no run {resume!r} in {results}")
         if resume:
-            refuse_decided(options, options["model"])
+            refuse_decided(options, options["model"], options["against"])
             print(f"Keras Backend Bench: go on with {results / resume}.")
         else:
-            plan = resolve(options, options["worker"], os.environ, options["model"])
+            plan = resolve(
+                options, options["worker"], os.environ, options["model"], options["against"]
+            )
             if plan.data and not plan.data.exists():
                 raise DataError(f"{plan.data}: no such file; --data wants an npz")
             if plan.mnist and not plan.mnist.exists():

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import models
-from bench.contract.backends import BACKENDS
+from bench.contract.backends import BACKENDS, backend_of
 from bench.contract.errors import UsageError
 from bench.contract.variants import JOIN, SETTINGS, THREE, is_variant
 from bench.planning.suites import SUITES
@@ -28,6 +28,8 @@ OPTIONS = (
     ("--batch-size", "N", "examples in a training step (default: 200)"),
     ("--precision", "PERCENT", "measure until training's intervals are this narrow (like 3%)"),
     ("--budget", "TIME", "measure speed for at most this long (like 10m)"),
+    ("--lanes", "FILE", "lanes with other packages, variables or precision (docs/lanes.md)"),
+    ("--python", "VERSION", "Python of the lanes of --against (like 3.12)"),
     ("--results", "DIR", "folder of all runs (default: results)"),
     ("--resume", "RUN", "go on with this run of the results folder"),
     ("--worker-timeout", "SECONDS", "give a silent worker up after this (default: 900)"),
@@ -37,12 +39,14 @@ NOT_GIVEN: dict[str, str | None] = dict.fromkeys(
 )
 DECIDED = (
     *("suite", "dataset", "data", "models", "variants", "seeds", "epochs", "batch_size"),
-    *("precision", "budget"),
+    *("precision", "budget", "lanes", "python"),
 )
 """What `--resume` takes from the run itself."""
 
+AGAINST_OPTION = ("--against", "REQUIREMENT", "measure these packages, too; may be repeated")
 MODEL_OPTION = ("--model", "FILE[:FUNCTION]", "a model of your own; may be repeated")
-WORKER_OPTION = ("--worker", "BACKEND=PYTHON", "interpreter of a backend; may be repeated")
+WORKER_OPTION = ("--worker", "LANE=PYTHON", "interpreter of a backend or lane; may be repeated")
+REPEATED = (AGAINST_OPTION, MODEL_OPTION, WORKER_OPTION)
 
 
 def choice(option: str, value: str, choices: Sequence[str] | Mapping[str, object]) -> str:
@@ -111,23 +115,27 @@ def percent(option: str, value: str | None, default: float | None) -> float | No
 
 
 def interpreters(workers: Sequence[str]) -> dict[str, str]:
-    """Interpreter by backend, from the texts of `--worker`."""
+    """Interpreter by lane, from the texts of `--worker`."""
     found = {}
     for text in workers:
-        backend, separator, python = text.partition("=")
+        lane, separator, python = text.partition("=")
         if not separator or not python:
-            raise UsageError(f"--worker must be BACKEND=PYTHON (got {text!r})")
-        found[choice("--worker", backend, BACKENDS)] = python
+            raise UsageError(f"--worker must be LANE=PYTHON (got {text!r})")
+        choice("--worker", backend_of(lane), BACKENDS)
+        found[lane] = python
     return found
 
 
-def refuse_decided(options: Mapping[str, str | None], files: Sequence[str] = ()) -> None:
+def refuse_decided(
+    options: Mapping[str, str | None], files: Sequence[str] = (), against: Sequence[str] = ()
+) -> None:
     """Refuse options that a run which goes on has decided already.
 
     Raises:
         UsageError: One was given.
     """
     given = [name for name in DECIDED if options[name] is not None] + ["model"] * bool(files)
+    given += ["against"] * bool(against)
     if given:
         flag = given[0].replace("_", "-")
         raise UsageError(f"--resume takes the plan from the run; leave out --{flag}")
@@ -135,7 +143,7 @@ def refuse_decided(options: Mapping[str, str | None], files: Sequence[str] = ())
 
 def check_spelling(others: Sequence[str]) -> None:
     """What is not ours is pytest's, unless it looks like a slip."""
-    ours = [flag for flag, _, _ in (*OPTIONS, MODEL_OPTION, WORKER_OPTION)]
+    ours = [flag for flag, _, _ in (*OPTIONS, *REPEATED)]
     for other in others:
         near = difflib.get_close_matches(other.partition("=")[0], ours, n=1, cutoff=0.8)
         if near:

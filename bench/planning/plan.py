@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import models
-from bench.contract.backends import BACKENDS, DEVICES
+from bench.contract.backends import BACKENDS, DEVICES, place
 from bench.contract.errors import UsageError
 from bench.contract.limits import (
     BYTES_A_NUMBER,
@@ -17,6 +17,7 @@ from bench.contract.limits import (
     MOST_CELLS,
     MOST_EPOCHS,
     MOST_EPOCHS_IN_ALL,
+    MOST_LANES,
     MOST_SUBJECTS,
     MOST_WORKLOADS,
 )
@@ -30,6 +31,7 @@ from bench.contract.units import (
     main_workloads,
 )
 from bench.contract.variants import NATIVE, STOCK, is_ablation
+from bench.planning.lanes import Setup, setups
 from bench.planning.options import (
     DATASETS,
     choice,
@@ -44,6 +46,7 @@ from bench.planning.selection import Selection
 from bench.planning.suites import SUITES, Suite
 from models.files import ModelFile, ModelFileError
 
+EVERY = ",".join(BACKENDS)
 # Where only one of the two is given.
 PRECISION_PERCENT = 3.0
 BUDGET_SECONDS = 3600.0
@@ -58,6 +61,7 @@ class Plan(Suite):
     Attributes:
         models: Models to train.
         lanes: Lanes that must all be there, without twins.
+        setups: What those of them have that are no backends as pinned.
         device: `cpu` or `gpu`.
         user_models: Where those of the models are defined that are the user's own.
         dataset: `auto`, `mnist`, `digits`, `data` (the user's) or `drawn` (made up).
@@ -70,6 +74,7 @@ class Plan(Suite):
 
     models: tuple[str, ...]
     lanes: tuple[Lane, ...]
+    setups: tuple[Setup, ...]
     device: str
     user_models: tuple[ModelFile, ...]
     dataset: str
@@ -181,6 +186,8 @@ def resolve(
     workers: Sequence[str],
     environ: Mapping[str, str],
     files: Sequence[str] = (),
+    against: Sequence[str] = (),
+    others: Sequence[Setup] | None = None,
 ) -> Plan:
     """Check the options and fill in the defaults.
 
@@ -189,6 +196,8 @@ def resolve(
         workers: Texts of `--worker`.
         environ: `BENCH_BACKENDS`, `BENCH_DEVICE` and `BENCH_MNIST` are read from it.
         files: Texts of `--model`.
+        against: Texts of `--against`.
+        others: Lanes beside the backends, where they are known; None reads the options.
 
     Raises:
         UsageError: An option cannot be obeyed.
@@ -199,9 +208,11 @@ def resolve(
     found = interpreters(workers)
     backends = names(
         "BENCH_BACKENDS",
-        environ.get("BENCH_BACKENDS") or ",".join(found or BACKENDS),
+        environ.get("BENCH_BACKENDS") or ",".join(filter(BACKENDS.get, found)) or EVERY,
         tuple(BACKENDS),
     )
+    if others is None:
+        others = setups(against, options["lanes"], options["python"], backends)
     precision = percent("--precision", options["precision"], suite.precision_percent)
     budget = duration("--budget", options["budget"], suite.budget_seconds)
     if options["budget"] and not options["precision"]:
@@ -232,9 +243,16 @@ def resolve(
         **vars(suite) | decided,
         models=(*chosen, *(file.name for file in own)),
         lanes=tuple(
-            Lane(name, device, found.get(name, default_interpreter(name, device)))
-            for name in backends
+            Lane(
+                one.name,
+                device,
+                found.get(one.name, interpreter(one.folder(device))),
+                one.environment,
+                one.precision,
+            )
+            for one in sorted([*map(Setup, backends), *others], key=lambda one: place(one.name))
         ),
+        setups=tuple(others),
         device=device,
         user_models=own,
         dataset=dataset,
@@ -245,6 +263,10 @@ def resolve(
         timeout_seconds=count("--worker-timeout", options["worker_timeout"], 900),
     )
     _check_size(plan)
+    if len(plan.timed) > MOST_LANES:
+        raise UsageError(
+            f"{len(plan.timed)} lanes with twins, and {MOST_LANES} are measured at most"
+        )
     return plan
 
 
@@ -321,6 +343,6 @@ def _dataset(options: Mapping[str, str | None], *, own: bool) -> str:
     return choice("--dataset", named or "auto", DATASETS)
 
 
-def default_interpreter(backend: str, device: str) -> str:
-    """Where `nox -s 'worker(<backend>-<device>)'` puts the interpreter."""
-    return str(ROOT / ".nox" / f"worker-{backend}-{device}" / "bin" / "python")
+def interpreter(folder: str) -> str:
+    """Where nox puts the interpreter of an environment."""
+    return str(ROOT / ".nox" / folder / "bin" / "python")

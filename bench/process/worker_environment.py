@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.backends import BACKENDS
+from bench.contract.units import Lane
 
 # Everything else is left behind: OMP_*, XLA_FLAGS, TF_*, JAX_*, MALLOC_* change speed, and
 # KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH silently shorten training.
@@ -22,30 +23,26 @@ INHERITED = (
 )
 
 
-def worker_environment(
-    backend: str, device: str, scratch: Path, environ: Mapping[str, str], compiled: str = ""
-) -> dict[str, str]:
-    """Variables for a worker of `backend` on `device`.
+def worker_environment(lane: Lane, scratch: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables for a worker.
 
     Args:
-        backend: Value of `KERAS_BACKEND`.
-        device: `cpu` or `gpu`.
+        lane: Whose; variables that it declares itself are let in.
         scratch: An empty folder: no keras.json of the user's changes defaults, no compiler finds
             what an earlier worker cached, and what TensorFlow leaves is gone with it.
         environ: The coordinator's own variables.
-        compiled: Folder for what the backend compiles, which later launches of a lane find again;
-            empty where nothing is to be kept.
     """
-    known = BACKENDS[backend]
-    cache = known.compile_cache.get(device, {}) if compiled else {}
+    known = BACKENDS[lane.backend]
+    cache = known.compile_cache.get(lane.device, {}) if lane.compiled else {}
     inherited = {name: environ[name] for name in INHERITED if name in environ}
     return inherited | {
-        "KERAS_BACKEND": backend,
+        "KERAS_BACKEND": lane.backend,
         "KERAS_HOME": str(scratch),
         "TMPDIR": str(scratch),
         "PYTHONHASHSEED": "0",
-        **known.environment[device],
-        **{name: value.format(folder=compiled) for name, value in cache.items()},
+        **known.environment[lane.device],
+        **{name: value.format(folder=lane.compiled) for name, value in cache.items()},
+        **dict(lane.environment),
     }
 
 

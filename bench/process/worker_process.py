@@ -69,9 +69,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [lane.python, "-m", "bench.worker", str(requests), str(replies)],
                 cwd=ROOT,
-                env=worker_environment(
-                    lane.backend, lane.device, self.scratch, os.environ, lane.compiled
-                ),
+                env=worker_environment(lane, self.scratch, os.environ),
                 pass_fds=(requests, replies),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -110,7 +108,7 @@ class Worker:
         Raises:
             WorkerError: It is not the backend, on the device, that was asked for.
         """
-        hello = self.call("hello", {})
+        hello = self.call("hello", {"precision": self.lane.precision})
         self._check_identity(hello)
         return hello
 

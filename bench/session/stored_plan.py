@@ -8,10 +8,12 @@ import msgspec
 from msgspec.structs import asdict
 
 from bench.contract import schema
+from bench.contract.backends import BACKENDS
 from bench.contract.errors import UsageError
 from bench.contract.units import Cell, Series, Subject, Workload, main_workloads
 from bench.coordinator.speed.launch import lane_record
 from bench.planning.bundles import bundled
+from bench.planning.lanes import Setup
 from bench.planning.options import DATASETS, refuse_decided
 from bench.planning.plan import Plan, user_models
 from bench.planning.selection import Selection
@@ -46,7 +48,9 @@ def plan_record(
             for file in plan.user_models
         ],
         model_notes=list(model_notes),
-        lanes=[schema.LaneSetup(lane.name) for lane in plan.lanes],
+        lanes=[
+            _setup_record(one.name, {each.name: each for each in plan.setups}) for one in plan.lanes
+        ],
         device=plan.device,
         seeds=plan.seeds,
         protocol=protocol,
@@ -62,13 +66,14 @@ def again(
     options: Mapping[str, str | None],
     environ: Mapping[str, str],
     files: Sequence[str] = (),
-) -> tuple[dict[str, str | None], dict[str, str], list[str]]:
-    """Options, variables and model files with which a stored run goes on.
+    against: Sequence[str] = (),
+) -> tuple[dict[str, str | None], dict[str, str], list[str], list[Setup]]:
+    """Options, variables, model files and lanes with which a stored run goes on.
 
     Raises:
         UsageError: An option was given that the run has decided already, or a model has changed.
     """
-    refuse_decided(options, files)
+    refuse_decided(options, files, against)
     protocol, own = stored.protocol, stored.own_models
     named = {model.name for model in own}
     shipped = [name for name in stored.models if name not in named]
@@ -91,7 +96,7 @@ def again(
             "precision": f"{stored.speed.precision_percent:g}",
         }
     selected = {
-        "BENCH_BACKENDS": ",".join(lane.name for lane in stored.lanes),
+        "BENCH_BACKENDS": ",".join(lane.name for lane in stored.lanes if lane.name in BACKENDS),
         "BENCH_DEVICE": stored.device,
     }
     texts = [f"{model.path}:{model.function}" for model in own]
@@ -100,7 +105,8 @@ def again(
             raise UsageError(
                 f"--resume: {model.path} has changed since the run was begun; start a new one"
             )
-    return {**options, **decided}, {**environ, **selected}, texts
+    others = [_setup(lane) for lane in stored.lanes if lane.name not in BACKENDS]
+    return {**options, **decided}, {**environ, **selected}, texts, others
 
 
 def begun(stored: schema.Plan, plan: Plan) -> Selection:
@@ -119,6 +125,20 @@ def begun(stored: schema.Plan, plan: Plan) -> Selection:
             if not lane.twin or each in main_workloads(workloads)
         ),
         tuple(Subject(**asdict(subject)) for subject in (parity.subjects if parity else ())),
+    )
+
+
+def _setup_record(name: str, setups: Mapping[str, Setup]) -> schema.LaneSetup:
+    one = setups.get(name, Setup(name))
+    return schema.LaneSetup(
+        one.name, list(one.requirements), one.python, dict(one.environment), one.precision
+    )
+
+
+def _setup(stored: schema.LaneSetup) -> Setup:
+    variables = tuple(sorted(stored.environment.items()))
+    return Setup(
+        stored.name, tuple(stored.requirements), stored.python, variables, stored.precision
     )
 
 

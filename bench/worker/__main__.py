@@ -39,13 +39,17 @@ _slots: "Slots"
 _probes: "Probes"
 
 
-def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
-    """Import Keras and say who this is: backend, device, versions, interpreter, defaults."""
+def hello(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
+    """Import Keras and say who this is: backend, device, versions, interpreter, defaults.
+
+    The lane's precision is that of every model that is built from now on, and of nothing else.
+    """
     allocator_state = allocator.settle()
     start = time.perf_counter()
     import keras
 
     import_seconds = time.perf_counter() - start
+    _module("model.precision").of_lane(arguments.get("precision", ""))
     backend = keras.backend.backend()
     loop = importlib.import_module(f"bench.worker.loops.{backend}")
     return {
@@ -64,6 +68,7 @@ def hello(_: dict[str, Any], __: Emit) -> dict[str, Any]:
         "epsilon": keras.config.epsilon(),
         "image_data_format": keras.config.image_data_format(),
         "import_seconds": import_seconds,
+        "distributions": _module("installed").distributions(),
     }
 
 

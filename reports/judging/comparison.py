@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.judging import context, notes
+from reports.judging import context, lane_lines, notes
 from reports.parity import divergence
 from reports.parity import table as parity
 from reports.read.pending import PARTS, without
@@ -58,6 +58,7 @@ class Comparison:
         headings: What was run, as lines.
         conditions: What the speeds were measured under, as lines.
         notes: What a reader must know before believing a figure, gravest first.
+        lanes: What is known of lanes that are no backends as pinned; they stand in `notes` too.
         incomplete: Launches and lanes that are not there, as lines; they stand in `notes` too.
         ledger: One row per backend: versions and machine.
         curves: `reports.tables.curves.table`.
@@ -102,6 +103,7 @@ class Comparison:
     conditions: tuple[str, ...]
     notes: tuple[Note, ...]
     incomplete: tuple[str, ...]
+    lanes: tuple[Note, ...]
     ledger: pd.DataFrame
     curves: pd.DataFrame
     confusion: pd.DataFrame
@@ -175,6 +177,9 @@ def compare(
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
     owed = notes.incomplete(shards, required_backends)
+    trusted = main_rows(ratio_table, shards) if trusts else ratio_table.iloc[:0]
+    met = [worker for worker, _ in context.workers(shards)]
+    told = tuple(lane_lines.lines(shards, met, trusted, parity_table))
     return Comparison(
         accuracy=accuracy_table,
         speed=speed_table,
@@ -208,10 +213,12 @@ def compare(
         ),
         notes=(
             *(Note(line, grave=True) for line in context.troubles_met(shards)),
+            *told,
             *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
         ),
         incomplete=owed,
+        lanes=told,
         ledger=context.ledger(shards),
         curves=curve_table,
         confusion=predictions.confusion(shards),

@@ -92,7 +92,7 @@ def launch_seconds(shards: Shards) -> float:
 def ledger(shards: Shards) -> pd.DataFrame:
     """One row per backend, device and machine: versions and machine."""
     rows = {}
-    for worker, machine in _workers(shards):
+    for worker, machine in workers(shards):
         versions = worker.versions
         rows[worker.lane, worker.device, machine.id] = {
             "lane": worker.lane,
@@ -117,7 +117,7 @@ def troubles_met(shards: Shards) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(
             trouble.told(worker.versions)
-            for worker, _ in _workers(shards)
+            for worker, _ in workers(shards)
             for precision in precisions | {"float32"}
             for trouble in troubles.of_versions(worker.versions, worker.device, precision)
         )
@@ -130,7 +130,7 @@ def differences(shards: Shards) -> tuple[str, ...]:
     Only what at least two lanes have a word for is compared.
     """
     facts: dict[str, dict[Lane, str]] = {}
-    for worker, _ in _workers(shards):
+    for worker, _ in workers(shards):
         versions = {name: worker.versions[name] for name in ("keras", "numpy", "python")}
         for name, value in {**versions, **worker.settings}.items():
             if name not in _OWN_WORDS:
@@ -206,7 +206,8 @@ def others_lines(rounds: pd.DataFrame) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:
+def workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:
+    """Every worker that said who it is, and where it ran."""
     for shard in shards.accuracy:
         if shard.payload.worker is not None:
             yield shard.payload.worker, shard.payload.machine

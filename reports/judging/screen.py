@@ -65,6 +65,7 @@ def screen(comparison: Comparison) -> Screen:
             *alerts,
             *_failures(comparison),
             *_draws(comparison),
+            *comparison.lanes,
             *(Note(f"{one.model}: {one.advice}") for one in shown if one.advice),
             *((Note(f"{rest} more models stand in the report."),) if rest else ()),
             *trust(comparison),
@@ -100,7 +101,8 @@ def _versioned(comparison: Comparison, backend: str) -> str:
     """The backend with its versions, less what they tell of the build: `2.13.0+cpu`."""
     known = wording.titled(comparison.ledger)
     versions = known.loc[known["title"] == backend, "version"].str.split("+").str[0]
-    return " ".join([backend, *(["/".join(dict.fromkeys(versions))] if len(versions) else [])])
+    told = "/".join(dict.fromkeys(versions))
+    return backend if not told or backend.endswith(f"@{told}") else f"{backend} {told}"
 
 
 def _failures(comparison: Comparison) -> Iterator[Note]:

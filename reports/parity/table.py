@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.contract import troubles
+from bench.contract.backends import BACKENDS
 from bench.contract.parity_schema import Asked, Parity
 from bench.contract.parity_schema import Reference as ReferencePayload
 from bench.contract.rungs import CERTIFYING, ORACLE, UNIT_ROUNDOFF
@@ -186,8 +187,11 @@ def _for(run: str, of_model: Sequence[ReferenceShard]) -> list[ReferenceShard]:
 def _judge(
     shard: ParityShard, reference: Reference, all_shards: Sequence[ParityShard]
 ) -> list[Finding]:
+    backend = shard.payload.subject.lane
+    # What a lane has otherwise than pinned, it has on purpose.
+    pinned = [each for each in all_shards if each.payload.subject.lane in BACKENDS]
     findings = [
-        _like_most(what, shard, all_shards, fact)
+        _like_most(what, shard, pinned if backend in BACKENDS else [shard], fact)
         for what, fact in (("Keras version", _keras_version), ("model configuration", _config))
     ]
     asked = all(
@@ -195,7 +199,6 @@ def _judge(
         for name in Asked.__struct_fields__
     )
     findings.append(count_of("P0", "questions", not asked))
-    backend = shard.payload.subject.lane
     findings += references.in_float64(reference, backend)
     own = answered.answers(shard)
     others = [each for each in all_shards if each.payload.subject.lane != backend]

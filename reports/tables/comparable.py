@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from bench.contract.schema import Accuracy
+from bench.contract.backends import backend_of
+from bench.contract.schema import Accuracy, WorkerInfo
 from reports.read.shards import AccuracyShard, ParityShard, Shards, SpeedShard
 from reports.tables.samples import workload_name
 from reports.tables.wording import named
@@ -69,6 +70,7 @@ def _inputs(shards: Shards) -> Iterator[Fact]:
         model, who = f"{cell.model} {cell.variant}", f"{cell.lane} in run {shard.run_id}"
         for what, value in _fixed_inputs(shard).items():
             yield model, what, who, value
+        yield f"{model}{_otherwise(cell.lane)}", *_keras(who, payload.worker)
         training = payload.training
         if training is not None:
             yield f"{model}, seed {cell.seed}", "initial weights", who, training.weights_sha256
@@ -76,7 +78,7 @@ def _inputs(shards: Shards) -> Iterator[Fact]:
 
 
 def _fixed_inputs(shard: AccuracyShard) -> dict[str, str | None]:
-    protocol, worker, labels = shard.payload.protocol, shard.payload.worker, shard.labels
+    protocol, labels = shard.payload.protocol, shard.labels
     return {
         "datasets": protocol.dataset,
         "dataset hashes": protocol.dataset_sha256,
@@ -85,8 +87,16 @@ def _fixed_inputs(shard: AccuracyShard) -> dict[str, str | None]:
             f"tested on {protocol.test_examples}"
         ),
         "test labels": None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
-        "Keras versions": worker.versions["keras"] if worker else None,
     }
+
+
+def _otherwise(lane: str) -> str:
+    """Of a lane that is no backend as pinned, its name: it may have another Keras on purpose."""
+    return "" if lane == backend_of(lane) else f" with {lane}"
+
+
+def _keras(who: str, worker: WorkerInfo | None) -> tuple[str, str, str | None]:
+    return "Keras versions", who, worker.versions["keras"] if worker else None
 
 
 def _subjects(shards: Shards) -> Iterator[Fact]:
@@ -100,7 +110,7 @@ def _subjects(shards: Shards) -> Iterator[Fact]:
         yield whose, "datasets", who, f"{asked.dataset} {asked.dataset_sha256}"
         yield whose, "batch sizes", who, str(asked.batch_size)
         yield whose, "seeds", who, str(asked.seed)
-        yield whose, "Keras versions", who, worker.versions["keras"] if worker else None
+        yield f"{whose}{_otherwise(subject.lane)}", *_keras(who, worker)
 
 
 def _series(shards: Shards) -> Iterator[Fact]:
@@ -129,7 +139,8 @@ def _of_lanes(shard: SpeedShard) -> Iterator[tuple[str, str, str]]:
         # A twin may have a slowdown injected on purpose, which is a setting of its own.
         worker = f"{lane} (twin)" if record.lane.twin else lane
         if record.worker is not None:
-            yield "", "Keras versions", record.worker.versions["keras"]
+            keras = record.worker.versions["keras"]
+            yield _otherwise(record.lane.lane), "Keras versions", keras
             yield worker, "settings", json.dumps(record.worker.settings, sort_keys=True)
         for prepared in record.preparations:
             costs, model = prepared.costs, f", {prepared.model}"

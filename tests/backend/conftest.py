@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.backends import BACKENDS
+from bench.contract.units import Lane
 from bench.process.worker_environment import worker_environment
 
 
@@ -19,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     device = os.environ.get("BENCH_DEVICE") or "cpu"
     # As in the launches of a run; most tests compile what another has compiled.
-    compiled = f"{home.name}/compiled"
-    environment = worker_environment(backend, device, Path(home.name), os.environ, compiled)
+    lane = Lane(backend, device, "", compiled=f"{home.name}/compiled")
+    environment = worker_environment(lane, Path(home.name), os.environ)
     os.environ.clear()
     os.environ.update(environment)

@@ -139,6 +139,8 @@ def _build(request: ModelRequest, some: Examples | None) -> Built:
         raise ModelError(f"{request.name}: the model {_raised(error)}") from error
     if model.optimizer is None or not model.loss:
         raise ModelError(f"{request.name}: compiled without an optimizer or a loss")
+    if wrong := precision.mistaken(model):
+        raise ModelError(f"{request.name}: {wrong}")
     _check(request.name, model, feed)
     return Built(model, feed, chosen, losses.of(model, feed))
 

@@ -19,11 +19,33 @@ def of(model: keras.Model) -> str:
     return max(found, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float32")
 
 
+_lane = ""
+
+
+def of_lane(policy: str) -> None:
+    """Build all models from now on with a dtype policy; none where it is empty."""
+    global _lane
+    _lane = policy
+
+
 @contextmanager
 def policy_restored() -> Iterator[None]:
-    """Give back the policy that new layers get: a user's file may set one, for itself alone."""
+    """Build with the lane's policy, and give back the one before.
+
+    A user's file may set one too, for itself alone.
+    """
     before = keras.config.dtype_policy()
     try:
+        if _lane:
+            keras.config.set_dtype_policy(_lane)
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def mistaken(model: keras.Model) -> str:
+    """Why a model is not what its lane says; empty if it is."""
+    wanted, found = _lane.removeprefix("mixed_"), of(model)
+    if not wanted or wanted == found:
+        return ""
+    return f"its lane computes in {wanted}, and its layers in {found}"

@@ -97,8 +97,8 @@ def test_data_of_ones_own_contradicts_a_shipped_dataset(other: str, file: Path) 
 def test_a_run_goes_on_with_the_models_it_was_begun_with(file: Path) -> None:
     first = resolve(str(file))
     stored = kept(first, first.everything, dataset="drawn", epochs=10)
-    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
-    assert plan.resolve(options, (), environ, files) == first
+    options, environ, files, others = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    assert plan.resolve(options, (), environ, files, others=others) == first
     with pytest.raises(UsageError, match="leave out --model"):
         stored_plan.again(stored, NOT_GIVEN, {}, [str(file)])
     file.write_text("def build(): return 1\n", encoding="utf-8")

@@ -99,8 +99,8 @@ def test_counts_must_be_whole_and_positive(option: str, value: str) -> None:
         ({}, {"BENCH_BACKENDS": "jax,numpy"}, (), "choose from tensorflow, jax, torch"),
         ({}, {"BENCH_DEVICE": "tpu"}, (), "choose from cpu, gpu"),
         ({}, {}, ("mxnet=/py",), "choose from tensorflow, jax, torch"),
-        ({}, {}, ("jax",), "--worker must be BACKEND=PYTHON"),
-        ({}, {}, ("jax=",), "--worker must be BACKEND=PYTHON"),
+        ({}, {}, ("jax",), "--worker must be LANE=PYTHON"),
+        ({}, {}, ("jax=",), "--worker must be LANE=PYTHON"),
         ({"mnist": "m.npz", "dataset": "digits"}, {}, (), "contradict"),
     ],
 )
@@ -122,8 +122,8 @@ def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> N
     }
     first = plan.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
     stored = kept(first, first.everything, dataset="digits", epochs=4)
-    options, environ, files = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
-    second = plan.resolve(options, (), environ, files)
+    options, environ, files, others = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
+    second = plan.resolve(options, (), environ, files, others=others)
     assert second == first
     assert stored_plan.begun(stored, second) == first.everything
 

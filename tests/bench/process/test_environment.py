@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.backends import BACKENDS
+from bench.contract.units import Lane
 from bench.process.worker_environment import machine, worker_environment
 
 HOSTILE = {
@@ -25,7 +26,7 @@ HOSTILE = {
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_fault_23_nothing_inherited_can_change_a_measurement(backend: str, device: str) -> None:
-    environment = worker_environment(backend, device, Path("/run/keras"), HOSTILE)
+    environment = worker_environment(Lane(backend, device, ""), Path("/run/keras"), HOSTILE)
     assert environment["KERAS_BACKEND"] == backend
     assert environment["KERAS_HOME"] == "/run/keras"
     assert environment["TMPDIR"] == "/run/keras"
@@ -36,7 +37,7 @@ def test_fault_23_nothing_inherited_can_change_a_measurement(backend: str, devic
 
 def test_each_backend_is_put_on_its_device() -> None:
     def environment(backend: str, device: str) -> dict[str, str]:
-        return worker_environment(backend, device, Path(), {})
+        return worker_environment(Lane(backend, device, ""), Path(), {})
 
     assert environment("jax", "cpu")["JAX_PLATFORMS"] == "cpu"
     assert environment("jax", "gpu")["JAX_PLATFORMS"] == "cuda"
@@ -44,6 +45,13 @@ def test_each_backend_is_put_on_its_device() -> None:
     assert environment("torch", "gpu")["KERAS_TORCH_DEVICE"] == "cuda"
     assert environment("tensorflow", "cpu")["CUDA_VISIBLE_DEVICES"] == "-1"
     assert "CUDA_VISIBLE_DEVICES" not in environment("tensorflow", "gpu")
+
+
+def test_what_a_lane_declares_is_let_in_and_nothing_else() -> None:
+    lane = Lane("jax@flags", "cpu", "", environment=(("XLA_FLAGS", "--mine"),))
+    told = worker_environment(lane, Path(), {"XLA_FLAGS": "--inherited", "OMP_NUM_THREADS": "1"})
+    assert (told["KERAS_BACKEND"], told["XLA_FLAGS"]) == ("jax", "--mine")
+    assert "OMP_NUM_THREADS" not in told
 
 
 def test_the_machine_is_told_without_its_name() -> None:

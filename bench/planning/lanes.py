@@ -1,0 +1,185 @@
+"""Lanes beyond the backends as pinned: from `--against` and from a file, `--lanes`.
+
+`python -m bench.planning.lanes OPTION...` prints them as JSON for whoever builds their
+environments. Standard library only.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.contract.backends import BACKENDS, DEVICES, backend_of
+from bench.contract.errors import BenchError, UsageError
+
+PRECISIONS = ("mixed_bfloat16", "mixed_float16")
+"""Keras's dtype policies that a lane may have: weights stay float32, and begin alike in all."""
+
+OURS = frozenset(("KERAS_BACKEND", "KERAS_HOME", "PYTHONHASHSEED", "TMPDIR"))
+"""Variables that a worker is made of."""
+
+KEYS = ("requirements", "python", "environment", "precision")
+NAME = re.compile(rf"({'|'.join(BACKENDS)})[@+][A-Za-z0-9.@+_-]{{1,40}}")
+REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^]]*\])?\s*(.*)")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a lane has that its backend as pinned has not.
+
+    Attributes:
+        name: Of the lane; it begins with the backend's.
+        requirements: Laid over the pins, as pip takes them.
+        python: Version or path of an interpreter of its own; empty for the one of all.
+        environment: Variables that it has beyond all others.
+        precision: Keras's dtype policy; empty for float32.
+    """
+
+    name: str
+    requirements: tuple[str, ...] = ()
+    python: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    precision: str = ""
+
+    def folder(self, device: str) -> str:
+        """Name of the environment: the backend's, unless something is laid over it."""
+        pinned = f"worker-{backend_of(self.name)}-{device}"
+        if not (self.requirements or self.python):
+            return pinned
+        told = json.dumps([self.requirements, self.python])
+        return f"{pinned}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def setups(
+    against: Sequence[str], file: str | None, python: str | None, backends: Sequence[str]
+) -> tuple[Setup, ...]:
+    """All lanes that were asked for beside the backends as pinned.
+
+    Args:
+        against: Texts of `--against`.
+        file: That of `--lanes`.
+        python: Of the lanes of `--against`.
+        backends: That are selected.
+
+    Raises:
+        UsageError: One cannot be read, or two have one name.
+    """
+    if python and not against:
+        raise UsageError("--python is for the lanes of --against")
+    found = [one for text in against for one in _against(text, python or "", backends)]
+    found += _of_file(Path(file)) if file else []
+    for number, one in enumerate(found):
+        if one.name in {other.name for other in found[:number]}:
+            raise UsageError(f"two lanes are called {one.name}; give one of them in --lanes")
+        if backend_of(one.name) not in backends:
+            raise UsageError(f"{one.name}: {backend_of(one.name)} is not selected")
+    return tuple(found)
+
+
+def _against(text: str, python: str, backends: Sequence[str]) -> Iterator[Setup]:
+    """A lane of each backend whose environment the requirements change."""
+    path, requirements = Path(text), text.split()
+    if not text.strip():
+        raise UsageError("--against wants a requirement, a requirements file or a path")
+    if path.is_file() and path.suffix not in {".whl", ".gz", ".zip"}:
+        lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+        requirements = [line for line in lines if line]
+    elif path.exists():
+        requirements = [str(path.resolve())]
+    elif " @ " in text:
+        requirements = [text]
+    whose = [_backend(one) for one in requirements]
+    wanted = [name for name in backends if None in whose or name in whose]
+    if not wanted:
+        raise UsageError(f"--against {text}: none of the selected backends is changed by it")
+    for backend in wanted:
+        label = path.stem if path.exists() else _label(requirements[0], backend)
+        name = f"{backend}@{re.sub(r'[^A-Za-z0-9.+_-]+', '-', label).strip('-')[:40]}"
+        yield Setup(name, tuple(requirements), python)
+
+
+def _backend(requirement: str) -> str | None:
+    """Whose framework it is; None of what all have."""
+    match = REQUIREMENT.match(requirement)
+    package = match[1].lower() if match and not Path(requirement).exists() else ""
+    return next((name for name in BACKENDS if package.startswith(name)), None)
+
+
+def _label(requirement: str, backend: str) -> str:
+    match = REQUIREMENT.match(requirement)
+    if not match:
+        raise UsageError(f"--against: {requirement!r} is no requirement")
+    version = re.sub(r"^[=~<>!\s]+", "", match[2].partition("@")[0]).strip()
+    if match[1].lower() == backend and version:
+        return version
+    return "-".join(filter(None, (match[1], version)))
+
+
+def _of_file(path: Path) -> list[Setup]:
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--lanes: {path.resolve()}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"--lanes: {path}: {error}") from error
+    return [_of_table(path, name, table) for name, table in told.items()]
+
+
+def _of_table(path: Path, name: str, table: Any) -> Setup:
+    where = f"--lanes: {path}: {name}"
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{where}: a lane is called like 'jax@new' or 'torch+bfloat16'")
+    if not isinstance(table, dict) or set(table) - {*KEYS}:
+        raise UsageError(f"{where}: it may have {', '.join(KEYS)}")
+    requirements, variables = table.get("requirements", []), table.get("environment", {})
+    precision, python = table.get("precision", ""), table.get("python", "")
+    if not isinstance(requirements, list) or not all(isinstance(r, str) for r in requirements):
+        raise UsageError(f"{where}: requirements are a list of texts")
+    if not isinstance(variables, Mapping) or OURS & {*variables}:
+        raise UsageError(f"{where}: environment is a table, without {', '.join(sorted(OURS))}")
+    if precision not in ("", *PRECISIONS) or not isinstance(python, str):
+        raise UsageError(f"{where}: precision is one of {', '.join(PRECISIONS)}")
+    if not (requirements or variables or precision or python):
+        raise UsageError(f"{where}: nothing is otherwise than pinned")
+    pairs = tuple(sorted((key, str(value)) for key, value in variables.items()))
+    return Setup(name, tuple(requirements), python, pairs, precision)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what has to be built: an environment's folder, its backend, and what is laid over."""
+    parser = argparse.ArgumentParser(prog="lanes", add_help=False, allow_abbrev=False)
+    parser.add_argument("--against", action="append", default=[])
+    for flag in ("--lanes", "--python"):
+        parser.add_argument(flag)
+    known, _ = parser.parse_known_args(arguments)
+    backends = (os.environ.get("BENCH_BACKENDS") or ",".join(BACKENDS)).replace(" ", "").split(",")
+    device = os.environ.get("BENCH_DEVICE") or DEVICES[0]
+    try:
+        found = setups(known.against, known.lanes, known.python, backends)
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    overlaid = [one for one in found if one.requirements or one.python]
+    told = [
+        {
+            "lane": one.name,
+            "folder": one.folder(device),
+            "group": f"{backend_of(one.name)}-{device}",
+            "requirements": one.requirements,
+            "python": one.python,
+        }
+        for one in overlaid
+    ]
+    print(json.dumps(told))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""Lanes of one backend beside each other: what differs, and whether they answer alike."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.contract.backends import backend_of
+from bench.contract.schema import WorkerInfo
+from bench.contract.variants import STOCK
+from reports.ladder.findings import UNIT_ROUNDOFF, largest_error
+from reports.read.shards import ParityShard, Shards
+from reports.tables import wording
+from reports.tables.wording import Note
+
+FARTHER = 2.0
+"""So many times as far from the reference as before is worth a word."""
+
+MOST = 6
+"""Packages that are named."""
+
+
+def lines(
+    shards: Shards, workers: Sequence[WorkerInfo], ratios: pd.DataFrame, ladder: pd.DataFrame
+) -> Iterator[Note]:
+    """What is known of each lane that is no backend as pinned, against that.
+
+    Args:
+        shards: What was read.
+        workers: All that were met.
+        ratios: Of training, of the runs that are trusted.
+        ladder: `reports.parity.table.table`.
+    """
+    known = {worker.lane: worker for worker in workers}
+    for lane, worker in known.items():
+        base = known.get(backend_of(lane))
+        if base is None or lane == base.lane:
+            continue
+        name, other = wording.title(lane), wording.title(base.lane)
+        yield Note(f"{name} has {_differences(lane, worker, base, shards)}.")
+        for row in _speeds(ratios, lane, base.lane):
+            yield Note(
+                f"{row['model']}: {name} trains {row['ratio']:.2f} times as fast as {other} "
+                f"({row['low']:.2f} to {row['high']:.2f}): {row['verdict']}."
+            )
+        for model, words, grave in _answers(shards, ladder, lane, base.lane):
+            yield Note(f"{model}: {name} {words.format(other=other)}.", grave=grave)
+
+
+def _differences(lane: str, worker: WorkerInfo, base: WorkerInfo, shards: Shards) -> str:
+    """All that is otherwise, and how much is not."""
+    one, other = worker.distributions, base.distributions
+    changed = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+    told = [f"{name} {one.get(name, 'missing')} for {other.get(name, 'none')}" for name in changed]
+    if len(told) > MOST:
+        told = [*told[:MOST], f"{len(told) - MOST} more packages"]
+    if worker.versions["python"] != base.versions["python"]:
+        told.append(f"Python {worker.versions['python']} for {base.versions['python']}")
+    for setup in (each for plan in shards.plans.values() for each in plan.lanes):
+        if setup.name == lane:
+            told += [f"{name}={value}" for name, value in setup.environment.items()]
+            told += [setup.precision] if setup.precision else []
+    equal = len({*one, *other}) - len(changed)
+    return f"{wording.listed(list(dict.fromkeys(told)))}; {equal} packages are equal"
+
+
+def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, Any]]:
+    pair = {lane, base}
+    for row in ratios.to_dict("records"):
+        if {row["lane"], row["baseline"]} == pair and not np.isnan(row["low"]):
+            if row["lane"] != lane:  # the plan has the backend first
+                ends = {"low": 1 / row["high"], "high": 1 / row["low"]}
+                swapped = {"faster": "slower", "slower": "faster"}
+                verdict = swapped.get(row["verdict"], row["verdict"])
+                row |= ends | {"ratio": 1 / row["ratio"], "verdict": verdict}
+            model = wording.named(str(row["model"]), str(row["variant"]))
+            yield {**{str(key): value for key, value in row.items()}, "model": model}
+
+
+def _answers(
+    shards: Shards, ladder: pd.DataFrame, lane: str, base: str
+) -> Iterator[tuple[str, str, bool]]:
+    """Whether two lanes gave the same, how nearly, and which of them is farther from the truth."""
+    found: dict[tuple[str, str], dict[str, ParityShard]] = {}
+    for shard in shards.parity:
+        subject = shard.payload.subject
+        if shard.payload.status == "ok":
+            found.setdefault((subject.model, subject.variant), {})[subject.lane] = shard
+    for (model, variant), by_lane in found.items():
+        if not {lane, base} <= by_lane.keys():
+            continue
+        of_model = ladder[(ladder["model"] == model) & (ladder["variant"] == variant)]
+        mine, theirs = (of_model[of_model["lane"] == name] for name in (lane, base))
+        wrong = mine[(mine["status"] == "fail") & ~mine["quantity"].isin(_failed(theirs))]
+        words = _alike(by_lane[lane], by_lane[base])
+        errors = [float(each["floors"].max()) for each in (mine, theirs)]
+        if len(wrong):
+            first = wrong.iloc[0]
+            words = f"is wrong where {{other}} is not: {first['rung']} {first['quantity']}"
+        elif errors[0] > FARTHER * errors[1]:
+            words += f", and is farther from the reference: {errors[0]:.0f} roundings for "
+            words += f"{errors[1]:.0f}"
+        yield wording.named(model, variant) if variant != STOCK else model, words, bool(len(wrong))
+
+
+def _failed(table: pd.DataFrame) -> list[str]:
+    return table.loc[table["status"] == "fail", "quantity"].to_list()
+
+
+def _alike(one: ParityShard, other: ParityShard) -> str:
+    names = [
+        name
+        for name in one.arrays.keys() & other.arrays.keys()
+        if name.partition(".")[0] in {"forward", "gradients", "update", "predictions"}
+    ]
+    if all(np.array_equal(one.arrays[n], other.arrays[n], equal_nan=True) for n in names):
+        return "gives what {other} gives, to the last bit"
+    outputs = [name for name in names if name.startswith("forward.")]
+    apart = max((_apart(one, other, name) for name in outputs), default=0.0)
+    return f"gives what {{other}} gives to {apart / UNIT_ROUNDOFF:,.0f} roundings of float32"
+
+
+def _apart(one: ParityShard, other: ParityShard, name: str) -> float:
+    mine, theirs = one.arrays[name], other.arrays[name]
+    return largest_error(mine, theirs) if mine.shape == theirs.shape else np.inf
