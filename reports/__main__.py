@@ -79,7 +79,9 @@ def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "gate", help="whether a run got worse: exit code 0 no, 1 yes, 3 cannot be told"
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("--against", type=Path, required=True, metavar="BASELINE")
+    parser.add_argument("--against", type=Path, metavar="BASELINE", help="folder of another run")
+    parser.add_argument("--lane", metavar="LANE", help="judge a lane of the run, like jax@0.10.2")
+    parser.add_argument("--against-lane", metavar="LANE", help="by another one of it, like jax")
     parser.add_argument(
         "--max-slowdown", type=_percent, metavar="P%", help="of the speed of training"
     )
@@ -147,14 +149,23 @@ def _gate(options: argparse.Namespace) -> int:
     if options.max_slowdown is None and options.max_error_increase is None:
         print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
         return ExitCode.USAGE
-    new, old = (
-        two_runs.ComparedRun(shards.read([folder]))
-        for folder in (options.run_folder, options.against)
-    )
-    if problems := [*old.found.problems, *new.found.problems]:
+    lanes = options.lane, options.against_lane
+    if (options.against is None) == (None in lanes) or (None in lanes and any(lanes)):
+        print("error: gate: give --against, or --lane and --against-lane", file=sys.stderr)
+        return ExitCode.USAGE
+    if any(lanes) and (options.max_slowdown is None or options.max_error_increase is not None):
+        print("error: gate: of lanes --max-slowdown is judged, and parity", file=sys.stderr)
+        return ExitCode.USAGE
+    folders = [options.run_folder, *([options.against] if options.against else [])]
+    new, *others = (two_runs.ComparedRun(shards.read([folder])) for folder in folders)
+    if problems := [line for one in (*others, new) for line in one.found.problems]:
         return _tell_problems(problems)
-    two_runs.check(old, new)
-    checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
+    if any(lanes):
+        checks = gate.check_lanes(new, *lanes, options.max_slowdown)
+    else:
+        (old,) = others
+        two_runs.check(old, new)
+        checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
     terminal.show_checks(checks, _console())
     codes = {
         gate.MISSING: ExitCode.ENVIRONMENT,

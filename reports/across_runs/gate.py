@@ -7,11 +7,13 @@ figures together; all else is inconclusive.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bench.contract.rungs import RUNGS
 from reports.across_runs.changes import (
+    RATIO_KEYS,
     SPEED_KEYS,
     LogChange,
     error_changes,
@@ -20,7 +22,8 @@ from reports.across_runs.changes import (
 )
 from reports.across_runs.two_runs import ComparedRun, same_machine
 from reports.parity.table import SUBJECT
-from reports.statistics.intervals import CONFIDENCE
+from reports.statistics import intervals
+from reports.statistics.intervals import CONFIDENCE, LaunchValues
 from reports.tables.cells import KEYS
 
 PASS, FAIL, INCONCLUSIVE, MISSING = "PASS", "FAIL", "INCONCLUSIVE", "MISSING"
@@ -76,6 +79,57 @@ def check(
         figures += errors or [_Figure("errors", "the baseline has none")]
     family = max(1, sum(figure.interval is not None for figure in figures))
     return [*(_judged(figure, family) for figure in figures), *_faults(old, new)]
+
+
+def check_lanes(run: ComparedRun, lane: str, base: str, max_slowdown: float) -> list[Check]:
+    """Judge a lane of a run against another of the same rounds, which is sharper than two runs.
+
+    Args:
+        run: In which both were measured.
+        lane: What is judged.
+        base: What it is compared with.
+        max_slowdown: Share of the base's speed of training that may be lost.
+    """
+    figures = []
+    for row in run.comparison.main_ratios.to_dict("records"):
+        if {row["lane"], row["baseline"]} != {lane, base}:
+            continue
+        key = [row[name] for name in RATIO_KEYS]
+        what = _named(f"speed of {lane} over {base}:", row["model"], row["variant"], row["device"])
+        values = run.ratio_values(key)
+        if values is None:
+            figures.append(_Figure(what, "too few launches for an interval, or a lane failed"))
+            continue
+        slower = values if row["lane"] == base else -values
+        limit = -float(np.log1p(-max_slowdown))
+        ends = partial(_of_mean, slower)
+        figures.append(_Figure(what, "", limit=limit, interval=ends, show=_times_as_fast))
+    if not figures:
+        figures = [_Figure(f"speed of {lane} over {base}", "not in this run", MISSING)]
+    family = max(1, sum(figure.interval is not None for figure in figures))
+    judged = [_judged(figure, family) for figure in figures]
+    return [*judged, *_wrong(run, lane, base)]
+
+
+def _wrong(run: ComparedRun, lane: str, base: str) -> Iterator[Check]:
+    """What a lane computes otherwise than the other, and what speaks against the run."""
+    ladder = run.comparison.ladder
+    mine, theirs = (
+        {(row["model"], row["variant"]): row for row in own.to_dict("records")}
+        for own in (ladder[ladder["lane"] == name] for name in (lane, base))
+    )
+    for (model, variant), row in mine.items():
+        before = theirs.get((model, variant), {})
+        failed = [r for r in RUNGS if row.get(r) == "fail" and before.get(r) != "fail"]
+        if failed:
+            yield Check(_named("parity of", model, variant, lane), FAIL, str(row["first"]))
+    for line in run.comparison.untrusted:
+        yield Check("trust", INCONCLUSIVE, line)
+
+
+def _of_mean(values: LaunchValues, confidence: float) -> tuple[float, float]:
+    low, high = np.log(intervals.interval(values, confidence))
+    return float(low), float(high)
 
 
 def _faults(old: ComparedRun, new: ComparedRun) -> Iterator[Check]:

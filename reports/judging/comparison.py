@@ -58,7 +58,7 @@ class Comparison:
         headings: What was run, as lines.
         conditions: What the speeds were measured under, as lines.
         notes: What a reader must know before believing a figure, gravest first.
-        lanes: What is known of lanes that are no backends as pinned; they stand in `notes` too.
+        lanes: What is known, of stock, of lanes that are no backends as pinned; `notes` have all.
         incomplete: Launches and lanes that are not there, as lines; they stand in `notes` too.
         ledger: One row per backend: versions and machine.
         curves: `reports.tables.curves.table`.
@@ -177,9 +177,10 @@ def compare(
     cost_table = costs.table(trained, measured)
     trusts = notes.judge(shards, measured)
     owed = notes.incomplete(shards, required_backends)
-    trusted = main_rows(ratio_table, shards) if trusts else ratio_table.iloc[:0]
+    doubts = any(trust.reasons for trust in trusts.values())
+    trusted = ratio_table.iloc[:0] if doubts else main_rows(ratio_table, shards)
     met = [worker for worker, _ in context.workers(shards)]
-    told = tuple(lane_lines.lines(shards, met, trusted, parity_table))
+    beside = tuple(lane_lines.lines(shards, met, trusted, parity_table))
     return Comparison(
         accuracy=accuracy_table,
         speed=speed_table,
@@ -213,12 +214,12 @@ def compare(
         ),
         notes=(
             *(Note(line, grave=True) for line in context.troubles_met(shards)),
-            *told,
+            *(note for note, _ in beside),
             *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
         ),
         incomplete=owed,
-        lanes=told,
+        lanes=tuple(note for note, is_main in beside if is_main),
         ledger=context.ledger(shards),
         curves=curve_table,
         confusion=predictions.confusion(shards),

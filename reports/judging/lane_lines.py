@@ -23,7 +23,7 @@ MOST = 6
 
 def lines(
     shards: Shards, workers: Sequence[WorkerInfo], ratios: pd.DataFrame, ladder: pd.DataFrame
-) -> Iterator[Note]:
+) -> Iterator[tuple[Note, bool]]:
     """What is known of each lane that is no backend as pinned, against that.
 
     Args:
@@ -31,6 +31,9 @@ def lines(
         workers: All that were met.
         ratios: Of training, of the runs that are trusted.
         ladder: `reports.parity.table.table`.
+
+    Returns:
+        Lines, and whether each is of stock, or of all.
     """
     known = {worker.lane: worker for worker in workers}
     for lane, worker in known.items():
@@ -38,14 +41,17 @@ def lines(
         if base is None or lane == base.lane:
             continue
         name, other = wording.title(lane), wording.title(base.lane)
-        yield Note(f"{name} has {_differences(lane, worker, base, shards)}.")
+        yield Note(f"{name} has {_differences(lane, worker, base, shards)}."), True
         for row in _speeds(ratios, lane, base.lane):
-            yield Note(
-                f"{row['model']}: {name} trains {row['ratio']:.2f} times as fast as {other} "
-                f"({row['low']:.2f} to {row['high']:.2f}): {row['verdict']}."
+            told = (
+                f"{wording.named(row['model'], row['variant'])}: {name} trains {row['ratio']:.2f} "
+                f"times as fast as {other} ({row['low']:.2f} to {row['high']:.2f}): "
+                f"{row['verdict']}."
             )
-        for model, words, grave in _answers(shards, ladder, lane, base.lane):
-            yield Note(f"{model}: {name} {words.format(other=other)}.", grave=grave)
+            yield Note(told), row["variant"] == STOCK
+        for (model, variant), words, grave in _answers(shards, ladder, lane, base.lane):
+            told = f"{wording.named(model, variant)}: {name} {words.format(other=other)}."
+            yield Note(told, grave=grave), variant == STOCK
 
 
 def _differences(lane: str, worker: WorkerInfo, base: WorkerInfo, shards: Shards) -> str:
@@ -74,13 +80,12 @@ def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, An
                 swapped = {"faster": "slower", "slower": "faster"}
                 verdict = swapped.get(row["verdict"], row["verdict"])
                 row |= ends | {"ratio": 1 / row["ratio"], "verdict": verdict}
-            model = wording.named(str(row["model"]), str(row["variant"]))
-            yield {**{str(key): value for key, value in row.items()}, "model": model}
+            yield {str(key): value for key, value in row.items()}
 
 
 def _answers(
     shards: Shards, ladder: pd.DataFrame, lane: str, base: str
-) -> Iterator[tuple[str, str, bool]]:
+) -> Iterator[tuple[tuple[str, str], str, bool]]:
     """Whether two lanes gave the same, how nearly, and which of them is farther from the truth."""
     found: dict[tuple[str, str], dict[str, ParityShard]] = {}
     for shard in shards.parity:
@@ -101,7 +106,7 @@ def _answers(
         elif errors[0] > FARTHER * errors[1]:
             words += f", and is farther from the reference: {errors[0]:.0f} roundings for "
             words += f"{errors[1]:.0f}"
-        yield wording.named(model, variant) if variant != STOCK else model, words, bool(len(wrong))
+        yield (model, variant), words, bool(len(wrong))
 
 
 def _failed(table: pd.DataFrame) -> list[str]:

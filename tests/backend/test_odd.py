@@ -13,7 +13,7 @@ from bench.contract.errors import DataError
 from bench.contract.units import ProbesRequest
 from bench.inputs import parity_questions
 from bench.planning.plan import ROOT
-from bench.worker.model import building, candidate, description
+from bench.worker.model import building, candidate, description, precision
 from bench.worker.parity import consistency
 from bench.worker.parity.probes import Probes
 from reports.ladder import rungs
@@ -155,6 +155,18 @@ def test_half_precision_stays_with_its_model_and_is_told(source: str, tmp_path: 
     exact = np.maximum(x @ kernel + bias, 0)
     error = np.abs(answers.arrays["forward.odd3.layer0"] - exact).max() / exact.max()
     assert 2**-12 < error < 2**-6
+
+
+def test_a_lane_computes_in_its_precision_or_says_that_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_lane", "mixed_bfloat16")
+    model = building.build(fed("odd.py:constant", tmp_path), None).model
+    assert precision.of(model) == "bfloat16"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"  # the lane's models alone
+    with pytest.raises(building.ModelError, match="bfloat16, and its layers in float32"):
+        building.build(fed("odd.py:stubborn", tmp_path), None)
 
 
 @pytest.mark.parametrize("variant", ["stock", "tuned"])

@@ -163,6 +163,12 @@ def half_of_images() -> keras.Model:
     return keras.Model(image, layers.Dense(3, name="answer", dtype="float32")(x))
 
 
+def stubborn() -> keras.Model:
+    """In float32 whatever the policy is."""
+    row = keras.Input((16,), name="row", dtype="float32")
+    return keras.Model(row, layers.Dense(3, name="answer", dtype="float32")(row))
+
+
 def half_by_policy() -> keras.Model:
     """The same by a policy that is left behind."""
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -43,6 +43,7 @@ def hello(behaviour: str) -> dict[str, Any]:
         "epsilon": 1e-7,
         "image_data_format": "channels_last",
         "import_seconds": 0.001,
+        "distributions": {"package": behaviour} if behaviour.startswith("has_") else {},
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import schema
+from bench.contract.backends import backend_of
 from bench.coordinator.run_folder import RunFolder, packed
 from bench.planning.plan import Plan
 from bench.planning.selection import Selection
@@ -98,9 +99,10 @@ def accuracy_payload(backend: str, model: str = "single_layer", seed: int = 0) -
         "start_seconds": 0.5,
         "worker": {
             "lane": backend,
-            "backend": backend,
+            "backend": backend_of(backend),
             "device": "cpu",
-            "versions": {"keras": "3.15.1", "numpy": "2.4.6", backend: "1.0+cpu", "python": "3.11"},
+            "versions": {"keras": "3.15.1", "numpy": "2.4.6", "python": "3.11"}
+            | {backend_of(backend): "1.0+cpu"},
             "settings": {"threads": 2},
             "prefix": "/env",
             "floatx": "float32",

@@ -15,7 +15,9 @@ from tests.support.stored_runs import kept
 
 
 def resolve(
-    environ: dict[str, str] | None = None, workers: tuple[str, ...] = (), **options: str
+    environ: dict[str, str] | None = None,
+    workers: tuple[str, ...] = (),
+    **options: str,
 ) -> Plan:
     return plan.resolve({**NOT_GIVEN, **options}, workers, environ or {})
 

@@ -10,6 +10,9 @@ import pytest
 from bench.contract.errors import ExitCode, WorkerError
 from bench.contract.units import Lane
 from bench.coordinator.preflight import PreflightError, greet_lanes
+from bench.planning import plan
+from bench.planning.lanes import Setup
+from bench.planning.options import NOT_GIVEN
 from bench.process import worker_process
 from bench.process.worker_process import Worker
 from tests.bench.planning.test_plan import resolve
@@ -153,6 +156,17 @@ def test_preflight_names_every_backend_that_is_not_there(
     assert lines[1].startswith("torch: cannot start")
     assert "'worker(jax-cpu)'" in lines[2]
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
+
+
+def test_two_lanes_that_are_the_same_are_refused(fake_python: FakePython) -> None:
+    def greet(one: str, other: str) -> None:
+        others = [Setup("jax@new", ("package==2",))]
+        workers = (f"jax={fake_python(one)}", f"jax@new={fake_python(other)}")
+        greet_lanes(plan.resolve(NOT_GIVEN, workers, {}, others=others), [])
+
+    greet("has_1", "has_2")
+    with pytest.raises(PreflightError, match="jax@new and jax are the same: equal packages"):
+        greet("has_1", "has_1")
 
 
 def test_fault_21_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(

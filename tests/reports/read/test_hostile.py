@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.contract.envelopes import sealed
+from bench.contract.limits import MOST_LANES
 from reports.judging.comparison import compare
 from reports.pages import markdown
 from reports.read import shards
@@ -235,7 +236,7 @@ def test_whatever_an_array_is_nothing_is_raised(good: Path, kind: str) -> None:
 def test_a_plan_of_more_than_anybody_runs_is_refused(good: Path) -> None:
     """A few thousand pairs of lanes take minutes to report."""
     content = json.loads((good / "shards" / "plan.json").read_bytes())
-    lanes = [{"lane": f"b{n}", "device": "cpu", "twin": False} for n in range(9)]
+    lanes = [{"lane": f"b{n}", "device": "cpu", "twin": False} for n in range(MOST_LANES + 1)]
     subject = content["payload"]["parity"]["subjects"][0]
     subjects = [subject | {"model": f"m{n}"} for n in range(501)]
     for part, change in (("speed", {"lanes": lanes}), ("parity", {"subjects": subjects})):

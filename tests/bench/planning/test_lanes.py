@@ -1,0 +1,130 @@
+"""Lanes beside the backends as pinned, from `--against` and from a file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.contract.errors import UsageError
+from bench.planning import lanes, plan
+from bench.planning.lanes import Setup
+from bench.planning.options import NOT_GIVEN
+from bench.session import stored_plan
+from tests.support.stored_runs import kept
+
+ALL = ("tensorflow", "jax", "torch")
+
+
+def named(*against: str, python: str | None = None) -> dict[str, tuple[str, ...]]:
+    return {one.name: one.requirements for one in lanes.setups(against, None, python, ALL)}
+
+
+def test_a_framework_is_another_lane_of_its_backend_alone() -> None:
+    assert named("jax==0.10.2") == {"jax@0.10.2": ("jax==0.10.2",)}
+    assert named("jaxlib==0.10.2") == {"jax@jaxlib-0.10.2": ("jaxlib==0.10.2",)}
+    both = "jax==0.10.2 jaxlib==0.10.2"
+    assert named(both) == {"jax@0.10.2": ("jax==0.10.2", "jaxlib==0.10.2")}
+
+
+def test_what_all_have_is_another_lane_of_each() -> None:
+    assert list(named("keras==3.14.1")) == [f"{one}@keras-3.14.1" for one in ALL]
+    assert list(named("torch==2.12.0", "numpy<2")) == [
+        *("torch@2.12.0", "tensorflow@numpy-2", "jax@numpy-2", "torch@numpy-2")
+    ]
+
+
+def test_files_and_folders_go_by_their_names(tmp_path: Path) -> None:
+    (tmp_path / "next.txt").write_text("jax==0.12.0.1  # the next\n\n", encoding="utf-8")
+    (tmp_path / "my keras").mkdir()
+    assert named(str(tmp_path / "next.txt")) == {"jax@next": ("jax==0.12.0.1",)}
+    assert set(named(str(tmp_path / "my keras"))) == {f"{one}@my-keras" for one in ALL}
+    url = f"keras @ file://{tmp_path}"
+    assert named(url) == {f"{one}@keras": (url,) for one in ALL}
+
+
+def test_environments_are_those_of_what_is_laid_over() -> None:
+    pinned = Setup("jax@flags", environment=(("XLA_FLAGS", "x"),))
+    assert pinned.folder("cpu") == "worker-jax-cpu"
+    one, other = Setup("jax@a", ("jax==1",)), Setup("jax@b", ("jax==2",))
+    assert len({one.folder("cpu"), other.folder("cpu"), pinned.folder("cpu")}) == 3
+    assert Setup("jax@a", ("jax==1",), "3.12").folder("cpu") != one.folder("cpu")
+
+
+FILE = """
+["jax@flags"]
+environment = { XLA_FLAGS = "--xla_cpu_experimental_ynn_fusion_type=" }
+
+["torch+bfloat16"]
+precision = "mixed_bfloat16"
+"""
+
+
+def test_a_file_names_lanes_in_full(tmp_path: Path) -> None:
+    path = tmp_path / "lanes.toml"
+    path.write_text(FILE, encoding="utf-8")
+    flags, half = lanes.setups((), str(path), None, ALL)
+    assert flags.environment == (("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type="),)
+    assert (half.name, half.precision) == ("torch+bfloat16", "mixed_bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[jax]\nprecision = 'mixed_bfloat16'", "a lane is called like"),
+        ("['cupy@1']\nrequirements = ['cupy']", "a lane is called like"),
+        ("['jax@1']\nversion = '1'", "it may have requirements, python"),
+        ("['jax@1']\nrequirements = 'jax'", "a list of texts"),
+        ("['jax@1']\nenvironment = {KERAS_BACKEND = 'torch'}", "without KERAS_BACKEND"),
+        ("['jax@1']\nprecision = 'float8'", "precision is one of mixed_bfloat16, mixed_float16"),
+        ("['jax@1']", "nothing is otherwise than pinned"),
+        ("['jax@1'", "lanes.toml"),
+    ],
+)
+def test_a_file_that_cannot_be_obeyed(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "lanes.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=words):
+        lanes.setups((), str(tmp_path / "lanes.toml"), None, ALL)
+
+
+@pytest.mark.parametrize(
+    ("against", "python", "backends", "words"),
+    [
+        (["jax==1", "jax==1"], None, ALL, "two lanes are called jax@1"),
+        (["jax==1"], None, ("torch",), "none of the selected backends"),
+        ([" "], None, ALL, "wants a requirement"),
+        ([], "3.12", ALL, "--python is for the lanes of --against"),
+    ],
+)
+def test_requirements_that_cannot_be_obeyed(
+    against: list[str], python: str | None, backends: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        lanes.setups(against, None, python, backends)
+
+
+def test_lanes_of_a_backend_stand_beside_it_and_come_back_with_a_resumed_run() -> None:
+    against = ["jax==0.10.2", "keras==3.14.1"]
+    environ = {"BENCH_BACKENDS": "jax,torch"}
+    first = plan.resolve(NOT_GIVEN, (), environ, against=against)
+    assert [lane.name for lane in first.lanes] == [
+        *("jax", "jax@0.10.2", "jax@keras-3.14.1", "torch", "torch@keras-3.14.1")
+    ]
+    assert {cell.lane for cell in first.cells} == {lane.name for lane in first.lanes}
+    stored = kept(first, first.everything, dataset="digits", epochs=first.epochs)
+    given = {**NOT_GIVEN, "resume": "r"}
+    options, variables, files, others = stored_plan.again(stored, given, {})
+    second = plan.resolve(options, (), variables, files, others=others)
+    assert second.lanes == first.lanes
+    with pytest.raises(UsageError, match="leave out --against"):
+        stored_plan.again(stored, given, {}, (), against)
+
+
+def test_what_has_to_be_built_is_told_as_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_BACKENDS", "jax")
+    assert lanes.main(["--against", "jax==0.10.2", "--suite", "smoke"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["lane"], told["group"]) == ("jax@0.10.2", "jax-cpu")
+    assert lanes.main(["--against", "torch==1"]) == 2
+    assert capsys.readouterr().err.startswith("error: --against torch==1: none of the selected")

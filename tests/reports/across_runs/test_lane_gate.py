@@ -1,0 +1,71 @@
+"""A lane against another of the same rounds: stopped, let through, or it cannot be told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reports.__main__
+from tests.support.stored_answers import store_answers
+from tests.support.stored_launches import Machine, Truth, launch_payload, store_launches
+
+NEW = "jax@2"
+SOME = Machine(launch_sd=0.005)
+
+
+def gated(folder: Path, *options: str) -> int:
+    lanes = ("--lane", NEW, "--against-lane", "jax")
+    return reports.__main__.main(["gate", str(folder), *lanes, *options])
+
+
+def measured(folder: Path, seconds: float, launches: int = 8) -> Path:
+    truth = {"jax": Truth(0.010), NEW: Truth(seconds)}
+    payloads = [launch_payload(n, truth=truth, machine=SOME) for n in range(1, launches + 1)]
+    return store_launches(folder, payloads).path
+
+
+@pytest.mark.parametrize(
+    ("seconds", "launches", "code", "word"),
+    [
+        (0.0107, 8, 1, "FAIL"),
+        (0.0100, 8, 0, "PASS"),
+        (0.0090, 8, 0, "PASS"),
+        (0.0103, 8, 3, "INCONCLUSIVE"),
+        (0.0107, 2, 3, "too few launches"),
+    ],
+)
+def test_a_lane_may_be_so_much_slower_and_no_more(
+    seconds: float,
+    launches: int,
+    code: int,
+    word: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert gated(measured(tmp_path, seconds, launches), "--max-slowdown", "3%") == code
+    assert word in capsys.readouterr().out
+
+
+def test_a_lane_that_is_wrong_where_the_other_is_not_is_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(_: Any, arrays: Any) -> None:
+        arrays["forward.odd33.logits"] = 1.01 * arrays["forward.odd33.logits"]
+
+    changes: dict[str, Any] = {NEW: wrong}
+    folder = store_answers(tmp_path, ("jax", NEW), **changes).path
+    assert gated(folder, "--max-slowdown", "3%") in {1, 4}
+    told = capsys.readouterr().out
+    assert "FAIL" in told
+    assert f"parity of single_layer {NEW}" in told
+    assert "not in this run" in told  # no speed was measured
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--max-error-increase", "0.1"], ["--max-slowdown", "3%", "--against", "x"]]
+)
+def test_what_does_not_go_together_is_one_line(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gated(tmp_path, *options) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -1,0 +1,64 @@
+"""What is told of lanes of one backend, beside each other."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.judging import comparison
+from reports.read import shards
+from tests.support.stored_answers import Change, store_answers
+from tests.support.stored_launches import Truth, launch_payload, store_launches
+
+NEW = "jax@2"
+Payload = dict[str, Any]
+
+
+def has(**distributions: str) -> Change:
+    return lambda payload, _: payload["worker"].update(distributions=distributions)
+
+
+OLD = has(jax="1", numpy="2")
+
+
+def told(folder: Path, new: Change, old: Change = OLD) -> list[str]:
+    lanes: dict[str, Any] = {"jax": old, NEW: new}
+    found = shards.read([store_answers(folder, tuple(lanes), **lanes).path])
+    assert found.problems == []
+    return [note.text for note in comparison.compare(found).lanes]
+
+
+def test_all_that_is_otherwise_is_named_and_what_is_not_is_counted(tmp_path: Path) -> None:
+    (line, _) = told(tmp_path, has(jax="2", numpy="2", jaxlib="3"))
+    assert line == "JAX@2 has jax 2 for 1 and jaxlib 3 for none; 1 packages are equal."
+
+
+def scaled(factor: float, only: str = "forward.odd33.logits") -> Change:
+    def change(payload: Payload, arrays: Payload) -> None:
+        has(jax="2")(payload, arrays)
+        arrays[only] = arrays[only] * factor
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1.0, "JAX@2 gives what JAX gives, to the last bit."),
+        (1 + 2**-20, "JAX@2 gives what JAX gives to 16 roundings of float32, and is farther"),
+        (1.01, "JAX@2 is wrong where JAX is not: P2 logits."),
+    ],
+)
+def test_answers_are_the_same_bits_near_or_wrong(factor: float, words: str, tmp_path: Path) -> None:
+    # As other backends are stored, each has an error of its own.
+    line = told(tmp_path, scaled(factor), scaled(1.0))[-1]
+    assert words in line
+
+
+def test_a_lane_that_is_slower_is_told_as_that_of_its_backend(tmp_path: Path) -> None:
+    truth = {"jax": Truth(0.010), NEW: Truth(0.0107)}
+    launches = [launch_payload(n, truth=truth) for n in range(1, 8)]
+    found = shards.read([store_launches(tmp_path, launches).path])
+    lines = [note.text for note in comparison.compare(found).lanes]
+    assert any("JAX@2 trains 0.93 times as fast as JAX" in line for line in lines)
+    assert any(line.endswith(": slower.") for line in lines)
