@@ -11,6 +11,7 @@ from reports.tables import wording
 from reports.tables.wording import Note
 
 MODELS = 3
+COLUMNS, LANE_LINES = 4, 6
 """More would not fit on the screen."""
 
 ALERTS = 3
@@ -43,6 +44,8 @@ def screen(comparison: Comparison) -> Screen:
     """The answer: a matrix of models and backends, advice, and whether to believe it."""
     known = list(answers(comparison))
     backends = list(dict.fromkeys(name for one in known for name in one.backends))
+    if len(backends) > COLUMNS:  # what is known of the others stands in lines
+        backends = [name for name in backends if not {*"@+"} & {*name}] or backends
     # Of many models those whose answers differ first.
     shown = sorted(known, key=lambda one: one.same in ("", "yes"))[:MODELS]
     shown.sort(key=known.index)
@@ -50,7 +53,7 @@ def screen(comparison: Comparison) -> Screen:
     if len(alerts) > ALERTS:
         more = Note(f"{len(alerts) - ALERTS} more warnings stand in the report.", grave=True)
         alerts = [*alerts[:ALERTS], more]
-    rest = len(known) - len(shown)
+    rest, unsaid = len(known) - len(shown), comparison.lanes[LANE_LINES:]
     measured = any(one.standings or one.errors for one in known)
     asked = ["same"] if any(one.same for one in known) else []
     return Screen(
@@ -65,7 +68,8 @@ def screen(comparison: Comparison) -> Screen:
             *alerts,
             *_failures(comparison),
             *_draws(comparison),
-            *comparison.lanes,
+            *comparison.lanes[:LANE_LINES],
+            *((Note("More of the lanes stands in the report."),) if unsaid else ()),
             *(Note(f"{one.model}: {one.advice}") for one in shown if one.advice),
             *((Note(f"{rest} more models stand in the report."),) if rest else ()),
             *trust(comparison),

@@ -161,6 +161,9 @@ def test_a_lane_computes_in_its_precision_or_says_that_it_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "_lane", "mixed_bfloat16")
+    probes = opened("odd.py:draws", tmp_path)
+    kinds = {array.dtype.kind for array in told(probes).arrays.values()}
+    assert kinds <= set("fiub")
     model = building.build(fed("odd.py:constant", tmp_path), None).model
     assert precision.of(model) == "bfloat16"
     assert {weight.dtype for weight in model.weights} == {"float32"}

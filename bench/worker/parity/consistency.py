@@ -122,7 +122,7 @@ def _again(results: Iterator[list[NDArray[Any]]]) -> tuple[Weights, Weights, int
 def _op_by_op(candidate: Candidate, x: Any) -> list[NDArray[Any]]:
     """Outputs as Keras computes them when nothing compiles or traces the model."""
     told = candidate.model(keras.tree.map_structure(keras.ops.convert_to_tensor, x), training=False)
-    return sampled([keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(told)])
+    return sampled(numbers([keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(told)]))
 
 
 def _elements(model: keras.Model) -> int:

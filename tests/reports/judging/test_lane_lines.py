@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reports.judging import comparison
+from reports.judging.screen import screen
 from reports.read import shards
 from tests.support.stored_answers import Change, store_answers
 from tests.support.stored_launches import Truth, launch_payload, store_launches
@@ -31,6 +32,16 @@ def told(folder: Path, new: Change, old: Change = OLD) -> list[str]:
 def test_all_that_is_otherwise_is_named_and_what_is_not_is_counted(tmp_path: Path) -> None:
     (line, _) = told(tmp_path, has(jax="2", numpy="2", jaxlib="3"))
     assert line == "JAX@2 has jax 2 for 1 and jaxlib 3 for none; 1 packages are equal."
+
+
+def test_many_lanes_are_lines_and_no_columns(tmp_path: Path) -> None:
+    lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": has(jax=str(n)) for n in range(2, 7)}
+    found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
+    told = screen(comparison.compare(found))
+    assert told.header == ("model", "JAX 1.0", "same")
+    texts = [note.text for note in told.notes]
+    assert sum(text.startswith("JAX@") for text in texts) == 3
+    assert "More of the lanes stands in the report." in texts
 
 
 def scaled(factor: float, only: str = "forward.odd33.logits") -> Change:
