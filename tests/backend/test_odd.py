@@ -161,10 +161,10 @@ def test_a_lane_computes_in_its_precision_or_says_that_it_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "_lane", "mixed_bfloat16")
-    probes = opened("odd.py:draws", tmp_path)
+    probes = opened("odd.py:pooled_under_a_mask", tmp_path)
     kinds = {array.dtype.kind for array in told(probes).arrays.values()}
     assert kinds <= set("fiub")
-    model = building.build(fed("odd.py:constant", tmp_path), None).model
+    model = building.build(fed("odd.py:averages", tmp_path), None).model
     assert precision.of(model) == "bfloat16"
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"  # the lane's models alone

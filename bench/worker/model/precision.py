@@ -14,7 +14,11 @@ def of(model: keras.Model) -> str:
 
     In a reference it computes in float64 all the same: see `bench.worker.parity.float64`.
     """
-    names = (layer.dtype_policy.name.removeprefix("mixed_") for layer in all_layers(model))
+    # A model around layers computes nothing itself, and has the policy that it was built under.
+    whole = all_layers(model)
+    around = (keras.Model, keras.layers.InputLayer)
+    own = [layer for layer in whole if not isinstance(layer, around)] or whole
+    names = (layer.dtype_policy.name.removeprefix("mixed_") for layer in own)
     found = set(names) & UNIT_ROUNDOFF.keys()
     return max(found, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float32")
 
