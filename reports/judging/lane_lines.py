@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from bench.contract.backends import backend_of
+from bench.contract.rungs import UNIT_ROUNDOFF
 from bench.contract.schema import WorkerInfo
 from bench.contract.variants import STOCK
-from reports.ladder.findings import UNIT_ROUNDOFF, largest_error
+from reports.ladder.findings import largest_error
 from reports.read.shards import ParityShard, Shards
 from reports.tables import wording
 from reports.tables.wording import Note
@@ -123,7 +124,11 @@ def _alike(one: ParityShard, other: ParityShard) -> str:
         return "gives what {other} gives, to the last bit"
     outputs = [name for name in names if name.startswith("forward.")]
     apart = max((_apart(one, other, name) for name in outputs), default=0.0)
-    return f"gives what {{other}} gives to {apart / UNIT_ROUNDOFF:,.0f} roundings of float32"
+    known = [each.payload.facts.identity for each in (one, other)]
+    used = [(each and each.precision) or "float32" for each in known]
+    precision = max(used, key=lambda name: UNIT_ROUNDOFF[name])
+    count = f"{apart / UNIT_ROUNDOFF[precision]:,.0f} roundings of {precision}"
+    return f"gives what {{other}} gives to {count}"
 
 
 def _apart(one: ParityShard, other: ParityShard, name: str) -> float:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.rungs import UNIT_ROUNDOFF as ROUNDOFFS
 from reports.ladder import dropout_rungs
 from reports.ladder.answer_facts import (
     optimizer_name,
+    precision_of,
     relative,
     saturated_definition,
     trained,
@@ -16,7 +18,15 @@ from reports.ladder.answer_facts import (
     weight_names,
     words,
 )
-from reports.ladder.findings import UNIT_ROUNDOFF, Answers, Array, Finding, norm, or_infinite
+from reports.ladder.findings import (
+    HALF_ROUNDINGS,
+    UNIT_ROUNDOFF,
+    Answers,
+    Array,
+    Finding,
+    norm,
+    or_infinite,
+)
 
 _NEAR = re.compile(r"gradients\.near\d+\.gradient0$")
 
@@ -101,9 +111,12 @@ def _own_optimizer(answers: Answers, reference: Answers) -> Iterator[Finding]:
     largest = max((float(np.abs(each).max()) for each in gradient), default=0.0)
     steps = [np.abs(after - before).max() for after, before in zip(exact, drawn, strict=True)]
     longest = max((steps[number] for number in learnt), default=0.0)
+    precision = precision_of(answers)
+    half = HALF_ROUNDINGS[1] * ROUNDOFFS[precision] if precision != "float32" else 0.0
+    sure = max(GRADIENT_SHARE, half)
     for number, name in enumerate(weight_names(reference)):
         size = np.abs(of_weight.get(number, np.ones(1)))
-        share = GRADIENT_SHARE * max(float(size.max()), GRADIENT_SHARE * largest)
+        share = sure * max(float(size.max()), GRADIENT_SHARE * largest)
         unclear = size <= max(share, UNSURE * unsure.get(number, 0.0))
         rate = max(steps[number], GRADIENT_SHARE * longest * (number in of_weight)) or 1.0
         floor = UNIT_ROUNDOFF * np.abs(drawn[number]).max() / rate

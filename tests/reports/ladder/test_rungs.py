@@ -373,3 +373,22 @@ def test_a_variant_may_leave_out_layers_that_it_computes_otherwise() -> None:
 def test_where_rounding_gives_nothing_an_error_is_infinitely_many_roundings() -> None:
     assert Finding("P2", "output", 0.0, "P2 output", 0.0).floors == 0
     assert Finding("P2", "output", 1e-9, "P2 output", 0.0).floors == np.inf
+
+
+def test_the_sign_of_a_small_gradient_is_rounding_in_half_precision() -> None:
+    true = oracle_answers()
+    gradient = np.ones((4, 3))
+    gradient[0, 0] = 0.03
+    weight = true.arrays["identity.weight0"].astype(np.float64)
+    exact = {"gradients.gradient0": gradient, "update.adam0": weight - 1e-3}
+    true = Answers(true.facts, {**true.arrays, **exact})
+    turned = weight - 1e-3
+    turned[0, 0] += 2e-3
+    own = rounded(true, **{"update.adam0": turned})
+    assert ("P4", "Adam on output kernel") in failed(own, true)
+    identity = {**own.facts["identity"], "precision": "bfloat16"}
+    half = replace(own, facts={**own.facts, "identity": identity})
+    assert ("P4", "Adam on output kernel") not in failed(half, true)
+    turned[1, 1] += 2e-3  # and that of a large one is not
+    wrong = replace(half, arrays={**half.arrays, "update.adam0": turned.astype(np.float32)})
+    assert ("P4", "Adam on output kernel") in failed(wrong, true)
