@@ -193,7 +193,7 @@ def build_lanes(session: nox.Session, words: list[str]) -> None:
     for lane in json.loads(told.stdout):
         folder = ROOT / ".nox" / lane["folder"]
         pins = nox.project.dependency_groups(PYPROJECT, lane["group"])
-        made = json.dumps([lane["requirements"], lane["python"], pins, constraints(), 1])
+        made = json.dumps([lane["requirements"], lane["python"], pins, constraints()])
         stamp = folder / "installed.sha256"
         local = any(Path(each).exists() or "file:" in each for each in lane["requirements"])
         wanted = hashlib.sha256(made.encode()).hexdigest()

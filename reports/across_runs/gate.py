@@ -123,6 +123,8 @@ def _wrong(run: ComparedRun, lane: str, base: str) -> Iterator[Check]:
         failed = [r for r in RUNGS if row.get(r) == "fail" and before.get(r) != "fail"]
         if failed:
             yield Check(_named("parity of", model, variant, lane), FAIL, str(row["first"]))
+    for line in run.comparison.incomplete:
+        yield Check("the run", MISSING, line)
     for line in run.comparison.untrusted:
         yield Check("trust", INCONCLUSIVE, line)
 
