@@ -1,9 +1,7 @@
 """Sessions of Keras Backend Bench: `nox -l` lists them, `nox -s bench` is the main job."""
 
 import hashlib
-import json
 import os
-import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -173,58 +171,6 @@ def worker(session: nox.Session, lane: str) -> None:
     install(session, lane, more)
 
 
-def with_family(requirements: list[str]) -> list[str]:
-    """Requirements, and what is pinned of the same family: jax without its jaxlib is half of it."""
-    named = {re.split(r"[^a-z0-9-]", each.lower(), maxsplit=1)[0] for each in requirements}
-    pinned = {line.partition("==")[0] for line in constraints().splitlines() if "==" in line}
-    family = {pin for pin in pinned - named for name in named if name and pin.startswith(name)}
-    return [*requirements, *sorted(family)]
-
-
-def build_lanes(session: nox.Session, words: list[str]) -> None:
-    """Build the environments of lanes that have other packages, or another Python.
-
-    Each is the backend's as pinned, and then no more is changed than its requirements ask for.
-    """
-    asked = (sys.executable, "-m", "bench.planning.lanes", *words)
-    told = subprocess.run(asked, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if told.returncode:
-        sys.exit(told.returncode)
-    for lane in json.loads(told.stdout):
-        folder = ROOT / ".nox" / lane["folder"]
-        pins = nox.project.dependency_groups(PYPROJECT, lane["group"])
-        made = json.dumps([lane["requirements"], lane["python"], pins, constraints()])
-        stamp = folder / "installed.sha256"
-        local = any(Path(each).exists() or "file:" in each for each in lane["requirements"])
-        wanted = hashlib.sha256(made.encode()).hexdigest()
-        if stamp.exists() and stamp.read_text(encoding="ascii") == wanted and not local:
-            continue
-        session.log(f"building {lane['lane']}")
-        python = str(folder / "bin" / "python")
-        pip = (python, "-m", "pip", "install", "--quiet", "--no-compile")
-        steps = [
-            (sys.executable, "-m", "virtualenv", "--quiet", "--clear")
-            + (("-p", lane["python"]) if lane["python"] else ())
-            + (str(folder),),
-            (*pip, *pins, "--constraint", CONSTRAINTS),
-            *(
-                [(*pip, "--upgrade", *with_family(lane["requirements"]))]
-                if lane["requirements"]
-                else []
-            ),
-            (python, "-m", "pip", "check"),
-        ]
-        for step in steps:
-            done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True, check=False)
-            if done.returncode:
-                said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-                errors = [line for line in said if line.startswith("ERROR")] or said[-1:]
-                why = errors[-1].removeprefix("ERROR: ") if errors else f"{step[2]} failed"
-                print(f"error: {lane['lane']} cannot be built: {why}", file=sys.stderr)
-                sys.exit(4)
-        stamp.write_text(wanted, encoding="ascii")
-
-
 @nox.session(venv_backend="none", requires=["plan", "harness", *WORKERS])
 def bench(session: nox.Session) -> None:
     """Train, test and compare on this machine; ends with the report."""
@@ -234,7 +180,8 @@ def bench(session: nox.Session) -> None:
         os.environ["BENCH_MNIST"] = _from(begun, mnist)
     if begun != ROOT and not any(word.startswith("--results") for word in words):
         words.append(f"--results={ROOT / 'results'}")  # so that it is told in full
-    build_lanes(session, words)
+    if any(word.startswith(("--against", "--lanes")) for word in words):
+        run_to_the_end(session, sys.executable, "-m", "bench.planning.environments", *words)
     run_to_the_end(session, *command, *worker_options(), *words)
 
 

@@ -166,7 +166,8 @@ class WorkerInfo(Record, frozen=True):
     """What a worker said of itself, and in which lane it was started.
 
     `distributions` are all that are installed, with versions, and of what came from a folder or a
-    file a hash of its files; none in runs from before lanes were.
+    file a hash of its files; `installed_mib` is their size on disk. Neither is known in runs from
+    before lanes were.
     """
 
     lane: Id
@@ -180,6 +181,7 @@ class WorkerInfo(Record, frozen=True):
     image_data_format: Id
     import_seconds: Seconds
     distributions: dict[Text, Text] = {}
+    installed_mib: Amount | None = None
 
 
 def missing_versions(worker: WorkerInfo, backend: str) -> list[str]:

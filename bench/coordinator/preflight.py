@@ -5,7 +5,7 @@ before anything is measured.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import msgspec
@@ -69,28 +69,37 @@ def greet_lanes(plan: Plan, requests: Sequence[ModelRequest]) -> dict[str, Greet
 
     Returns:
         What each lane said, by its name; a model that only some can build is a fault of those.
+        Of a lane that was added to the backends as pinned, and fails, its error: others go on.
 
     Raises:
-        PreflightError: One line for each lane that failed.
+        PreflightError: One line for each backend as pinned that failed and for each lane that is
+            not there; or two lanes are the same.
         UsageError: No backend can use a model's file.
         DataError: The data does not fit a model.
     """
     with Fleet([Greeting(lane) for lane in plan.lanes], GREETING_SECONDS) as fleet:
         fleet.each(lambda greeting: greeting.describe(requests), fleet.members)
-    missing = [greeting for greeting in fleet.members if greeting.error is not None]
+    added = {setup.name for setup in plan.setups}
+    missing = [
+        each
+        for each in fleet.members
+        if each.error is not None
+        and (each.lane.name not in added or each.error.status == "wrong_environment")
+    ]
     if missing:
         lines = [f"{each.error} (interpreter {each.lane.python})" for each in missing]
         if plan.device == "gpu":
             lines.append("Is there a GPU, and does this build of the framework support it?")
-        build = " ".join(f"'worker({each.lane.backend}-{plan.device})'" for each in missing)
+        pinned = [each.lane for each in missing if each.lane.name not in added]
+        build = " ".join(f"'worker({lane.backend}-{plan.device})'" for lane in pinned) or "bench"
         raise PreflightError(
             "\n".join(lines) + f"\nBuild with nox -s {build}, or name an interpreter with "
-            "--worker BACKEND=PYTHON."
+            "--worker LANE=PYTHON."
         )
     greetings = {greeting.lane.name: greeting for greeting in fleet.members}
     _check_different(fleet.members)
     for each in requests:
-        _check(each.name, greetings)
+        _check(each.name, [greeting for greeting in fleet.members if greeting.error is None])
     return greetings
 
 
@@ -137,9 +146,9 @@ def _check_different(greetings: Sequence[Greeting]) -> None:
             )
 
 
-def _check(model: str, greetings: Mapping[str, Greeting]) -> None:
+def _check(model: str, greetings: Sequence[Greeting]) -> None:
     """Raise what is wrong with a model that no backend can use, in words of the first."""
-    faults = [each.faults[model] for each in greetings.values() if model in each.faults]
+    faults = [each.faults[model] for each in greetings if model in each.faults]
     if len(faults) < len(greetings):
         return
     match faults[0].kind:

@@ -1,7 +1,6 @@
 """Lanes beyond the backends as pinned: from `--against` and from a file, `--lanes`.
 
-`python -m bench.planning.lanes OPTION...` prints them as JSON for whoever builds their
-environments. Standard library only.
+Standard library only: nox's own Python reads them too, to build their environments.
 """
 
 import argparse
@@ -9,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.backends import BACKENDS, DEVICES, backend_of
-from bench.contract.errors import BenchError, UsageError
+from bench.contract.errors import UsageError
 
 PRECISIONS = ("mixed_bfloat16", "mixed_float16")
 """Keras's dtype policies that a lane may have: weights stay float32, and begin alike in all."""
@@ -152,34 +150,17 @@ def _of_table(path: Path, name: str, table: Any) -> Setup:
     return Setup(name, tuple(requirements), python, pairs, precision)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print what has to be built: an environment's folder, its backend, and what is laid over."""
-    parser = argparse.ArgumentParser(prog="lanes", add_help=False, allow_abbrev=False)
+def asked(arguments: Sequence[str]) -> tuple[str, tuple[Setup, ...]]:
+    """The device and the lanes that options of `bench` ask for, before pytest reads them.
+
+    Raises:
+        UsageError: As `setups`.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--against", action="append", default=[])
     for flag in ("--lanes", "--python"):
         parser.add_argument(flag)
     known, _ = parser.parse_known_args(arguments)
     backends = (os.environ.get("BENCH_BACKENDS") or ",".join(BACKENDS)).replace(" ", "").split(",")
     device = os.environ.get("BENCH_DEVICE") or DEVICES[0]
-    try:
-        found = setups(known.against, known.lanes, known.python, backends)
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    overlaid = [one for one in found if one.requirements or one.python]
-    told = [
-        {
-            "lane": one.name,
-            "folder": one.folder(device),
-            "group": f"{backend_of(one.name)}-{device}",
-            "requirements": one.requirements,
-            "python": one.python,
-        }
-        for one in overlaid
-    ]
-    print(json.dumps(told))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return device, setups(known.against, known.lanes, known.python, backends)

@@ -134,9 +134,10 @@ class Plan(Suite):
 
     @property
     def timed(self) -> tuple[Lane, ...]:
-        """The lanes, then the twins of the last of them."""
-        twins = (replace(lane, twin=True) for lane in self.lanes[::-1][: self.twins])
-        return (*self.lanes, *twins)
+        """The lanes, then the twins of the last of them, of backends as pinned first."""
+        # A lane that was added and fails shall not take along what trust stands on.
+        order = sorted(self.lanes, key=lambda lane: lane.name in BACKENDS)[::-1]
+        return (*self.lanes, *(replace(lane, twin=True) for lane in order[: self.twins]))
 
     def lane(self, name: str) -> Lane:
         """The lane of this name."""

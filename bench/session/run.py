@@ -176,7 +176,8 @@ def _identity(worker: WorkerInfo) -> tuple[object, object]:
 
 def _notes(greetings: Mapping[str, Greeting], models: Sequence[str], own: Set[str]) -> list[str]:
     """What was chosen for models that do not say it, and which cannot be built everywhere."""
-    lines = []
+    failed = [each for each in greetings.values() if each.error is not None]
+    lines = [f"{each.error}; the other lanes go on" for each in failed]
     for model in models:
         told = [each.models[model] for each in greetings.values() if model in each.models]
         if told[0]["chosen"]:

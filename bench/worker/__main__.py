@@ -69,6 +69,7 @@ def hello(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
         "image_data_format": keras.config.image_data_format(),
         "import_seconds": import_seconds,
         "distributions": _module("installed").distributions(),
+        "installed_mib": _module("installed").mebibytes(),
     }
 
 

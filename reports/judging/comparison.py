@@ -43,6 +43,7 @@ class Comparison:
         time_to_error: `reports.tables.time_to_error.table`.
         costs: `reports.tables.costs.table`.
         break_even: `reports.tables.costs.break_even_table`.
+        lane_costs: `reports.tables.costs.lanes_table`.
         parity: `reports.parity.table`.
         errors: `reports.tables.seeds.errors_table`.
         agreement: `reports.tables.seeds.pairs_table`.
@@ -87,6 +88,7 @@ class Comparison:
     time_to_error: pd.DataFrame
     costs: pd.DataFrame
     break_even: pd.DataFrame
+    lane_costs: pd.DataFrame
     parity: pd.DataFrame
     errors: pd.DataFrame
     agreement: pd.DataFrame
@@ -136,6 +138,7 @@ TABLES = (
     "time_to_error",
     "costs",
     "break_even",
+    "lane_costs",
     "parity",
     "errors",
     "agreement",
@@ -189,6 +192,7 @@ def compare(
         time_to_error=time_to_error.table(curve_table, known),
         costs=cost_table,
         break_even=costs.break_even_table(trained),
+        lane_costs=costs.lanes_table(shards, measured),
         parity=parity_table,
         errors=seeds.errors_table(shards, _is_reference(shards)),
         agreement=agreement,

@@ -50,9 +50,32 @@ def lines(
                 f"{row['verdict']}."
             )
             yield Note(told), row["variant"] == STOCK
-        for (model, variant), words, grave in _answers(shards, ladder, lane, base.lane):
+        # What is wrong is told as grave where all backends are, by the ladder.
+        for (model, variant), words in _answers(shards, ladder, lane, base.lane):
             told = f"{wording.named(model, variant)}: {name} {words.format(other=other)}."
-            yield Note(told, grave=grave), variant == STOCK
+            yield Note(told), variant == STOCK
+
+
+COSTS = {
+    "import_seconds": "its import takes {ratio:.2f} times as long ({low:.2f} to {high:.2f})",
+    "peak_rss_mib": "it takes {ratio:.2f} times the memory ({low:.2f} to {high:.2f})",
+    "installed_mib": "{value:,.0f} MiB are installed for {before:,.0f}",
+}
+"""In words, those that one run knows an interval of, or that are the same each time."""
+
+
+def cost_lines(lane_costs: pd.DataFrame) -> Iterator[Note]:
+    """What lanes cost to have, a line each.
+
+    Args:
+        lane_costs: `reports.tables.costs.lanes_table`.
+    """
+    told: dict[str, list[str]] = {}
+    for row in lane_costs.to_dict("records"):
+        if row["cost"] == "installed_mib" or (row["cost"] in COSTS and not np.isnan(row["low"])):
+            named = f"{wording.title(row['lane'])} beside {wording.title(row['baseline'])}"
+            told.setdefault(named, []).append(COSTS[row["cost"]].format_map(row))
+    yield from (Note(f"{named}: {', '.join(costs)}.") for named, costs in told.items())
 
 
 def _differences(lane: str, worker: WorkerInfo, base: WorkerInfo, shards: Shards) -> str:
@@ -86,7 +109,7 @@ def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, An
 
 def _answers(
     shards: Shards, ladder: pd.DataFrame, lane: str, base: str
-) -> Iterator[tuple[tuple[str, str], str, bool]]:
+) -> Iterator[tuple[tuple[str, str], str]]:
     """Whether two lanes gave the same, how nearly, and which of them is farther from the truth."""
     found: dict[tuple[str, str], dict[str, ParityShard]] = {}
     for shard in shards.parity:
@@ -107,7 +130,7 @@ def _answers(
         elif errors[0] > FARTHER * errors[1]:
             words += f", and is farther from the reference: {errors[0]:.0f} roundings for "
             words += f"{errors[1]:.0f}"
-        yield (model, variant), words, bool(len(wrong))
+        yield (model, variant), words
 
 
 def _failed(table: pd.DataFrame) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.contract.variants import THREE
-from reports.judging import parity_lines, screen, sentences, speed_lines
+from reports.judging import lane_lines, parity_lines, screen, sentences, speed_lines
 from reports.judging.answers import Answer, answers
 from reports.judging.comparison import Comparison
 from reports.tables import wording
@@ -60,10 +60,10 @@ def questions(comparison: Comparison) -> list[Question]:
             "where-the-time-goes",
             "Where does the time go?",
             _costs(comparison),
-            lines=(),
+            tuple(lane_lines.cost_lines(comparison.lane_costs)),
             figures=("costs",),
             more=(),
-            tables=("costs", "break_even"),
+            tables=("costs", "break_even", "lane_costs"),
         ),
         Question(
             "how-well",
@@ -113,7 +113,7 @@ def _errors(answers: Sequence[Answer]) -> Note:
 def _costs(comparison: Comparison) -> Note:
     costs = comparison.costs
     if costs.empty:
-        return Note("")
+        return Note("" if comparison.lane_costs.empty else "Nothing was trained; lanes started.")
     share = (costs["feed_seconds"] + costs["train_seconds"]).sum() / costs["wall_seconds"].sum()
     longest = costs.sort_values("wall_seconds").iloc[-1]
     return Note(

@@ -33,6 +33,7 @@ def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "break_even": shown(
             "break_even", comparison.break_even.assign(pair=pair_names(comparison.break_even))
         ),
+        "lane_costs": shown("lane_costs", comparison.lane_costs),
         "accuracy": as_text(_titled(comparison.accuracy)),
         "conditions": _conditions(comparison.checks),
         "ledger": _titled(comparison.ledger),

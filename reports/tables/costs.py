@@ -1,11 +1,16 @@
-"""Where the time of a training goes, and after how many epochs a slow start has paid."""
+"""Where the time of a training goes, when a slow start has paid, and what lanes cost to have."""
 
 import itertools
 import math
+from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
+from bench.contract.backends import backend_of
+from reports.read.shards import Shards
+from reports.statistics import intervals
 from reports.tables import columns
 from reports.tables.cells import KEYS
 from reports.tables.samples import WORKLOAD, Samples
@@ -22,6 +27,9 @@ PARTS = [
     "evaluation_seconds",
 ]
 COLUMNS = columns.dtypes("costs")
+_COST = ["device", "cost", "model", "variant"]
+_LANE_COST = ["lane", *_COST]
+LANE_COSTS = columns.dtypes("lane_costs")
 _UP_TO_FIRST_STEP = PARTS[: PARTS.index("first_step_seconds") + 1]
 
 
@@ -126,6 +134,66 @@ def break_even_table(cells: pd.DataFrame) -> pd.DataFrame:
                 }
             )
     return columns.frame("break_even", rows)
+
+
+def lanes_table(shards: Shards, samples: Samples) -> pd.DataFrame:
+    """What each lane that is no backend as pinned costs to have, beside that backend.
+
+    Args:
+        shards: What was read, comparable by `reports.tables.comparable.check`.
+        samples: `reports.tables.samples.collect` of them.
+
+    Returns:
+        The columns of `lane_costs`, one row per lane and cost: `import_seconds` and `peak_rss_mib`
+        of every launch, and of the first one alone `installed_mib` and, by model and variant,
+        `first_step_seconds` (later launches find what was compiled). `low` to `high` is the 95 %
+        interval of `ratio` over launches; the verdicts of a lane (`more`, `less`, `equivalent`,
+        `unresolved`, or `indicative` of fewer launches than an interval takes) are adjusted for
+        their number.
+    """
+    known = pd.DataFrame(_costs(shards, samples), columns=[*_LANE_COST, "launch", "value"])
+    known = known.set_index([*_COST, "launch"])
+    rows = []
+    for lane in dict.fromkeys(known["lane"]):
+        base = backend_of(lane)
+        if lane == base:
+            continue
+        sides = {"value": lane, "before": base}
+        values = {name: known.loc[known["lane"] == each, "value"] for name, each in sides.items()}
+        both = pd.concat(values, axis=1, join="inner")
+        both["log"] = np.log(both["value"] / both["before"])
+        families = {"/".join(map(str, key)): one for key, one in both.groupby(_COST, sort=False)}
+        compared = intervals.compare({key: one["log"].to_numpy() for key, one in families.items()})
+        for key, ratio in compared.items():
+            told = {name: value for name, value in asdict(ratio).items() if name in LANE_COSTS}
+            named = dict(zip(_COST, key.split("/"), strict=True)) | {"lane": lane, "baseline": base}
+            means = families[key][["value", "before"]].mean().to_dict()
+            told["verdict"] = {"faster": "more", "slower": "less"}.get(ratio.verdict, ratio.verdict)
+            rows.append(told | named | means)
+    return columns.frame("lane_costs", rows)
+
+
+def _costs(shards: Shards, samples: Samples) -> Iterator[tuple[str | float, ...]]:
+    """`_LANE_COST`, the latter two where it is of one model, the launch and the value."""
+    for shard in shards.speed:
+        launch = f"{shard.run_id} {shard.payload.launch}"
+        for record in shard.payload.lanes:
+            lane = record.lane
+            if lane.twin or record.status != "ok" or record.worker is None:
+                continue
+            told = {
+                "import_seconds": record.worker.import_seconds,
+                "peak_rss_mib": record.peak_rss_mib,
+                "installed_mib": record.worker.installed_mib if shard.payload.launch == 1 else None,
+            }
+            for cost, value in told.items():
+                if value:
+                    yield lane.lane, lane.device, cost, "", "", launch, value
+    starts = samples.starts[(samples.starts["launch"] == 1) & ~samples.starts["twin"]]
+    for row in starts.to_dict("records"):
+        name, launch = "first_step_seconds", f"{row['run']} 1"
+        row["cost"] = name
+        yield (*(row[each] for each in _LANE_COST), launch, row[name])
 
 
 def _slots(samples: Samples) -> pd.DataFrame:

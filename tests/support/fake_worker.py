@@ -1,10 +1,12 @@
 """A worker that imports no framework and misbehaves as it is told.
 
 `python -m tests.support.fake_worker BEHAVIOUR -m bench.worker REQUESTS REPLIES`. A behaviour
-strikes when training or a turn is asked for; `good` answers like a real worker.
+strikes when training or a turn is asked for; `good` answers like a real worker. `packaged` does
+what the package `madeup` says that is installed beside it.
 """
 
 import faulthandler
+import importlib
 import os
 import queue
 import signal
@@ -17,6 +19,7 @@ from typing import Any
 
 from bench.process import wire
 from bench.worker.__main__ import _die_with_parent, _receive
+from bench.worker.installed import distributions
 from tests.support import slot_answers
 
 EPOCH = {
@@ -30,7 +33,7 @@ EPOCH = {
 }
 
 
-def hello(behaviour: str) -> dict[str, Any]:
+def hello(behaviour: str, installed: dict[str, str]) -> dict[str, Any]:
     backend = os.environ["KERAS_BACKEND"]
     return {
         "backend": "torch" if behaviour == "wrong_backend" else backend,
@@ -43,7 +46,8 @@ def hello(behaviour: str) -> dict[str, Any]:
         "epsilon": 1e-7,
         "image_data_format": "channels_last",
         "import_seconds": 0.001,
-        "distributions": {"package": behaviour} if behaviour.startswith("has_") else {},
+        "distributions": installed,
+        "installed_mib": 100.0,
     }
 
 
@@ -120,9 +124,9 @@ def describe(_: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def turn(request: dict[str, Any]) -> dict[str, Any]:
+def turn(request: dict[str, Any], slowdown: float) -> dict[str, Any]:
     """Samples so short that even this worker has not answered sooner."""
-    steps, step_seconds = request["steps"], 1e-6
+    steps, step_seconds = request["steps"], slowdown * 1e-6
     workload = request["workload"]
     latency = (workload["phase"], workload["batch_size"]) == ("predict", 1)
     latencies = [step_seconds] * steps if latency else []
@@ -135,7 +139,6 @@ SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "describe": describe,
     "warm_up": lambda _: {"steps": 24, "seconds": 0.001, "steady": True},
     "calibrate": lambda _: {"steps": 8},
-    "turn": turn,
     "usage": lambda _: {"peak_rss_mib": 512.0},
 }
 
@@ -187,6 +190,9 @@ class FakeProbes:
         }
         if request["probe"] == "gradients" and self.behaviour == "other_gradient":
             answered["gradient0"] *= 1.001
+        if request["probe"] == "forward" and self.behaviour == "wrong_past_32768":
+            for array in answered.values():
+                array.reshape(-1)[32768:] *= 1.01
         np.savez(request["arrays"], **answered)  # type: ignore[arg-type]
         return facts
 
@@ -246,6 +252,9 @@ def main() -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     _die_with_parent()
     behaviour, requests, replies = sys.argv[1], int(sys.argv[-2]), int(sys.argv[-1])
+    installed = {"package": behaviour} if behaviour.startswith("has_") else {}
+    if behaviour == "packaged":
+        behaviour, installed = importlib.import_module("madeup").BEHAVIOUR, distributions()
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     stream = os.fdopen(requests, "rb")
     threading.Thread(target=_receive, args=(stream, inbox), daemon=True).start()
@@ -263,7 +272,7 @@ def main() -> None:
                     "error", {"type": "ModuleNotFoundError", "message": "No module named 'keras'"}
                 )
             else:
-                reply("result", hello(behaviour))
+                reply("result", hello(behaviour, installed))
             continue
         if request["call"] == "describe" and behaviour == "batches_of_20":
             reply("result", describe({}) | {"batch": 20})
@@ -278,9 +287,11 @@ def main() -> None:
                 signal.pause()
             reply("result", prepare(request["arguments"], behaviour))
             continue
+        if request["call"] == "turn":
+            strike(behaviour, replies)
+            reply("result", turn(request["arguments"], 1.07 if behaviour == "slower" else 1.0))
+            continue
         if request["call"] in SLOTS:
-            if request["call"] == "turn":
-                strike(behaviour, replies)
             reply("result", SLOTS[request["call"]](request["arguments"]))
             continue
         match request["call"]:

@@ -1,6 +1,5 @@
 """Lanes beside the backends as pinned, from `--against` and from a file."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -110,6 +109,8 @@ def test_lanes_of_a_backend_stand_beside_it_and_come_back_with_a_resumed_run() -
         *("jax", "jax@0.10.2", "jax@keras-3.14.1", "torch", "torch@keras-3.14.1")
     ]
     assert {cell.lane for cell in first.cells} == {lane.name for lane in first.lanes}
+    # Trust shall stand on no lane that was added.
+    assert [lane.name for lane in first.timed if lane.twin] == ["torch"]
     stored = kept(first, first.everything, dataset="digits", epochs=first.epochs)
     given = {**NOT_GIVEN, "resume": "r"}
     options, variables, files, others = stored_plan.again(stored, given, {})
@@ -119,12 +120,9 @@ def test_lanes_of_a_backend_stand_beside_it_and_come_back_with_a_resumed_run() -
         stored_plan.again(stored, given, {}, (), against)
 
 
-def test_what_has_to_be_built_is_told_as_json(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_are_understood_before_pytest_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_BACKENDS", "jax")
-    assert lanes.main(["--against", "jax==0.10.2", "--suite", "smoke"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["lane"], told["group"]) == ("jax@0.10.2", "jax-cpu")
-    assert lanes.main(["--against", "torch==1"]) == 2
-    assert capsys.readouterr().err.startswith("error: --against torch==1: none of the selected")
+    device, (lane,) = lanes.asked(["--against", "jax==0.10.2", "--suite", "smoke"])
+    assert (device, lane.name, lane.requirements) == ("cpu", "jax@0.10.2", ("jax==0.10.2",))
+    with pytest.raises(UsageError, match="--against torch==1: none of the selected"):
+        lanes.asked(["--against", "torch==1"])

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -7,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.judging import notes
+from reports.judging import lane_lines, notes
 from reports.read import shards
 from reports.tables import cells, columns, costs, samples
 from reports.tables.costs import break_even
-from tests.support.stored_launches import launch_payload, store_launches
+from tests.support.stored_launches import Truth, launch_payload, store_launches
 from tests.support.stored_runs import BACKENDS, accuracy_payload, failed_payload, store_run
 
 
@@ -150,3 +151,40 @@ def test_failed_cells_have_no_costs(tmp_path: Path) -> None:
     assert table.dtypes.astype(str).to_dict() == columns.dtypes("costs")
     empty = costs.break_even_table(trained)
     assert empty.dtypes.astype(str).to_dict() == columns.dtypes("break_even")
+
+
+def costly(launch: int) -> dict[str, Any]:
+    """A lane that takes 1.2 times the memory and as long to import, each launch a little other."""
+    payload = launch_payload(launch, truth={"jax": Truth(0.01), "jax@2": Truth(0.01)})
+    for record, factor, size in zip(payload["lanes"], (1.0, 1.2), (100.0, 150.0), strict=True):
+        noise = 1 + 0.001 * launch * (factor > 1)
+        record["peak_rss_mib"] = 500 * factor * noise
+        record["worker"] |= {"import_seconds": 2 * noise, "installed_mib": size}
+        record["preparations"][0]["costs"]["first_step_seconds"] = factor * launch
+    return payload
+
+
+def test_what_a_lane_costs_stands_beside_what_its_backend_does(tmp_path: Path) -> None:
+    found, _, measured = frames(store_launches(tmp_path, [costly(n) for n in (1, 2, 3, 4)]).path)
+    table = costs.lanes_table(found, measured).set_index("cost")
+    assert set(table["lane"]) == {"jax@2"}
+    assert table["verdict"].to_dict() == {
+        "import_seconds": "equivalent",
+        "peak_rss_mib": "more",
+        "installed_mib": "indicative",
+        "first_step_seconds": "indicative",
+    }
+    memory = table.loc["peak_rss_mib"]
+    assert memory["low"] < 1.2 * 1.0025 < memory["high"]
+    assert memory["high"] < 1.21
+    # Of the launch that compiled; the others' first steps do not.
+    first = table.loc["first_step_seconds", ["value", "before", "launches", "model"]]
+    assert first.to_list() == [1.2, 1.0, 1, "single_layer"]
+    (line,) = lane_lines.cost_lines(table.reset_index())
+    assert line.text.startswith("JAX@2 beside JAX: its import takes 1.00 times as long (1.00 to")
+    assert line.text.endswith("150 MiB are installed for 100.")
+
+
+def test_backends_as_pinned_have_no_such_costs(tmp_path: Path) -> None:
+    found, _, measured = frames(store_launches(tmp_path, [launch_payload(1)]).path)
+    assert costs.lanes_table(found, measured).empty

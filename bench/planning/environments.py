@@ -1,0 +1,114 @@
+"""Environments of lanes that have other packages, or another Python, than their backend as pinned.
+
+`python -m bench.planning.environments OPTION...` builds those that are missing. It runs in nox's
+own Python, which has virtualenv and no more of what this project needs.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.contract.backends import backend_of
+from bench.contract.errors import BenchError, ExitCode
+from bench.planning.lanes import Setup, asked
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class BuildError(BenchError):
+    """A lane's environment cannot be built."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) -> bool:
+    """Build the environment of a lane, unless it is there: the pins, and its requirements on top.
+
+    Args:
+        setup: The lane.
+        folder: Of the environment.
+        pins: Requirements of its backend.
+        constraints: The file of their versions.
+
+    Returns:
+        Whether anything was built; what comes from a folder or file may have changed, and always
+        is.
+
+    Raises:
+        BuildError: With pip's own reason.
+    """
+    stamp, wanted = folder / "installed.sha256", _wanted(setup, pins, constraints)
+    local = any(Path(each).exists() or "file:" in each for each in setup.requirements)
+    if stamp.exists() and stamp.read_text(encoding="ascii") == wanted and not local:
+        return False
+    for step in _steps(setup, folder, pins, constraints):
+        done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+            errors = [line for line in said if line.startswith("ERROR")] or said[-1:]
+            why = errors[-1].removeprefix("ERROR: ") if errors else f"{step[2]} failed"
+            raise BuildError(f"{setup.name} cannot be built: {why}")
+    stamp.write_text(wanted, encoding="ascii")
+    return True
+
+
+def _wanted(setup: Setup, pins: Sequence[str], constraints: Path) -> str:
+    told = [setup.requirements, setup.python, list(pins), constraints.read_text(encoding="utf-8")]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _steps(
+    setup: Setup, folder: Path, pins: Sequence[str], constraints: Path
+) -> Iterator[tuple[str, ...]]:
+    """Commands that build it: no more is changed than its requirements ask for."""
+    python = str(folder / "bin" / "python")
+    pip = (python, "-m", "pip")
+    install = (*pip, "install", "--quiet", "--no-compile")
+    interpreter = ("-p", setup.python) if setup.python else ()
+    yield (sys.executable, "-m", "virtualenv", "--quiet", "--clear", *interpreter, str(folder))
+    yield (*install, *pins, "--constraint", str(constraints))
+    if setup.requirements:
+        pinned = constraints.read_text(encoding="utf-8")
+        yield (*install, "--upgrade", *with_family(setup.requirements, pinned))
+    yield (*pip, "check")
+
+
+def with_family(requirements: Sequence[str], constraints: str) -> list[str]:
+    """Requirements, and what is pinned of the same family: jax without its jaxlib is half of it."""
+    named = {re.split(r"[^a-z0-9-]", each.lower(), maxsplit=1)[0] for each in requirements}
+    pinned = {line.partition("==")[0] for line in constraints.splitlines() if "==" in line}
+    family = {pin for pin in pinned - named for name in named if name and pin.startswith(name)}
+    return [*requirements, *sorted(family)]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build all that are asked for; those that cannot be built are told together."""
+    import nox.project  # the environment in which the rest is tested has no nox
+
+    project = nox.project.load_toml(ROOT / "pyproject.toml")
+    failures: list[BenchError] = []
+    try:
+        device, setups = asked(arguments)
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for setup in setups:
+        if not setup.requirements and not setup.python:
+            continue
+        group = f"{backend_of(setup.name)}-{device}"
+        pins = nox.project.dependency_groups(project, group)
+        print(f"environment of {setup.name}: {setup.folder(device)}", flush=True)
+        try:
+            build(setup, ROOT / ".nox" / setup.folder(device), pins, ROOT / "constraints.txt")
+        except BenchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failures.append(error)
+    return failures[0].exit_code if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
