@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from rich.console import Console
 from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Cell, Series, Subject
 from bench.coordinator.run_folder import RunFolder
-from bench.planning.options import NOT_GIVEN, OPTIONS, REPEATED
-from bench.planning.plan import Plan, resolve
+from bench.planning.options import NOT_GIVEN, OPTIONS, REPEATED, command
+from bench.planning.plan import Plan
+from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
 from bench.session import report
 from bench.session.run import Run, prepare
@@ -70,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
             options, environ, files, others = again(folder.plan(), options, environ, files, against)
             config.stash[RESUMED] = folder
         plan = resolve(options, config.getoption("worker"), environ, files, against, others)
+        plan = replace(plan, command=command(vars(config.option), os.environ))
         resumed = config.stash.get(RESUMED, None)
         config.stash[WORK] = begun(resumed.plan(), plan) if resumed else plan.everything
     config.stash[PLAN] = plan

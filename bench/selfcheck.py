@@ -26,7 +26,8 @@ from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import measure
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN, WORKER_OPTION
-from bench.planning.plan import ROOT, Plan, resolve
+from bench.planning.plan import ROOT, Plan
+from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
 from bench.process.machine_lock import acquire_machine_lock
 from bench.session.run import say

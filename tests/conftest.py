@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.planning.options import NOT_GIVEN, WORKER_OPTION
-from bench.planning.plan import resolve
+from bench.planning.resolving import resolve
 
 # A script starts what runs in its background deaf to Ctrl-C, and its children with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

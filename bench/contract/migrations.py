@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-SCHEMA = 7
+SCHEMA = 8
 
 Payload = dict[str, Any]
 
@@ -81,5 +81,14 @@ def _met(payload: Payload) -> Payload:
     return payload | {"worker": worker and worker | {"lane": worker["backend"]}}
 
 
-STEPS: dict[int, Callable[[str, Payload], Payload]] = {5: _with_variants, 6: _in_lanes}
+def _as_it_is(_: str, payload: Payload) -> Payload:
+    """Schema 7 did not know the command of a run, nor how much is installed."""
+    return payload
+
+
+STEPS: dict[int, Callable[[str, Payload], Payload]] = {
+    5: _with_variants,
+    6: _in_lanes,
+    7: _as_it_is,
+}
 OLDEST = min(STEPS)

@@ -133,6 +133,7 @@ class LaneSetup(Record, frozen=True):
 class Plan(Record, frozen=True):
     """What a run set out to do; each of its cells and series must be there in the end.
 
+    `command` repeats it, and is empty in runs from before it was kept.
     `model_notes` say what was chosen for models that do not declare it, and where they could not
     be built.
     """
@@ -150,6 +151,7 @@ class Plan(Record, frozen=True):
     cells: Annotated[list[Cell], Meta(max_length=10000)]
     speed: SpeedPlan | None
     parity: ParityPlan | None
+    command: Text = ""
 
 
 class Machine(Record, frozen=True):

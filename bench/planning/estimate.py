@@ -23,7 +23,8 @@ from bench.planning.options import (
     check_spelling,
     refuse_decided,
 )
-from bench.planning.plan import ROOT, Plan, resolve
+from bench.planning.plan import ROOT, Plan
+from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
 
 MNIST_EXAMPLES = 60_000

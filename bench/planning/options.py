@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 import models
@@ -47,6 +48,32 @@ AGAINST_OPTION = ("--against", "REQUIREMENT", "measure these packages, too; may 
 MODEL_OPTION = ("--model", "FILE[:FUNCTION]", "a model of your own; may be repeated")
 WORKER_OPTION = ("--worker", "LANE=PYTHON", "interpreter of a backend or lane; may be repeated")
 REPEATED = (AGAINST_OPTION, MODEL_OPTION, WORKER_OPTION)
+
+
+VARIABLES = ("BENCH_BACKENDS", "BENCH_DEVICE", "BENCH_MNIST", "BENCH_REQUIREMENTS")
+
+
+def command(given: Mapping[str, object], environ: Mapping[str, str]) -> str:
+    """What repeats a run wherever its results are to lie.
+
+    Args:
+        given: Of each option of `OPTIONS` and `REPEATED` by its name, and of pytest's `keyword`,
+            what was given.
+        environ: Our variables are read from it.
+    """
+    flags = [flag for flag, *_ in (*OPTIONS, *REPEATED[:-1])]
+    told = [(flag, given.get(flag.strip("-").replace("-", "_"))) for flag in flags]
+    told.append(("-k", given.get("keyword")))
+    words = [
+        word
+        for flag, values in told
+        if flag not in {"--results", "--resume", "--worker-timeout"}
+        for value in (values if isinstance(values, list) else [values])
+        if value
+        for word in (flag, str(value))
+    ]
+    variables = [f"{name}={shlex.quote(environ[name])}" for name in VARIABLES if environ.get(name)]
+    return " ".join((*variables, "nox -s bench", *(("--", shlex.join(words)) if words else ())))
 
 
 def choice(option: str, value: str, choices: Sequence[str] | Mapping[str, object]) -> str:

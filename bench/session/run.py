@@ -22,7 +22,8 @@ from bench.planning.estimate import (
     probing_seconds,
     training_seconds,
 )
-from bench.planning.plan import Plan, check_predictions
+from bench.planning.plan import Plan
+from bench.planning.resolving import check_predictions
 from bench.planning.selection import Selection
 from bench.process.machine_lock import acquire_machine_lock
 from bench.process.temp_folders import sweep

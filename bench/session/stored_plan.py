@@ -15,7 +15,8 @@ from bench.coordinator.speed.launch import lane_record
 from bench.planning.bundles import bundled
 from bench.planning.lanes import Setup
 from bench.planning.options import DATASETS, refuse_decided
-from bench.planning.plan import Plan, user_models
+from bench.planning.plan import Plan
+from bench.planning.resolving import user_models
 from bench.planning.selection import Selection
 from bench.planning.suites import SUITES
 
@@ -41,6 +42,7 @@ def plan_record(
     parity = schema.ParityPlan(_records(selection.subjects, schema.Subject), list(plan.probes))
     return schema.Plan(
         suite=plan.name,
+        command=plan.command,
         models=list(plan.models),
         variants=list(plan.variants),
         own_models=[

@@ -75,6 +75,7 @@ class Comparison:
         voided: How many rounds of each run did not count; nothing where all did.
         left_out: The command of a longer run, and what that would tell.
         protocol: What was trained or timed, in a few words.
+        commands: What repeats the runs; nothing of those from before it was kept.
         pending: What is still to come, of a run that goes on.
         launch_seconds: What a launch of the main workloads took, on average; 0 without any.
         checks: What trust stands on: condition, value, limit, passed.
@@ -120,6 +121,7 @@ class Comparison:
     voided: tuple[str, ...]
     left_out: tuple[str, ...]
     protocol: str
+    commands: tuple[str, ...]
     pending: tuple[str, ...]
     launch_seconds: float
     checks: pd.DataFrame
@@ -242,6 +244,7 @@ def compare(
         voided=tuple(trust.voided for trust in trusts.values() if trust.voided),
         left_out=context.left_out(whole),
         protocol=context.protocol(whole),
+        commands=tuple(plan.command for plan in shards.plans.values() if plan.command),
         pending=tuple(PARTS[part] for part in pending),
         launch_seconds=context.launch_seconds(shards),
         checks=notes.checks(trusts, ratio_table),

@@ -42,6 +42,7 @@ def headings(shards: Shards) -> tuple[str, ...]:
             f"{own.name}: {own.path}:{own.function}, SHA-256 {own.sha256[:12]}"
             for own in plan.own_models
         ]
+        lines += [f"made by: {plan.command}"] if plan.command else []
     return tuple(lines)
 
 

@@ -13,6 +13,7 @@ from reports.pages.spreadsheets import harmless
 WRITTEN = (
     "report.html",
     "report.md",
+    "comment.md",
     *(f"tables/{name}.{form}" for name in TABLES for form in ("csv", "parquet")),
     *(f"figures/{name}-[0-9]*.svg" for name in PICTURES),
 )
@@ -33,7 +34,7 @@ def remove(folder: Path) -> None:
 
 
 def write(comparison: Comparison, folder: Path) -> None:
-    """Write `report.html`, `report.md`, `figures/*.svg` and `tables/*.{csv,parquet}`."""
+    """Write `report.html`, `report.md`, `comment.md`, `figures/` and `tables/`."""
     tables = folder / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     for name, frame in comparison.tables().items():
@@ -42,6 +43,7 @@ def write(comparison: Comparison, folder: Path) -> None:
         frame.to_parquet(packed, index=False)
         put(tables / f"{name}.parquet", packed.getvalue())
     put(folder / "report.md", markdown.render(comparison))
+    put(folder / "comment.md", markdown.comment(comparison))
     pictures = html.draw(comparison)
     (folder / "figures").mkdir(exist_ok=True)
     for picture in pictures:

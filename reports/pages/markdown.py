@@ -1,4 +1,4 @@
-"""`report.md`, for pull requests and job summaries: the answer, and all else folded."""
+"""`report.md`, for job summaries: the answer, and all else folded; `comment.md`: its head alone."""
 
 import html
 import re
@@ -22,6 +22,9 @@ _SYNTAX = re.compile(r"([\\`*_{}\[\]()#|~@])")
 MAX_BYTES = 60_000
 """Job summaries and comments on pull requests take no more."""
 
+COMMENT_LINES = 15
+"""Nobody reads more of one."""
+
 LEFT_OUT = "*The rest would be too long for this page: report.html and tables/ have all of it.*"
 
 
@@ -41,6 +44,20 @@ def fitted(blocks: Iterable[str]) -> str:
             break
         kept.append(block)
     return "\n\n".join(kept) + "\n"
+
+
+def comment(comparison: Comparison) -> str:
+    """The answer in at most `COMMENT_LINES`, for a comment on a pull request."""
+    seen = screen(comparison)
+    head = [f"**Keras Backend Bench**: {escape(seen.heading)}", ""]
+    if seen.rows:
+        head += [*table(pd.DataFrame(seen.rows, columns=list(seen.header))).splitlines(), ""]
+    commands = [f"Repeat with `{plain(one).replace('`', '')}`" for one in comparison.commands[:1]]
+    room = COMMENT_LINES - len(head) - len(commands)
+    lines = sorted(seen.notes, key=lambda note: not note.grave)
+    if len(lines) > room:
+        lines = [*lines[: room - 1], Note("More stands in the report.")]
+    return "\n".join((*head, notes(lines), *(f"- {one}" for one in commands))) + "\n"
 
 
 def _blocks(comparison: Comparison) -> Iterator[str]:

@@ -13,7 +13,7 @@ from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed import launch, launches
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN
-from bench.planning.plan import resolve
+from bench.planning.resolving import resolve
 
 RUNS, LAUNCHES = 25, 20
 MOST_GROWTH_MIB = 4.0

@@ -19,8 +19,9 @@ from bench.coordinator.fleet import Member
 from bench.coordinator.parity.respondent import Respondent
 from bench.coordinator.run_folder import RunFolder
 from bench.planning import plan as planning
+from bench.planning import resolving
 from bench.planning.options import NOT_GIVEN
-from bench.planning.plan import resolve
+from bench.planning.resolving import resolve
 from bench.process import wire
 from models.files import MAX_NAME, ModelFile
 from tests.support.stored_runs import keep, kept
@@ -96,9 +97,9 @@ def test_more_than_a_report_can_read_is_refused_at_once(
 def test_predictions_that_no_report_could_hold_are_refused_before_training() -> None:
     """Of MNIST, 10,000 examples, a training takes 11 numbers an example: 880,000 bytes."""
     cells = [Cell("two_layer", "stock", "jax", "cpu", seed) for seed in range(1_221)]
-    planning.check_predictions(cells[:1_220], 10_000, {"two_layer": 10})
+    resolving.check_predictions(cells[:1_220], 10_000, {"two_layer": 10})
     with pytest.raises(UsageError, match="predictions of 1,221 trainings on 10,000 test examples"):
-        planning.check_predictions(cells, 10_000, {"two_layer": 10})
+        resolving.check_predictions(cells, 10_000, {"two_layer": 10})
 
 
 def test_the_longest_text_of_a_shard_fits_a_line_of_the_pipe() -> None:

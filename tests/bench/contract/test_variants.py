@@ -7,13 +7,13 @@ from bench.contract import variants
 from bench.contract.backends import BACKENDS, DEVICES
 from bench.contract.errors import UsageError
 from bench.contract.variants import LOWERINGS, SETTINGS, STOCK, THREE, TUNED
-from bench.planning import plan
+from bench.planning import resolving
 from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan
 
 
 def resolve(**options: str) -> Plan:
-    return plan.resolve({**NOT_GIVEN, **options}, (), {})
+    return resolving.resolve({**NOT_GIVEN, **options}, (), {})
 
 
 def test_stock_and_native_switch_nothing_on() -> None:
@@ -50,7 +50,7 @@ UNSOUND = ["late+late", "late+reshape", "loop+compiled"]
 )
 def test_what_is_no_variant_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--variants: unknown"):
-        plan.resolve({**NOT_GIVEN, "variants": text or " "}, (), {})
+        resolving.resolve({**NOT_GIVEN, "variants": text or " "}, (), {})
 
 
 def test_settings_on_their_own_are_timed_in_training_and_no_more() -> None:

@@ -24,7 +24,8 @@ from bench.coordinator.speed import evidence, launches, turn_order
 from bench.coordinator.speed import launch as measure
 from bench.inputs import datasets
 from bench.planning.options import NOT_GIVEN
-from bench.planning.plan import Plan, resolve
+from bench.planning.plan import Plan
+from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
 from bench.session.stored_plan import plan_record
 from reports.read import shards

@@ -18,7 +18,8 @@ from bench.coordinator.speed.next_launch import (
 )
 from bench.planning.bundles import Bundle, bundled
 from bench.planning.options import NOT_GIVEN
-from bench.planning.plan import Plan, resolve
+from bench.planning.plan import Plan
+from bench.planning.resolving import resolve
 from tests.support.stored_launches import launch_payload
 
 NARROW = {"main": 0.1, "beside": 0.1}

@@ -15,8 +15,9 @@ from bench.contract.errors import DataError, UsageError
 from bench.inputs import user_models
 from bench.inputs.datasets import read_npz
 from bench.inputs.examples import Examples
-from bench.planning import plan
+from bench.planning import resolving
 from bench.planning.options import NOT_GIVEN
+from bench.planning.plan import Plan
 from bench.session import stored_plan
 from models.files import ModelFile
 from tests.support.front_end import run_bench
@@ -25,8 +26,8 @@ from tests.support.stored_runs import kept
 FakePython = Callable[[str], str]
 
 
-def resolve(*files: str, **options: str) -> plan.Plan:
-    return plan.resolve({**NOT_GIVEN, **options}, (), {}, files)
+def resolve(*files: str, **options: str) -> Plan:
+    return resolving.resolve({**NOT_GIVEN, **options}, (), {}, files)
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_a_run_goes_on_with_the_models_it_was_begun_with(file: Path) -> None:
     first = resolve(str(file))
     stored = kept(first, first.everything, dataset="drawn", epochs=10)
     options, environ, files, others = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
-    assert plan.resolve(options, (), environ, files, others=others) == first
+    assert resolving.resolve(options, (), environ, files, others=others) == first
     with pytest.raises(UsageError, match="leave out --model"):
         stored_plan.again(stored, NOT_GIVEN, {}, [str(file)])
     file.write_text("def build(): return 1\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.errors import UsageError
-from bench.planning import lanes, plan
+from bench.planning import lanes, resolving
 from bench.planning.lanes import Setup
 from bench.planning.options import NOT_GIVEN
 from bench.session import stored_plan
@@ -104,7 +104,7 @@ def test_requirements_that_cannot_be_obeyed(
 def test_lanes_of_a_backend_stand_beside_it_and_come_back_with_a_resumed_run() -> None:
     against = ["jax==0.10.2", "keras==3.14.1"]
     environ = {"BENCH_BACKENDS": "jax,torch"}
-    first = plan.resolve(NOT_GIVEN, (), environ, against=against)
+    first = resolving.resolve(NOT_GIVEN, (), environ, against=against)
     assert [lane.name for lane in first.lanes] == [
         *("jax", "jax@0.10.2", "jax@keras-3.14.1", "torch", "torch@keras-3.14.1")
     ]
@@ -114,7 +114,7 @@ def test_lanes_of_a_backend_stand_beside_it_and_come_back_with_a_resumed_run() -
     stored = kept(first, first.everything, dataset="digits", epochs=first.epochs)
     given = {**NOT_GIVEN, "resume": "r"}
     options, variables, files, others = stored_plan.again(stored, given, {})
-    second = plan.resolve(options, (), variables, files, others=others)
+    second = resolving.resolve(options, (), variables, files, others=others)
     assert second.lanes == first.lanes
     with pytest.raises(UsageError, match="leave out --against"):
         stored_plan.again(stored, given, {}, (), against)

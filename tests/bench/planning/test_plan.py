@@ -1,3 +1,5 @@
+import argparse
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -6,8 +8,8 @@ import pytest
 
 from bench.contract.errors import UsageError
 from bench.contract.units import Lane
-from bench.planning import estimate, plan
-from bench.planning.options import NOT_GIVEN, refuse_decided
+from bench.planning import estimate, resolving
+from bench.planning.options import NOT_GIVEN, command, refuse_decided
 from bench.planning.plan import ROOT, Plan
 from bench.planning.selection import Selection
 from bench.session import stored_plan
@@ -19,7 +21,7 @@ def resolve(
     workers: tuple[str, ...] = (),
     **options: str,
 ) -> Plan:
-    return plan.resolve({**NOT_GIVEN, **options}, workers, environ or {})
+    return resolving.resolve({**NOT_GIVEN, **options}, workers, environ or {})
 
 
 def names(of: Plan) -> tuple[str, ...]:
@@ -87,7 +89,7 @@ def test_given_interpreters_select_backends_where_no_variable_does() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "", "1e3", "٣", "9" * 30])
 def test_counts_must_be_whole_and_positive(option: str, value: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan.resolve({**NOT_GIVEN, option: value}, (), {})
+        resolving.resolve({**NOT_GIVEN, option: value}, (), {})
     assert option.replace("_", "-") in str(caught.value)
     assert repr(value) in str(caught.value)
 
@@ -122,10 +124,10 @@ def test_a_stored_plan_resolves_to_itself(suite: str, stop: dict[str, str]) -> N
         "epochs": "4",
         "dataset": "digits",
     }
-    first = plan.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
+    first = resolving.resolve(NOT_GIVEN | given | stop, (), {"BENCH_BACKENDS": "jax,torch"})
     stored = kept(first, first.everything, dataset="digits", epochs=4)
     options, environ, files, others = stored_plan.again(stored, {**NOT_GIVEN, "resume": "r"}, {})
-    second = plan.resolve(options, (), environ, files, others=others)
+    second = resolving.resolve(options, (), environ, files, others=others)
     assert second == first
     assert stored_plan.begun(stored, second) == first.everything
 
@@ -182,6 +184,32 @@ def test_a_budget_is_spent_only_where_something_is_timed() -> None:
     assert estimate.measuring_seconds(full, full.everything) == full.budget_seconds
     untimed = replace(full.everything, series=())
     assert estimate.measuring_seconds(full, untimed) == 0
+
+
+def test_the_command_that_repeats_a_run_is_what_was_given_less_where_it_lies() -> None:
+    given = {
+        **dict.fromkeys(NOT_GIVEN),
+        "suite": "smoke",
+        "batch_size": "32",
+        "results": "/x",
+        "resume": "r",
+        "keyword": "a b",
+        "model": ["my model.py"],
+        "against": ["jax==1 numpy==2", "x"],
+        "worker": ["jax=/y"],
+    }
+    environ = {"BENCH_BACKENDS": "jax", "BENCH_DEVICE": "", "HOME": "/home"}
+    told = command(given, environ)
+    assert told.startswith("BENCH_BACKENDS=jax nox -s bench -- ")
+    parser = argparse.ArgumentParser()
+    for flag in ("--against", "--model"):
+        parser.add_argument(flag, action="append")
+    for flag in ("--suite", "--batch-size", "-k"):
+        parser.add_argument(flag)
+    again = vars(parser.parse_args(shlex.split(told)[5:]))
+    kept = {name: given[name] for name in ("suite", "batch_size", "model", "against")}
+    assert again == {**kept, "k": "a b"}
+    assert command(dict.fromkeys(NOT_GIVEN), {}) == "nox -s bench"
 
 
 @pytest.mark.parametrize(

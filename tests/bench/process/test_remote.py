@@ -10,7 +10,7 @@ import pytest
 from bench.contract.errors import ExitCode, WorkerError
 from bench.contract.units import Lane
 from bench.coordinator.preflight import PreflightError, greet_lanes
-from bench.planning import plan
+from bench.planning import resolving
 from bench.planning.lanes import Setup
 from bench.planning.options import NOT_GIVEN
 from bench.process import worker_process
@@ -162,7 +162,7 @@ def test_two_lanes_that_are_the_same_are_refused(fake_python: FakePython) -> Non
     def greet(one: str, other: str) -> None:
         others = [Setup("jax@new", ("package==2",))]
         workers = (f"jax={fake_python(one)}", f"jax@new={fake_python(other)}")
-        greet_lanes(plan.resolve(NOT_GIVEN, workers, {}, others=others), [])
+        greet_lanes(resolving.resolve(NOT_GIVEN, workers, {}, others=others), [])
 
     greet("has_1", "has_2")
     with pytest.raises(PreflightError, match="jax@new and jax are the same: equal packages"):

@@ -60,6 +60,22 @@ def test_a_good_run_is_told_and_written(tmp_path: Path) -> None:
     assert "<b>" not in report
 
 
+def test_a_comment_answers_in_few_lines_and_says_what_repeats_it(tmp_path: Path) -> None:
+    """However much is wrong: the gravest stands first."""
+    models = [f"cnn_{number}" for number in range(20)]
+    good = [accuracy_payload("jax", model) for model in models]
+    cells = [accuracy_payload("torch", model)["cell"] for model in models]
+    bad = [failed_payload("torch") | {"cell": cell} for cell in cells]
+    repeat = "BENCH_BACKENDS=jax,torch nox -s bench -- --against 'jax==0.10.2 a>1'"
+    folder = store_run(tmp_path, [*good, *bad], command=repeat).path
+    assert run(folder).returncode == 4
+    lines = (folder / "comment.md").read_text().splitlines()
+    assert len(lines) == 15
+    assert lines[0].startswith("**Keras Backend Bench**: mnist, ")
+    assert lines[8] == "- **FAILED cnn\\_0, seed 0: crashed: torch on cpu: killed by SIGSEGV**"
+    assert lines[-2:] == ["- More stands in the report.", f"- Repeat with `{repeat}`"]
+
+
 def test_published_errors_stand_beside_runs_of_the_reference_protocol_alone(
     tmp_path: Path,
 ) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.contract.errors import BenchError
 from bench.inputs import datasets, user_models
 from bench.inputs.datasets import ARRAYS
-from bench.planning import plan
+from bench.planning import resolving
 from bench.planning.options import NOT_GIVEN
 
 in_one_folder = settings(
@@ -43,7 +43,7 @@ WORDS = st.sampled_from([*NUMBERS, *NAMES])
 def test_any_options_are_a_plan_or_one_line(
     options: dict[str, str], workers: list[str], environ: dict[str, str]
 ) -> None:
-    told = refusal(lambda: plan.resolve({**NOT_GIVEN, **options}, workers, environ))
+    told = refusal(lambda: resolving.resolve({**NOT_GIVEN, **options}, workers, environ))
     assert told is None or (told and "\n" not in told)
 
 
