@@ -185,7 +185,7 @@ def compare(
     doubts = any(trust.reasons for trust in trusts.values())
     trusted = ratio_table.iloc[:0] if doubts else main_rows(ratio_table, shards)
     met = [worker for worker, _ in context.workers(shards)]
-    beside = tuple(lane_lines.lines(shards, met, trusted, parity_table))
+    beside = tuple(lane_lines.lines(shards, met, trusted, parity_table, agreement))
     return Comparison(
         accuracy=accuracy_table,
         speed=speed_table,

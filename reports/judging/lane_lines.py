@@ -13,6 +13,7 @@ from bench.contract.variants import STOCK
 from reports.ladder.findings import largest_error
 from reports.read.shards import ParityShard, Shards
 from reports.tables import wording
+from reports.tables.seeds import MARGIN_POINTS
 from reports.tables.wording import Note
 
 FARTHER = 2.0
@@ -23,7 +24,11 @@ MOST = 6
 
 
 def lines(
-    shards: Shards, workers: Sequence[WorkerInfo], ratios: pd.DataFrame, ladder: pd.DataFrame
+    shards: Shards,
+    workers: Sequence[WorkerInfo],
+    ratios: pd.DataFrame,
+    ladder: pd.DataFrame,
+    agreement: pd.DataFrame,
 ) -> Iterator[tuple[Note, bool]]:
     """What is known of each lane that is no backend as pinned, against that.
 
@@ -32,6 +37,7 @@ def lines(
         workers: All that were met.
         ratios: Of training, of the runs that are trusted.
         ladder: `reports.parity.table.table`.
+        agreement: `reports.tables.seeds.pairs_table`.
 
     Returns:
         Lines, and whether each is of stock, or of all.
@@ -48,6 +54,17 @@ def lines(
                 f"{wording.named(row['model'], row['variant'])}: {name} trains {row['ratio']:.2f} "
                 f"times as fast as {other} ({row['low']:.2f} to {row['high']:.2f}): "
                 f"{row['verdict']}."
+            )
+            yield Note(told), row["variant"] == STOCK
+        for row in _between(agreement, lane, base.lane):
+            proven = "equal" if row["equivalent"] else "are not proven to equal"
+            low, high = (row["low"], row["high"])
+            if row["lane"] != lane:
+                low, high = -high, -low
+            told = (
+                f"{wording.named(row['model'], row['variant'])}: the errors of {name} {proven} "
+                f"those of {other} within {MARGIN_POINTS:.2f} points ({low:+.2f} to {high:+.2f}, "
+                f"{row['seeds']} seeds)."
             )
             yield Note(told), row["variant"] == STOCK
         # What is wrong is told as grave where all backends are, by the ladder.
@@ -95,16 +112,21 @@ def _differences(lane: str, worker: WorkerInfo, base: WorkerInfo, shards: Shards
     return f"{wording.listed(list(dict.fromkeys(told)))}; {equal} packages are equal"
 
 
-def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, Any]]:
-    pair = {lane, base}
-    for row in ratios.to_dict("records"):
-        if {row["lane"], row["baseline"]} == pair and not np.isnan(row["low"]):
-            if row["lane"] != lane:  # the plan has the backend first
-                ends = {"low": 1 / row["high"], "high": 1 / row["low"]}
-                swapped = {"faster": "slower", "slower": "faster"}
-                verdict = swapped.get(row["verdict"], row["verdict"])
-                row |= ends | {"ratio": 1 / row["ratio"], "verdict": verdict}
+def _between(pairs: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, Any]]:
+    """Rows of this pair, whichever of the two stands first."""
+    for row in pairs.to_dict("records"):
+        if {row["lane"], row["baseline"]} == {lane, base}:
             yield {str(key): value for key, value in row.items()}
+
+
+def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, Any]]:
+    for row in _between(ratios[ratios["low"].notna()], lane, base):
+        if row["lane"] != lane:  # the plan has the backend first
+            ends = {"low": 1 / row["high"], "high": 1 / row["low"]}
+            swapped = {"faster": "slower", "slower": "faster"}
+            verdict = swapped.get(row["verdict"], row["verdict"])
+            row |= ends | {"ratio": 1 / row["ratio"], "verdict": verdict}
+        yield row
 
 
 def _answers(

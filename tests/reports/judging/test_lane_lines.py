@@ -7,9 +7,11 @@ import pytest
 
 from reports.judging import comparison
 from reports.judging.screen import screen
+from reports.pages import markdown
 from reports.read import shards
 from tests.support.stored_answers import Change, store_answers
 from tests.support.stored_launches import Truth, launch_payload, store_launches
+from tests.support.stored_runs import accuracy_payload, store_run
 
 NEW = "jax@2"
 Payload = dict[str, Any]
@@ -44,6 +46,14 @@ def test_many_lanes_are_lines_and_no_columns(tmp_path: Path) -> None:
     assert "More of the lanes stands in the report." in texts
 
 
+def test_a_comment_of_many_lanes_is_cut(tmp_path: Path) -> None:
+    lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": has(jax=str(n)) for n in range(2, 10)}
+    found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
+    lines = markdown.comment(comparison.compare(found)).replace("\\", "").splitlines()
+    assert len(lines) <= 15
+    assert any(line.startswith("- JAX@2 has jax 2 for 1") for line in lines)
+
+
 def scaled(factor: float, only: str = "forward.odd33.logits") -> Change:
     def change(payload: Payload, arrays: Payload) -> None:
         has(jax="2")(payload, arrays)
@@ -73,3 +83,20 @@ def test_a_lane_that_is_slower_is_told_as_that_of_its_backend(tmp_path: Path) ->
     lines = [note.text for note in comparison.compare(found).lanes]
     assert any("JAX@2 trains 0.93 times as fast as JAX" in line for line in lines)
     assert any(line.endswith(": slower.") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (0, "JAX@2 equal those of JAX within 0.20 points (-"),
+        (1, "JAX@2 are not proven to equal those of JAX within 0.20 points (+"),
+    ],
+)
+def test_errors_of_a_lane_are_compared_over_seeds(wrong: int, words: str, tmp_path: Path) -> None:
+    """One error of 200 is half a point."""
+    cells = [accuracy_payload(name, seed=seed) for seed in range(40) for name in ("jax", NEW)]
+    run = store_run(tmp_path, cells, lambda cell: 2 + wrong * (cell["lane"] == NEW))
+    lines = [note.text for note in comparison.compare(shards.read([run.path])).lanes]
+    (line,) = (line for line in lines if "the errors of" in line)
+    assert words in line
+    assert line.endswith("40 seeds).")
