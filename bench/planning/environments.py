@@ -51,6 +51,8 @@ def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) ->
             said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
             errors = [line for line in said if line.startswith("ERROR")] or said[-1:]
             why = errors[-1].removeprefix("ERROR: ") if errors else f"{step[2]} failed"
+            if "failed to find interpreter" in why:
+                why = f"there is no Python {setup.python} on PATH; name one by its path"
             raise BuildError(f"{setup.name} cannot be built: {why}")
     stamp.write_text(wanted, encoding="ascii")
     return True
