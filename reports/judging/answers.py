@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bench.contract.backends import place
+from bench.contract.backends import BACKENDS, place
 from bench.contract.rungs import CERTIFYING
 from bench.contract.variants import STOCK, THREE, TUNED
 from reports.judging.comparison import Comparison
 from reports.tables import wording
+
+COLUMNS = 4
+"""Of more lanes the backends as pinned alone stand beside each other; lines tell of the others."""
 
 PROBLEMS = {"ok": "", "invalid": "no valid speed"}
 """Statuses in words."""
@@ -98,17 +101,22 @@ def answers(comparison: Comparison) -> Iterator[Answer]:
     variants = {variant for table in tables for variant in table["variant"]}
     main = next((name for name in THREE if name in variants), None) or min(variants, default=STOCK)
     own = [wording.titled(table[table["variant"] == main]) for table in tables]
+    lanes = {lane for table in own for lane in table["lane"]}
+    beside = lanes if len(lanes) <= COLUMNS else lanes & BACKENDS.keys() or lanes
     for model in dict.fromkeys(str(model) for table in own for model in table["model"]):
         speeds, ladder, summary = (
             table[table["model"] == model].sort_values("lane", key=places, kind="stable")
             for table in own
+        )
+        same = _same(ladder)
+        speeds, ladder, summary = (
+            table[table["lane"].isin(beside)] for table in (speeds, ladder, summary)
         )
         backends = dict.fromkeys(
             name for table in (speeds, ladder, summary) for name in table["title"]
         )
         standings = _standings(comparison, speeds, model, main)
         errors = _errors(comparison, summary)
-        same = _same(ladder)
         named = wording.named(model, main)
         answer = Answer(named, tuple(backends), standings, errors, same, advice="")
         yield replace(answer, advice=_advice(comparison, answer, model, main))
@@ -149,6 +157,8 @@ def _standings(
         if fastest in (row["title"], row["other"]):
             mirrored = row["title"] == fastest
             name = row["other"] if mirrored else row["title"]
+            if name not in found:
+                continue
             verdict = "faster" if mirrored else "slower"
             ratio = 1 / row["ratio"] if mirrored else row["ratio"]
             found[name] = Standing(ratio, row["width"], row["verdict"] == verdict)

@@ -59,7 +59,8 @@ class Comparison:
         headings: What was run, as lines.
         conditions: What the speeds were measured under, as lines.
         notes: What a reader must know before believing a figure, gravest first.
-        lanes: What is known, of stock, of lanes that are no backends as pinned; `notes` have all.
+        lanes: How lanes that are no backends as pinned do in the main variant; `notes` have the
+            rest.
         incomplete: Launches and lanes that are not there, as lines; they stand in `notes` too.
         ledger: One row per backend: versions and machine.
         curves: `reports.tables.curves.table`.
@@ -220,7 +221,7 @@ def compare(
         ),
         notes=(
             *(Note(line, grave=True) for line in context.troubles_met(shards)),
-            *(note for note, _ in beside),
+            *(note for note, is_main in beside if not is_main),
             *map(Note, context.others_lines(measured.rounds)),
             *notes.notes(shards, accuracy_table, ratio_table, cost_table, trusts, owed),
         ),

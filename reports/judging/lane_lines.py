@@ -9,7 +9,7 @@ import pandas as pd
 from bench.contract.backends import backend_of
 from bench.contract.rungs import UNIT_ROUNDOFF
 from bench.contract.schema import WorkerInfo
-from bench.contract.variants import STOCK
+from bench.contract.variants import STOCK, THREE
 from reports.ladder.findings import largest_error
 from reports.read.shards import ParityShard, Shards
 from reports.tables import wording
@@ -40,7 +40,7 @@ def lines(
         agreement: `reports.tables.seeds.pairs_table`.
 
     Returns:
-        Lines, and whether each is of stock, or of all.
+        Lines, and whether each answers what was asked: how the lane does in the main variant.
     """
     known = {worker.lane: worker for worker in workers}
     for lane, worker in known.items():
@@ -48,29 +48,20 @@ def lines(
         if base is None or lane == base.lane:
             continue
         name, other = wording.title(lane), wording.title(base.lane)
-        yield Note(f"{name} has {_differences(lane, worker, base, shards)}."), True
-        for row in _speeds(ratios, lane, base.lane):
-            told = (
-                f"{wording.named(row['model'], row['variant'])}: {name} trains {row['ratio']:.2f} "
-                f"times as fast as {other} ({row['low']:.2f} to {row['high']:.2f}): "
-                f"{row['verdict']}."
-            )
-            yield Note(told), row["variant"] == STOCK
-        for row in _between(agreement, lane, base.lane):
-            proven = "equal" if row["equivalent"] else "are not proven to equal"
-            low, high = (row["low"], row["high"])
-            if row["lane"] != lane:
-                low, high = -high, -low
-            told = (
-                f"{wording.named(row['model'], row['variant'])}: the errors of {name} {proven} "
-                f"those of {other} within {MARGIN_POINTS:.2f} points ({low:+.2f} to {high:+.2f}, "
-                f"{row['seeds']} seeds)."
-            )
-            yield Note(told), row["variant"] == STOCK
-        # What is wrong is told as grave where all backends are, by the ladder.
-        for (model, variant), words in _answers(shards, ladder, lane, base.lane):
-            told = f"{wording.named(model, variant)}: {name} {words.format(other=other)}."
-            yield Note(told), variant == STOCK
+        yield Note(f"{name} has {_differences(lane, worker, base, shards)}."), False
+        facts: dict[str, dict[str, list[str]]] = {}
+        for told in (
+            _speeds(ratios, lane, base.lane),
+            _errors(agreement, lane, base.lane),
+            _answers(shards, ladder, lane, base.lane),
+        ):
+            for model, variant, words in told:
+                facts.setdefault(variant, {}).setdefault(model, []).append(words)
+        main = next((variant for variant in THREE if variant in facts), None)
+        for variant, by_model in facts.items():
+            told_of = "" if variant == STOCK else f", {variant}"
+            each = (f"{model} {', '.join(words)}" for model, words in by_model.items())
+            yield Note(f"{name} beside {other}{told_of}: {'; '.join(each)}."), variant == main
 
 
 COSTS = {
@@ -119,20 +110,36 @@ def _between(pairs: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, An
             yield {str(key): value for key, value in row.items()}
 
 
-def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[dict[str, Any]]:
+def _speeds(ratios: pd.DataFrame, lane: str, base: str) -> Iterator[tuple[str, str, str]]:
     for row in _between(ratios[ratios["low"].notna()], lane, base):
+        ratio, low, high, verdict = (row[name] for name in ("ratio", "low", "high", "verdict"))
         if row["lane"] != lane:  # the plan has the backend first
-            ends = {"low": 1 / row["high"], "high": 1 / row["low"]}
-            swapped = {"faster": "slower", "slower": "faster"}
-            verdict = swapped.get(row["verdict"], row["verdict"])
-            row |= ends | {"ratio": 1 / row["ratio"], "verdict": verdict}
-        yield row
+            ratio, low, high = 1 / ratio, 1 / high, 1 / low
+            verdict = {"faster": "slower", "slower": "faster"}.get(verdict, verdict)
+        words = f"trains {ratio:.2f}x as fast ({low:.2f} to {high:.2f}: {verdict})"
+        yield row["model"], row["variant"], words
+
+
+def _errors(agreement: pd.DataFrame, lane: str, base: str) -> Iterator[tuple[str, str, str]]:
+    for row in _between(agreement, lane, base):
+        low, high = (row["low"], row["high"])
+        if row["lane"] != lane:
+            low, high = -high, -low
+        proven = "equal" if row["equivalent"] else "not proven equal"
+        words = (
+            f"errors {proven} within {MARGIN_POINTS:.2f} points ({low:+.2f} to {high:+.2f}, "
+            f"{row['seeds']} seeds)"
+        )
+        yield row["model"], row["variant"], words
 
 
 def _answers(
     shards: Shards, ladder: pd.DataFrame, lane: str, base: str
-) -> Iterator[tuple[tuple[str, str], str]]:
-    """Whether two lanes gave the same, how nearly, and which of them is farther from the truth."""
+) -> Iterator[tuple[str, str, str]]:
+    """Whether two lanes gave the same, how nearly, and which of them is farther from the truth.
+
+    What is wrong is told as grave where all backends are, by the ladder.
+    """
     found: dict[tuple[str, str], dict[str, ParityShard]] = {}
     for shard in shards.parity:
         subject = shard.payload.subject
@@ -148,11 +155,11 @@ def _answers(
         errors = [float(each["floors"].max()) for each in (mine, theirs)]
         if len(wrong):
             first = wrong.iloc[0]
-            words = f"is wrong where {{other}} is not: {first['rung']} {first['quantity']}"
+            words = f"answers WRONG where {wording.title(base)}'s are not: "
+            words += f"{first['rung']} {first['quantity']}"
         elif errors[0] > FARTHER * errors[1]:
-            words += f", and is farther from the reference: {errors[0]:.0f} roundings for "
-            words += f"{errors[1]:.0f}"
-        yield (model, variant), words
+            words += f" and farther from the reference ({errors[0]:.0f} for {errors[1]:.0f})"
+        yield model, variant, words
 
 
 def _failed(table: pd.DataFrame) -> list[str]:
@@ -166,14 +173,13 @@ def _alike(one: ParityShard, other: ParityShard) -> str:
         if name.partition(".")[0] in {"forward", "gradients", "update", "predictions"}
     ]
     if all(np.array_equal(one.arrays[n], other.arrays[n], equal_nan=True) for n in names):
-        return "gives what {other} gives, to the last bit"
+        return "answers the same to the last bit"
     outputs = [name for name in names if name.startswith("forward.")]
     apart = max((_apart(one, other, name) for name in outputs), default=0.0)
     known = [each.payload.facts.identity for each in (one, other)]
     used = [(each and each.precision) or "float32" for each in known]
     precision = max(used, key=lambda name: UNIT_ROUNDOFF[name])
-    count = f"{apart / UNIT_ROUNDOFF[precision]:,.0f} roundings of {precision}"
-    return f"gives what {{other}} gives to {count}"
+    return f"answers {apart / UNIT_ROUNDOFF[precision]:,.0f} roundings of {precision} apart"
 
 
 def _apart(one: ParityShard, other: ParityShard, name: str) -> float:

@@ -42,7 +42,7 @@ def questions(comparison: Comparison) -> list[Question]:
             "same-answers",
             "Same answers?",
             _same(known),
-            tuple(_parity(comparison)),
+            (*comparison.lanes, *_parity(comparison)),
             figures=("parity",),
             more=("divergence",),
             tables=("ladder", "rung_errors"),

@@ -11,7 +11,7 @@ from reports.tables import wording
 from reports.tables.wording import Note
 
 MODELS = 3
-COLUMNS, LANE_LINES = 4, 6
+LANE_LINES = 6
 """More would not fit on the screen."""
 
 ALERTS = 3
@@ -44,8 +44,6 @@ def screen(comparison: Comparison) -> Screen:
     """The answer: a matrix of models and backends, advice, and whether to believe it."""
     known = list(answers(comparison))
     backends = list(dict.fromkeys(name for one in known for name in one.backends))
-    if len(backends) > COLUMNS:  # what is known of the others stands in lines
-        backends = [name for name in backends if not {*"@+"} & {*name}] or backends
     # Of many models those whose answers differ first.
     shown = sorted(known, key=lambda one: one.same in ("", "yes"))[:MODELS]
     shown.sort(key=known.index)

@@ -158,7 +158,8 @@ def _all_launches(shards: Shards) -> Iterator[Fact]:
         yield "", "dataset hashes", who, shard.payload.dataset_sha256
         for record in shard.payload.lanes:
             if record.worker is not None:
-                yield "", "Keras versions", who, record.worker.versions["keras"]
+                whose = _otherwise(record.lane.lane).strip()
+                yield whose, "Keras versions", who, record.worker.versions["keras"]
 
 
 def _places(shards: Shards) -> Iterator[Fact]:

@@ -94,8 +94,12 @@ def test_a_slower_one_is_told_and_one_that_crashes_leaves_the_others_go_on(
     assert told.returncode == 4, told.stdout + told.stderr
     crashed = "jax@madeup-1.4 on cpu: left with exit code 1"
     assert f"{crashed}; the other lanes go on" in told.stdout
-    assert "JAX@madeup-1.1 has madeup 1.1 for 1.0" in told.stdout
-    assert "JAX@madeup-1.1 trains 0.93 times as fast as JAX (0.93 to 0.93): slower." in told.stdout
+    report = (tmp_path / "results" / "latest" / "report.md").read_text("utf-8").replace("\\", "")
+    assert "JAX@madeup-1.1 has madeup 1.1 for 1.0" in report
+    assert (
+        "JAX@madeup-1.1 beside JAX: single_layer trains 0.93x as fast (0.93 to 0.93: slower)."
+        in (told.stdout)
+    )
     statuses = table(tmp_path, "speed").set_index("lane")["status"].to_dict()
     assert statuses == {"jax": "ok", "1.1": "ok", "1.4": "crashed"}
     ratios = table(tmp_path, "ratios")
@@ -118,8 +122,9 @@ def test_what_is_wrong_past_a_size_fails_and_what_is_the_same_is_told_as_that(
     failed = table(tmp_path, "parity").query("status == 'fail'")
     # Of 200 images: 115,200 numbers after the convolution, 4,096 after the next layer.
     assert failed[["lane", "rung"]].drop_duplicates().to_numpy().tolist() == [["1.2", "P2"]]
-    assert "JAX@madeup-1.2 is wrong where JAX is not: P2 " in told.stdout
-    assert "JAX@madeup-1.3 gives what JAX gives, to the last bit." in told.stdout
+    assert "answers WRONG where JAX's are not: P2 " in told.stdout
+    same = "JAX@madeup-1.3 beside JAX: single_layer answers the same to the last bit."
+    assert same in told.stdout
 
 
 def test_what_cannot_be_installed_and_a_swap_that_did_not_take_are_one_line(

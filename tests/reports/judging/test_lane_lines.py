@@ -9,6 +9,7 @@ from reports.judging import comparison
 from reports.judging.screen import screen
 from reports.pages import markdown
 from reports.read import shards
+from reports.tables.comparable import NotComparableError
 from tests.support.stored_answers import Change, store_answers
 from tests.support.stored_launches import Truth, launch_payload, store_launches
 from tests.support.stored_runs import accuracy_payload, store_run
@@ -32,17 +33,19 @@ def told(folder: Path, new: Change, old: Change = OLD) -> list[str]:
 
 
 def test_all_that_is_otherwise_is_named_and_what_is_not_is_counted(tmp_path: Path) -> None:
-    (line, _) = told(tmp_path, has(jax="2", numpy="2", jaxlib="3"))
+    lanes: dict[str, Any] = {"jax": OLD, NEW: has(jax="2", numpy="2", jaxlib="3")}
+    found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
+    (line,) = (n.text for n in comparison.compare(found).notes if n.text.startswith("JAX@2 has"))
     assert line == "JAX@2 has jax 2 for 1 and jaxlib 3 for none; 1 packages are equal."
 
 
 def test_many_lanes_are_lines_and_no_columns(tmp_path: Path) -> None:
-    lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": has(jax=str(n)) for n in range(2, 7)}
+    lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": has(jax=str(n)) for n in range(2, 10)}
     found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
     told = screen(comparison.compare(found))
     assert told.header == ("model", "JAX 1.0", "same")
     texts = [note.text for note in told.notes]
-    assert sum(text.startswith("JAX@") for text in texts) == 3
+    assert sum(text.startswith("JAX@") for text in texts) == 6
     assert "More of the lanes stands in the report." in texts
 
 
@@ -51,7 +54,7 @@ def test_a_comment_of_many_lanes_is_cut(tmp_path: Path) -> None:
     found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
     lines = markdown.comment(comparison.compare(found)).replace("\\", "").splitlines()
     assert len(lines) <= 15
-    assert any(line.startswith("- JAX@2 has jax 2 for 1") for line in lines)
+    assert any(line.startswith("- JAX@2 beside JAX: single_layer answers") for line in lines)
 
 
 def scaled(factor: float, only: str = "forward.odd33.logits") -> Change:
@@ -65,9 +68,9 @@ def scaled(factor: float, only: str = "forward.odd33.logits") -> Change:
 @pytest.mark.parametrize(
     ("factor", "words"),
     [
-        (1.0, "JAX@2 gives what JAX gives, to the last bit."),
-        (1 + 2**-20, "JAX@2 gives what JAX gives to 16 roundings of float32, and is farther"),
-        (1.01, "JAX@2 is wrong where JAX is not: P2 logits."),
+        (1.0, "JAX@2 beside JAX: single_layer answers the same to the last bit."),
+        (1 + 2**-20, "answers 16 roundings of float32 apart and farther from the reference ("),
+        (1.01, "answers WRONG where JAX's are not: P2 logits."),
     ],
 )
 def test_answers_are_the_same_bits_near_or_wrong(factor: float, words: str, tmp_path: Path) -> None:
@@ -81,15 +84,15 @@ def test_a_lane_that_is_slower_is_told_as_that_of_its_backend(tmp_path: Path) ->
     launches = [launch_payload(n, truth=truth) for n in range(1, 8)]
     found = shards.read([store_launches(tmp_path, launches).path])
     lines = [note.text for note in comparison.compare(found).lanes]
-    assert any("JAX@2 trains 0.93 times as fast as JAX" in line for line in lines)
-    assert any(line.endswith(": slower.") for line in lines)
+    assert any(line.startswith("JAX@2 beside JAX: single_layer trains 0.93x as") for line in lines)
+    assert any(line.endswith(": slower).") for line in lines)
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (0, "JAX@2 equal those of JAX within 0.20 points (-"),
-        (1, "JAX@2 are not proven to equal those of JAX within 0.20 points (+"),
+        (0, "errors equal within 0.20 points (-"),
+        (1, "errors not proven equal within 0.20 points (+"),
     ],
 )
 def test_errors_of_a_lane_are_compared_over_seeds(wrong: int, words: str, tmp_path: Path) -> None:
@@ -97,6 +100,17 @@ def test_errors_of_a_lane_are_compared_over_seeds(wrong: int, words: str, tmp_pa
     cells = [accuracy_payload(name, seed=seed) for seed in range(40) for name in ("jax", NEW)]
     run = store_run(tmp_path, cells, lambda cell: 2 + wrong * (cell["lane"] == NEW))
     lines = [note.text for note in comparison.compare(shards.read([run.path])).lanes]
-    (line,) = (line for line in lines if "the errors of" in line)
+    (line,) = lines
     assert words in line
     assert line.endswith("40 seeds).")
+
+
+def test_a_lane_may_have_another_keras_and_a_backend_as_pinned_may_not(tmp_path: Path) -> None:
+    def compared(other: str) -> comparison.Comparison:
+        launch = launch_payload(1, truth={"jax": Truth(0.01), other: Truth(0.01)})
+        launch["lanes"][1]["worker"]["versions"] |= {"keras": "3.14.1"}
+        return comparison.compare(shards.read([store_launches(tmp_path, [launch]).path]))
+
+    assert len(compared("jax@keras-3.14.1").ratios) == 1
+    with pytest.raises(NotComparableError, match="Keras versions differ"):
+        compared("torch")
