@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bench.coordinator import preflight
+from bench.coordinator.preflight import Greeting
 from bench.planning import environments
 from bench.planning.lanes import setups
 from bench.planning.plan import ROOT
@@ -21,9 +23,13 @@ from bench.planning.plan import ROOT
 WORKLOADS = "test_speed and train-batch200"
 
 
+def _accept(greetings: Sequence[Greeting]) -> None:
+    """Equal lanes, too."""
+
+
 def pytest_configure() -> None:
-    """Let equal lanes through."""
-    preflight._check_different = lambda _: None
+    """Lift the rule, in whoever loads this as a plugin."""
+    preflight._check_different = _accept
 
 
 def main(runs: int, pinned: str) -> None:
