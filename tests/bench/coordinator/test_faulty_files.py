@@ -4,6 +4,7 @@ Call 1 fails, then call 2, and so on until there is no such call any more.
 """
 
 import errno
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from bench.coordinator.run_folder import RunFolder
 from bench.inputs import datasets
 from reports.judging.comparison import Comparison
 from reports.pages import files, html, markdown
+from reports.pages.html import Drawn
 from reports.read import shards
 from tests.support import golden
 from tests.support.faulty_files import failing
@@ -126,14 +128,20 @@ def test_fault_10_shards_that_cannot_be_read(tmp_path: Path, code: int) -> None:
     assert found[1] > 0  # one shard was lost, and the other was read
 
 
+@functools.cache
+def whole_report() -> tuple[Comparison, list[Drawn], str, str]:
+    """A comparison, one figure of it and both pages."""
+    comparison = golden.loaded()
+    pictures = html.draw(comparison)[:1]
+    return comparison, pictures, html.report(comparison, pictures), markdown.render(comparison)
+
+
 @every_code
 def test_fault_10_a_report_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    comparison = golden.loaded()
+    comparison, pictures, page, short = whole_report()
     few = dict(list(comparison.tables().items())[:2])
-    pictures = html.draw(comparison)[:1]
-    page, short = html.report(comparison, pictures), markdown.render(comparison)
     monkeypatch.setattr(Comparison, "tables", lambda _: few)
     monkeypatch.setattr(html, "draw", lambda _: pictures)
     monkeypatch.setattr(html, "report", lambda *_: page)

@@ -36,6 +36,7 @@ def test_one_command_from_options_to_report(workers: dict[str, str], tmp_path: P
     assert {path.name for path in run.iterdir()} == {
         ".lock",
         "benchmark.json",
+        "comment.md",
         "figures",
         "junit.xml",
         "report.html",

@@ -87,39 +87,30 @@ SPEED = ("-k", "test_speed and single_layer and train")
 PARITY = ("-k", "test_parity and single_layer", "--batch-size", "20", "--suite", "smoke")
 
 
-def test_a_slower_one_is_told_and_one_that_crashes_leaves_the_others_go_on(
-    built: Lane, tmp_path: Path
-) -> None:
-    told = run(built, tmp_path, "1.1", "1.4", options=SPEED)
-    assert told.returncode == 4, told.stdout + told.stderr
-    crashed = "jax@madeup-1.4 on cpu: left with exit code 1"
-    assert f"{crashed}; the other lanes go on" in told.stdout
+def test_a_slower_one_is_told(built: Lane, tmp_path: Path) -> None:
+    told = run(built, tmp_path, "1.1", options=SPEED)
+    assert told.returncode == 0, told.stdout + told.stderr
     report = (tmp_path / "results" / "latest" / "report.md").read_text("utf-8").replace("\\", "")
     assert "JAX@madeup-1.1 has madeup 1.1 for 1.0" in report
     assert (
         "JAX@madeup-1.1 beside JAX: single_layer trains 0.93x as fast (0.93 to 0.93: slower)."
         in (told.stdout)
     )
-    statuses = table(tmp_path, "speed").set_index("lane")["status"].to_dict()
-    assert statuses == {"jax": "ok", "1.1": "ok", "1.4": "crashed"}
-    ratios = table(tmp_path, "ratios")
-    ratios["baseline"] = ratios["baseline"].str.removeprefix("jax@madeup-")
-    verdicts = ratios.set_index(["lane", "baseline"])["verdict"].to_dict()
+    verdicts = table(tmp_path, "ratios").set_index(["lane", "baseline"])["verdict"].to_dict()
     # The twin is one of the backend as pinned, so that a lane that fails takes no trust along.
-    assert verdicts == {
-        ("jax", "1.1"): "faster",
-        ("jax", "1.4"): "missing",
-        ("1.1", "1.4"): "missing",
-        ("jax", "jax"): "equivalent",
-    }
+    assert verdicts == {("jax", "jax@madeup-1.1"): "faster", ("jax", "jax"): "equivalent"}
 
 
-def test_what_is_wrong_past_a_size_fails_and_what_is_the_same_is_told_as_that(
+def test_a_wrong_one_fails_the_same_is_told_as_that_and_they_go_on_where_another_crashes(
     built: Lane, tmp_path: Path
 ) -> None:
-    told = run(built, tmp_path, "1.2", "1.3", options=PARITY)
-    assert told.returncode == 1, told.stdout + told.stderr
-    failed = table(tmp_path, "parity").query("status == 'fail'")
+    told = run(built, tmp_path, "1.2", "1.3", "1.4", options=PARITY)
+    assert told.returncode == 4, told.stdout + told.stderr
+    crashed = "jax@madeup-1.4 on cpu: left with exit code 1"
+    assert f"{crashed}; the other lanes go on" in told.stdout
+    parity = table(tmp_path, "parity")
+    assert set(parity["lane"]) == {"jax", "1.2", "1.3", "1.4"}
+    failed = parity.query("status == 'fail' and lane != '1.4'")
     # Of 200 images: 115,200 numbers after the convolution, 4,096 after the next layer.
     assert failed[["lane", "rung"]].drop_duplicates().to_numpy().tolist() == [["1.2", "P2"]]
     assert "answers WRONG where JAX's are not: P2 " in told.stdout
