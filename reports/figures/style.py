@@ -189,7 +189,9 @@ def words(rows: pd.DataFrame, form: str, between: str = ", ") -> str:
 def plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis with numbers as they are read, at 1, 2 and 5, or a few more."""
     low, high = axis.get_view_interval()
-    few = (1, 1.2, 1.5, 2, 3, 5, 7) if high < 3 * low else (1, 2, 5)
+    few: tuple[float, ...] = (1, 1.2, 1.5, 2, 3, 5, 7) if high < 3 * low else (1, 2, 5)
+    if high < 1.7 * low:
+        few = (1, 1.1, 1.2, 1.3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
     axis.set_major_locator(LogLocator(subs=few, numticks=99))
     if high > 300 * low:
         axis.set_major_locator(LogLocator(numticks=7))

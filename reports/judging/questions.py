@@ -113,7 +113,7 @@ def _errors(answers: Sequence[Answer]) -> Note:
 def _costs(comparison: Comparison) -> Note:
     costs = comparison.costs
     if costs.empty:
-        return Note("" if comparison.lane_costs.empty else "Nothing was trained; lanes started.")
+        return next(lane_lines.cost_lines(comparison.lane_costs), Note(""))
     share = (costs["feed_seconds"] + costs["train_seconds"]).sum() / costs["wall_seconds"].sum()
     longest = costs.sort_values("wall_seconds").iloc[-1]
     return Note(
