@@ -172,7 +172,11 @@ def look(backend: str) -> tuple[str, str]:
     if device:  # the same colour, another marker
         return look(title)[0], "X"
     known = next((name for name in BACKENDS if title in {name, wording.title(name)}), "")
-    return BACKENDS.get(known) or OTHERS[sum(map(ord, title)) % len(OTHERS)]
+    if known:
+        return BACKENDS[known]
+    # Of many lanes few share both.
+    colour = OTHERS[sum(map(ord, title)) % len(OTHERS)][0]
+    return colour, OTHERS[sum(n * ord(c) for n, c in enumerate(title)) % len(OTHERS)][1]
 
 
 def by_backend(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str, str]]:

@@ -45,7 +45,7 @@ def _panels(table: pd.DataFrame, unit: str) -> Parts:
                 told.append(f"{backend} {last['value']:,.4g} in {own['segment'].max() + 1} levels")
             axes.set(xlabel="run", ylabel=unit)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.legend(ncols=3)
+            figure.legend(loc="outside lower left", ncols=3)
             axes.margins(y=0.2)
             alt = f"{title}, {unit} over runs: {', '.join(told)}"
             yield Panel(figure, alt, str(rows["model"].iloc[0]), rows)

@@ -54,6 +54,7 @@ def write(comparison: Comparison, folder: Path) -> None:
 
 def write_compared(found: Compared, folder: Path) -> Path:
     """Write `compare.html` and `compare.md`; gives the page."""
+    folder.mkdir(parents=True, exist_ok=True)
     put(folder / "compare.md", markdown.changes(found))
     put(folder / "compare.html", html.compare(found))
     return folder / "compare.html"
