@@ -146,15 +146,18 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _gate(options: argparse.Namespace) -> int:
-    if options.max_slowdown is None and options.max_error_increase is None:
-        print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
-        return ExitCode.USAGE
     lanes = options.lane, options.against_lane
     if (options.against is None) == (None in lanes) or (None in lanes and any(lanes)):
         print("error: gate: give --against, or --lane and --against-lane", file=sys.stderr)
         return ExitCode.USAGE
+    if options.lane and options.lane == options.against_lane:
+        print(f"error: gate: --lane and --against-lane are both {options.lane}", file=sys.stderr)
+        return ExitCode.USAGE
     if any(lanes) and (options.max_slowdown is None or options.max_error_increase is not None):
-        print("error: gate: of lanes --max-slowdown is judged, and parity", file=sys.stderr)
+        print("error: gate: for lanes give --max-slowdown; parity is judged too", file=sys.stderr)
+        return ExitCode.USAGE
+    if options.max_slowdown is None and options.max_error_increase is None:
+        print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
         return ExitCode.USAGE
     folders = [options.run_folder, *([options.against] if options.against else [])]
     new, *others = (two_runs.ComparedRun(shards.read([folder])) for folder in folders)

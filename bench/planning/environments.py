@@ -48,14 +48,23 @@ def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) ->
     for step in _steps(setup, folder, pins, constraints):
         done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-            errors = [line for line in said if line.startswith("ERROR")] or said[-1:]
-            why = errors[-1].removeprefix("ERROR: ") if errors else f"{step[2]} failed"
-            if "failed to find interpreter" in why:
-                why = f"there is no Python {setup.python} on PATH; name one by its path"
-            raise BuildError(f"{setup.name} cannot be built: {why}")
+            said = (done.stderr + done.stdout).splitlines()
+            raise BuildError(f"{setup.name} cannot be built: {_why(said, setup.python)}")
     stamp.write_text(wanted, encoding="ascii")
     return True
+
+
+def _why(said: Sequence[str], python: str) -> str:
+    """The reason among all that pip or virtualenv said."""
+    told = [line.strip() for line in said if line.strip()]
+    if any("failed to find interpreter" in line for line in told):
+        return f"there is no Python {python} on PATH; name one by its path"
+    if "The conflict is caused by:" in told:
+        first = told.index("The conflict is caused by:") + 1
+        return f"these do not go together: {'; '.join(told[first : first + 2])}"
+    errors = [line.removeprefix("ERROR: ") for line in told if line.startswith("ERROR")]
+    raised = [line for line in told if re.match(r"[A-Za-z.]+(Error|Exception): ", line)]
+    return "; ".join([*(errors or told)[-1:], *raised[-1:]]) or "it failed without a word"
 
 
 def _wanted(setup: Setup, pins: Sequence[str], constraints: Path) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
-from bench.contract.errors import DataError, ExitCode, UsageError
+from bench.contract.errors import DataError, ExitCode, UsageError, WorkerError
 from bench.contract.schema import Images, Machine, WorkerInfo
 from bench.contract.units import Series
 from bench.coordinator.accuracy import protocol, stored_training, train_examples
@@ -178,7 +178,7 @@ def _identity(worker: WorkerInfo) -> tuple[object, object]:
 def _notes(greetings: Mapping[str, Greeting], models: Sequence[str], own: Set[str]) -> list[str]:
     """What was chosen for models that do not say it, and which cannot be built everywhere."""
     failed = [each for each in greetings.values() if each.error is not None]
-    lines = [f"{each.error}; the other lanes go on" for each in failed]
+    lines = [f"{each.error}{_last_words(each.error)}; the other lanes go on" for each in failed]
     for model in models:
         told = [each.models[model] for each in greetings.values() if model in each.models]
         if told[0]["chosen"]:
@@ -190,6 +190,12 @@ def _notes(greetings: Mapping[str, Greeting], models: Sequence[str], own: Set[st
             )
         lines += [str(each.faults[model]) for each in greetings.values() if model in each.faults]
     return lines
+
+
+def _last_words(error: WorkerError | None) -> str:
+    """What a worker's framework said last, which may be why."""
+    said = [line.strip() for line in (error.log if error else "").splitlines() if line.strip()]
+    return f" ({said[-1][:200]})" if said else ""
 
 
 def _of_one_size(plan: Plan, greetings: Mapping[str, Greeting]) -> list[str]:

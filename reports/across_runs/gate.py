@@ -90,6 +90,10 @@ def check_lanes(run: ComparedRun, lane: str, base: str, max_slowdown: float) -> 
         base: What it is compared with.
         max_slowdown: Share of the base's speed of training that may be lost.
     """
+    known = list(dict.fromkeys(each.name for p in run.found.plans.values() for each in p.lanes))
+    if absent := [name for name in (lane, base) if name not in known]:
+        told = f"the run has no such lane; it has {', '.join(known)}"
+        return [Check(f"lane {name}", MISSING, told) for name in absent]
     figures = []
     for row in run.comparison.main_ratios.to_dict("records"):
         if {row["lane"], row["baseline"]} != {lane, base}:
@@ -105,7 +109,7 @@ def check_lanes(run: ComparedRun, lane: str, base: str, max_slowdown: float) -> 
         ends = partial(_of_mean, slower)
         figures.append(_Figure(what, "", limit=limit, interval=ends, show=_times_as_fast))
     if not figures:
-        figures = [_Figure(f"speed of {lane} over {base}", "not in this run", MISSING)]
+        figures = [_Figure(f"speed of {lane} over {base}", "not measured in this run", MISSING)]
     family = max(1, sum(figure.interval is not None for figure in figures))
     judged = [_judged(figure, family) for figure in figures]
     return [*judged, *_wrong(run, lane, base)]

@@ -159,3 +159,14 @@ def test_a_model_that_declares_no_graph_stays_as_it_is() -> None:
 def test_an_unknown_lowering_is_refused() -> None:
     with pytest.raises(ValueError, match="sideways"):
         lower(models.build("single_layer"), "sideways")
+
+
+def test_the_loss_and_its_gradients_are_told_without_their_scale() -> None:
+    """As an optimizer scales them so that small ones are not lost in half precision."""
+    keras.utils.set_random_seed(1)
+    model = convolution((9, 9), (3, 3), (2, 2))
+    x, y = np.ones((6, 9, 9, 3), np.float32), np.ones((6, 2), np.float32)
+    plain = answers(model, x, y)
+    model.compile(keras.optimizers.SGD(loss_scale_factor=1024.0), "mean_squared_error")
+    for found, true in zip(answers(model, x, y), plain, strict=True):
+        np.testing.assert_array_equal(found, true)  # by a power of two nothing is rounded

@@ -145,12 +145,12 @@ def test_filters_narrow_tables_and_figures(opened: Opened) -> None:
         "two_layer"
     }
     assert not page.locator("#ratios-single_layer").is_visible()
-    page.select_option("select[name=backend]", "JAX")
+    page.select_option("select[name=lane]", "JAX")
     pairs = rows.all_text_contents()
     assert pairs
     assert all("JAX" in text for text in pairs)
     page.select_option("select[name=model]", "")
-    page.select_option("select[name=backend]", "")
+    page.select_option("select[name=lane]", "")
     assert rows.count() == everything
 
 

@@ -11,7 +11,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from bench.worker.loops.epochs import made_ready, results
-from bench.worker.loops.state import place
+from bench.worker.loops.state import loss_scale, place
 from models.native import batches
 
 
@@ -89,7 +89,8 @@ def gradients(
             for each in (model.trainable_variables, model.non_trainable_variables)
         )
         (loss, _), found = compute(trained, rest, metrics, x, y, None)
-        yield float(loss), [np.asarray(gradient) for gradient in found]
+        scale = loss_scale(model)
+        yield float(loss) / scale, [np.asarray(gradient / scale) for gradient in found]
 
 
 def traced(_: Sequence[Any]) -> int:

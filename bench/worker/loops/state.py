@@ -21,3 +21,8 @@ def place(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:
     for layer in all_layers(model):
         if getattr(layer, "stateful", False) and isinstance(layer, keras.layers.RNN):
             layer.reset_state()
+
+
+def loss_scale(model: keras.Model) -> float:
+    """By what the model's optimizer multiplies a loss, so that small gradients are not lost."""
+    return float(keras.ops.convert_to_numpy(model.optimizer.scale_loss(keras.ops.ones(()))))

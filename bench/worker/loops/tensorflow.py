@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
-from bench.worker.loops.state import place
+from bench.worker.loops.state import loss_scale, place
 from models.native.tensorflow import apply_adam
 
 
@@ -86,13 +86,15 @@ def gradients(
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
             loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=True)
+            loss = model.optimizer.scale_loss(loss)
         weights = [weight.value for weight in model.trainable_weights]
         return loss, tape.gradient(loss, weights, unconnected_gradients="zero")
 
     for weights, (x, y) in zip(starts, batches, strict=False):
         place(model, weights)
         loss, found = compute(*keras.tree.map_structure(tf.constant, (x, y)))
-        yield float(loss), [tf.convert_to_tensor(gradient).numpy() for gradient in found]
+        scale = loss_scale(model)
+        yield float(loss) / scale, [tf.convert_to_tensor(g).numpy() / scale for g in found]
 
 
 def traced(functions: Sequence[Any]) -> int:

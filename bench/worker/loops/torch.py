@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
-from bench.worker.loops.state import place
+from bench.worker.loops.state import loss_scale, place
 from models.native.torch import FusedAdam
 
 
@@ -92,10 +92,12 @@ def gradients(
         model.zero_grad()
         outputs = model(inputs, training=True)
         loss = model.compute_loss(x=inputs, y=targets, y_pred=outputs, training=True)
+        loss = model.optimizer.scale_loss(loss)
         loss.backward()
         values = [weight.value for weight in model.trainable_weights]
         found = [torch.zeros_like(each) if each.grad is None else each.grad for each in values]
-        yield float(loss.detach()), [keras.ops.convert_to_numpy(gradient) for gradient in found]
+        scale = loss_scale(model)
+        yield float(loss.detach()) / scale, [keras.ops.convert_to_numpy(g) / scale for g in found]
     model.zero_grad()
 
 

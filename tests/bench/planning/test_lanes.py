@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.errors import UsageError
-from bench.planning import lanes, resolving
+from bench.planning import environments, lanes, resolving
 from bench.planning.lanes import Setup
 from bench.planning.options import NOT_GIVEN
 from bench.session import stored_plan
@@ -71,10 +71,18 @@ def test_a_file_names_lanes_in_full(tmp_path: Path) -> None:
     [
         ("[jax]\nprecision = 'mixed_bfloat16'", "a lane is called like"),
         ("['cupy@1']\nrequirements = ['cupy']", "a lane is called like"),
-        ("['jax@1']\nversion = '1'", "it may have requirements, python"),
+        ("['jax@1']\nversion = '1'", "version is not one of requirements"),
+        ("'jax@1' = 3", "a lane is a table"),
+        ("", "no lane in it"),
         ("['jax@1']\nrequirements = 'jax'", "a list of texts"),
-        ("['jax@1']\nenvironment = {KERAS_BACKEND = 'torch'}", "without KERAS_BACKEND"),
-        ("['jax@1']\nprecision = 'float8'", "precision is one of mixed_bfloat16, mixed_float16"),
+        ("['jax@1']\nrequirements = ['-r x']", "'-r x' is no requirement"),
+        ("['jax@1']\nenvironment = 'A=1'", "a table of variables"),
+        ("['jax@1']\nenvironment = {KERAS_FLOATX = 'float16'}", "KERAS_FLOATX: .* precision"),
+        ("['jax@1']\nenvironment = {'A=B' = '1'}", "A=B: not the name"),
+        ("['jax@1']\nenvironment = {A = true}", "A: a variable is a text"),
+        ("['jax@1']\nenvironment = {A = \"x\\u0000\"}", "A: a variable is a text"),
+        ("['jax@1']\npython = 3.12", 'like "3.12"'),
+        ("['jax@1']\nprecision = 'mixed_float16'", "precision may be mixed_bfloat16"),
         ("['jax@1']", "nothing is otherwise than pinned"),
         ("['jax@1'", "lanes.toml"),
     ],
@@ -91,6 +99,10 @@ def test_a_file_that_cannot_be_obeyed(text: str, words: str, tmp_path: Path) -> 
         (["jax==1", "jax==1"], None, ALL, "two lanes are called jax@1"),
         (["jax==1"], None, ("torch",), "none of the selected backends"),
         ([" "], None, ALL, "wants a requirement"),
+        (["jax=1"], None, ALL, "'jax=1' is no requirement like jax==0.10.2"),
+        (["--index-url=x"], None, ALL, "is no requirement"),
+        (["/no/such"], None, ALL, "no such file or folder"),
+        ([__file__ + "c"], None, ALL, "no such file or folder"),
         ([], "3.12", ALL, "--python is for the lanes of --against"),
     ],
 )
@@ -126,3 +138,34 @@ def test_options_are_understood_before_pytest_reads_them(monkeypatch: pytest.Mon
     assert (device, lane.name, lane.requirements) == ("cpu", "jax@0.10.2", ("jax==0.10.2",))
     with pytest.raises(UsageError, match="--against torch==1: none of the selected"):
         lanes.asked(["--against", "torch==1"])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\xff\xfe", "no requirements file"), (b"# nothing\n", "has no requirement in it")],
+)
+def test_a_file_of_no_requirements_is_told(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "next.txt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        lanes.setups([str(path)], None, None, ALL)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "The conflict is caused by:\n    The user requested jaxlib==2\n    jax 1 depends on "
+            "jaxlib==1\n\nERROR: ResolutionImpossible: for help visit x",
+            "these do not go together: The user requested jaxlib==2; jax 1 depends on jaxlib==1",
+        ),
+        (
+            "  Traceback\n    RuntimeError: boom\n  [end of output]\nERROR: Failed to build x",
+            "Failed to build x; RuntimeError: boom",
+        ),
+        ("RuntimeError: failed to find interpreter for 3.99", "there is no Python 3.99 on PATH"),
+        ("", "it failed without a word"),
+    ],
+)
+def test_why_an_environment_cannot_be_built_is_found_in_what_pip_says(said: str, why: str) -> None:
+    assert environments._why(said.splitlines(), "3.99").startswith(why)

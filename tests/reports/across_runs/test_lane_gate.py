@@ -58,7 +58,7 @@ def test_a_lane_that_is_wrong_where_the_other_is_not_is_stopped(
     told = capsys.readouterr().out
     assert "FAIL" in told
     assert f"parity of single_layer {NEW}" in told
-    assert "not in this run" in told  # no speed was measured
+    assert "not measured in this run" in told
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,16 @@ def test_what_does_not_go_together_is_one_line(
 ) -> None:
     assert gated(tmp_path, *options) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_lane_that_the_run_does_not_have_is_told_with_those_that_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(measured(tmp_path, 0.01))
+    slow = ("--max-slowdown", "5%")
+    other = ("gate", run, "--lane", "jax@9", "--against-lane", "jax", *slow)
+    assert reports.__main__.main(other) == 4
+    assert "the run has no such lane; it has jax, jax@2" in capsys.readouterr().out
+    same = ("gate", run, "--lane", "jax", "--against-lane", "jax", *slow)
+    assert reports.__main__.main(same) == 2
+    assert "--lane and --against-lane are both jax" in capsys.readouterr().err
