@@ -32,18 +32,18 @@ for (const figure of all("figure")) {
   if (width / height > 2.4 && width > 500) figure.classList.add("wide");
 }
 
-// Filters. A model stands with its variant, unless that is stock; a pair has two backends.
+// Filters. A model stands with its variant, unless that is stock; a pair has two lanes.
 const filters = document.querySelector(".filters");
 const wanted = () => Object.fromEntries(filters ? new FormData(filters) : []);
 const variantOf = (row, model) => row.variant || (model.includes(" ") ? model.split(" ")[1] : "stock");
 function fits(row, chosen) {
   const model = row.model || row.definition || "";
-  const backends = [row.backend, row.pair].filter(Boolean).join(" ");
+  const lanes = [row.backend, row.pair].filter(Boolean).join(" / ").split(/ \/ | \(| /);
   return (
     (!chosen.model || !model || model.split(" ")[0] === chosen.model) &&
     (!chosen.variant || !model || variantOf(row, model).split(" / ").includes(chosen.variant)) &&
     (!chosen.phase || !row.phase || row.phase.split(" ")[0] === chosen.phase) &&
-    (!chosen.backend || !backends || backends.includes(chosen.backend))
+    (!chosen.lane || !lanes[0] || lanes.includes(chosen.lane))
   );
 }
 function narrow() {
