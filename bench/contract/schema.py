@@ -168,8 +168,8 @@ class WorkerInfo(Record, frozen=True):
     """What a worker said of itself, and in which lane it was started.
 
     `distributions` are all that are installed, with versions, and of what came from a folder or a
-    file a hash of its files; `installed_mib` is their size on disk. Neither is known in runs from
-    before lanes were.
+    file a hash of its files; `installed_mib` is their size on disk. Runs from before either
+    was kept have none.
     """
 
     lane: Id

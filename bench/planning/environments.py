@@ -15,8 +15,7 @@ from pathlib import Path
 from bench.contract.backends import backend_of
 from bench.contract.errors import BenchError, ExitCode
 from bench.planning.lanes import Setup, asked
-
-ROOT = Path(__file__).resolve().parents[2]
+from bench.planning.plan import ROOT
 
 
 class BuildError(BenchError):
@@ -25,8 +24,10 @@ class BuildError(BenchError):
     exit_code = ExitCode.ENVIRONMENT
 
 
-def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) -> bool:
+def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) -> None:
     """Build the environment of a lane, unless it is there: the pins, and its requirements on top.
+
+    What comes from a folder or file may have changed, and is always built.
 
     Args:
         setup: The lane.
@@ -34,24 +35,19 @@ def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) ->
         pins: Requirements of its backend.
         constraints: The file of their versions.
 
-    Returns:
-        Whether anything was built; what comes from a folder or file may have changed, and always
-        is.
-
     Raises:
         BuildError: With pip's own reason.
     """
     stamp, wanted = folder / "installed.sha256", _wanted(setup, pins, constraints)
     local = any(Path(each).exists() or "file:" in each for each in setup.requirements)
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted and not local:
-        return False
+        return
     for step in _steps(setup, folder, pins, constraints):
         done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr + done.stdout).splitlines()
             raise BuildError(f"{setup.name} cannot be built: {_why(said, setup.python)}")
     stamp.write_text(wanted, encoding="ascii")
-    return True
 
 
 def _why(said: Sequence[str], python: str) -> str:
@@ -84,11 +80,11 @@ def _steps(
     yield (*install, *pins, "--constraint", str(constraints))
     if setup.requirements:
         pinned = constraints.read_text(encoding="utf-8")
-        yield (*install, "--upgrade", *with_family(setup.requirements, pinned))
+        yield (*install, "--upgrade", *_with_family(setup.requirements, pinned))
     yield (*pip, "check")
 
 
-def with_family(requirements: Sequence[str], constraints: str) -> list[str]:
+def _with_family(requirements: Sequence[str], constraints: str) -> list[str]:
     """Requirements, and what is pinned of the same family: jax without its jaxlib is half of it."""
     named = {re.split(r"[^a-z0-9-]", each.lower(), maxsplit=1)[0] for each in requirements}
     pinned = {line.partition("==")[0] for line in constraints.splitlines() if "==" in line}

@@ -50,11 +50,14 @@ WORKER_OPTION = ("--worker", "LANE=PYTHON", "interpreter of a backend or lane; m
 REPEATED = (AGAINST_OPTION, MODEL_OPTION, WORKER_OPTION)
 
 
+MOST_COMMAND = 10_000
+"""Characters that somebody might still copy."""
+
 VARIABLES = ("BENCH_BACKENDS", "BENCH_DEVICE", "BENCH_MNIST", "BENCH_REQUIREMENTS")
 
 
 def command(given: Mapping[str, object], environ: Mapping[str, str]) -> str:
-    """What repeats a run wherever its results are to lie.
+    """What repeats a run wherever its results are to lie; empty where no shard could hold it.
 
     Args:
         given: Of each option of `OPTIONS` and `REPEATED` by its name, and of pytest's `keyword`,
@@ -62,18 +65,19 @@ def command(given: Mapping[str, object], environ: Mapping[str, str]) -> str:
         environ: Our variables are read from it.
     """
     flags = [flag for flag, *_ in (*OPTIONS, *REPEATED[:-1])]
-    told = [(flag, given.get(flag.strip("-").replace("-", "_"))) for flag in flags]
-    told.append(("-k", given.get("keyword")))
+    known = [(flag, given.get(flag.strip("-").replace("-", "_"))) for flag in flags]
+    known.append(("-k", given.get("keyword")))
     words = [
         word
-        for flag, values in told
+        for flag, values in known
         if flag not in {"--results", "--resume", "--worker-timeout"}
         for value in (values if isinstance(values, list) else [values])
         if value
         for word in (flag, str(value))
     ]
     variables = [f"{name}={shlex.quote(environ[name])}" for name in VARIABLES if environ.get(name)]
-    return " ".join((*variables, "nox -s bench", *(("--", shlex.join(words)) if words else ())))
+    told = " ".join((*variables, "nox -s bench", *(("--", shlex.join(words)) if words else ())))
+    return told if told.isprintable() and len(told) <= MOST_COMMAND else ""
 
 
 def choice(option: str, value: str, choices: Sequence[str] | Mapping[str, object]) -> str:

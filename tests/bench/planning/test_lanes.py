@@ -151,6 +151,13 @@ def test_a_file_of_no_requirements_is_told(content: bytes, words: str, tmp_path:
         lanes.setups([str(path)], None, None, ALL)
 
 
+def test_what_is_pinned_of_the_same_family_is_let_go() -> None:
+    pins = "jax==1\njaxlib==1\nnumpy==2\n# jaxtyping\nkeras==3\n"
+    assert environments._with_family(["jax==2"], pins) == ["jax==2", "jaxlib"]
+    assert environments._with_family(["jax==2", "jaxlib==2"], pins) == ["jax==2", "jaxlib==2"]
+    assert environments._with_family(["keras==4"], pins) == ["keras==4"]
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [

@@ -210,6 +210,8 @@ def test_the_command_that_repeats_a_run_is_what_was_given_less_where_it_lies() -
     kept = {name: given[name] for name in ("suite", "batch_size", "model", "against")}
     assert again == {**kept, "k": "a b"}
     assert command(dict.fromkeys(NOT_GIVEN), {}) == "nox -s bench"
+    assert command({**given, "keyword": "not \udcff"}, {}) == ""
+    assert command({**given, "model": ["a_model.py"] * 1000}, {}) == ""
 
 
 @pytest.mark.parametrize(

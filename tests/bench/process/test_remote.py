@@ -9,7 +9,7 @@ import pytest
 
 from bench.contract.errors import ExitCode, WorkerError
 from bench.contract.units import Lane
-from bench.coordinator.preflight import PreflightError, greet_lanes
+from bench.coordinator.preflight import Greeting, PreflightError, greet_lanes
 from bench.planning import resolving
 from bench.planning.lanes import Setup
 from bench.planning.options import NOT_GIVEN
@@ -167,6 +167,21 @@ def test_two_lanes_that_are_the_same_are_refused(fake_python: FakePython) -> Non
     greet("has_1", "has_2")
     with pytest.raises(PreflightError, match="jax@new and jax are the same: equal packages"):
         greet("has_1", "has_1")
+
+
+def test_a_lane_that_was_added_goes_missing_where_it_fails_and_ends_the_run_where_it_is_not_there(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    def greet(new: str) -> dict[str, Greeting]:
+        others = [Setup("jax@new", ("package==2",))]
+        workers = (f"jax={fake_python('has_1')}", f"jax@new={new}")
+        return greet_lanes(resolving.resolve(NOT_GIVEN, workers, {}, others=others), [])
+
+    greetings = greet(fake_python("no_keras"))
+    assert greetings["jax"].error is None
+    assert "No module named 'keras'" in str(greetings["jax@new"].error)
+    with pytest.raises(PreflightError, match=r"jax@new: cannot start .*\n.*nox -s bench, or"):
+        greet(str(tmp_path / "nothing"))
 
 
 def test_fault_21_a_gpu_that_is_not_used_ends_the_run_before_anything_is_timed(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reports.judging import comparison
+from reports.judging.questions import questions
 from reports.judging.screen import screen
 from reports.pages import markdown
 from reports.read import shards
@@ -47,13 +48,27 @@ def test_many_lanes_are_lines_and_no_columns(tmp_path: Path) -> None:
     texts = [note.text for note in told.notes]
     assert sum(text.startswith("JAX@") for text in texts) == 6
     assert "More of the lanes stands in the report." in texts
+    same_answers = questions(comparison.compare(found))[0]
+    assert any(note.text.startswith("JAX@9 beside JAX: ") for note in same_answers.lines)
+
+
+def test_of_many_lanes_the_backends_as_pinned_are_compared_among_themselves(tmp_path: Path) -> None:
+    """A column in which nobody is the fastest would be a riddle."""
+    truth = {"jax": Truth(0.020), "torch": Truth(0.010)}
+    truth |= {f"torch@{number}": Truth(0.005) for number in range(3)}
+    launches = [launch_payload(n, truth=truth) for n in range(1, 6)]
+    compared = comparison.compare(shards.read([store_launches(tmp_path, launches).path]))
+    told = screen(compared)
+    assert [name.split()[0] for name in told.header] == ["model", "JAX", "PyTorch"]
+    assert told.rows == (("single_layer", "0.50x ±0 %", "fastest"),)
 
 
 def test_a_comment_of_many_lanes_is_cut(tmp_path: Path) -> None:
-    lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": has(jax=str(n)) for n in range(2, 10)}
+    lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": scaled(1.01) for n in range(2, 10)}
     found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
     lines = markdown.comment(comparison.compare(found)).replace("\\", "").splitlines()
-    assert len(lines) <= 15
+    assert len(lines) == 15
+    assert lines[-1] == "- More stands in the report."
     assert any(line.startswith("- JAX@2 beside JAX: single_layer answers") for line in lines)
 
 
