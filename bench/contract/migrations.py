@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-SCHEMA = 8
+SCHEMA = 9
 
 Payload = dict[str, Any]
 
@@ -82,7 +82,7 @@ def _met(payload: Payload) -> Payload:
 
 
 def _as_it_is(_: str, payload: Payload) -> Payload:
-    """Schema 7 did not know the command of a run, nor how much is installed."""
+    """Schema 7 did not know a run's command, nor how much is installed; 8 what weights are in."""
     return payload
 
 
@@ -90,5 +90,6 @@ STEPS: dict[int, Callable[[str, Payload], Payload]] = {
     5: _with_variants,
     6: _in_lanes,
     7: _as_it_is,
+    8: _as_it_is,
 }
 OLDEST = min(STEPS)

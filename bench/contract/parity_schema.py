@@ -19,6 +19,7 @@ from bench.contract.schema import (
 )
 
 Names = list[Annotated[str, Meta(max_length=500)]]
+Precision = Literal["float32", "float16", "bfloat16"]
 Loss = float | None
 """None where it was no finite number."""
 
@@ -32,8 +33,8 @@ class Identity(Record, frozen=True):
     and were kept from it, `random` those of them that nothing else is asked of, `unlike` layers
     that a variant computes in another way, `restless` what differs when it is asked again, as the
     arrays of P2 are called, `moved` what differs when its examples are elsewhere in the batch,
-    `precision` the least that a layer computes in (None: float32). The
-    oracle does not give them.
+    `precision` the least that a layer computes in, `held` the least that a weight is held in
+    (None: float32). The oracle does not give them.
     """
 
     layers: Names
@@ -52,7 +53,8 @@ class Identity(Record, frozen=True):
     unlike: Names | None = None
     restless: Names | None = None
     moved: Names | None = None
-    precision: Literal["float32", "float16", "bfloat16"] | None = None
+    precision: Precision | None = None
+    held: Precision | None = None
 
 
 class Dropout(Record, frozen=True):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract.rungs import UNIT_ROUNDOFF
+from bench.inputs import draws
 from bench.inputs.examples import Examples
 
 Weights = NDArray[np.float32]
@@ -98,6 +100,29 @@ def saturated(weights: Sequence[Weights]) -> list[Weights]:
     favour = np.where(np.arange(len(bias)) == 0, np.float32(FAVOUR), np.float32(0))
     factor = np.float32(SATURATION)
     return [*before, factor * kernel, factor * bias + favour]
+
+
+def moved(weights: Sequence[Weights], near: int, precision: str) -> list[Weights]:
+    """The weights, each moved up or down by `NEAR_UNITS` of float32, or one of a half precision.
+
+    Args:
+        weights: Any.
+        near: Which of `NEAR`.
+        precision: Key of `bench.contract.rungs.UNIT_ROUNDOFF`.
+    """
+    found = draws.perturbed(weights, near, 0, NEAR_UNITS)
+    if precision == "float32":
+        return found
+    units = UNIT_ROUNDOFF[precision] / UNIT_ROUNDOFF["float32"]
+    factor = np.float32(units / NEAR_UNITS)
+    return [old + factor * (new - old) for old, new in zip(weights, found, strict=True)]
+
+
+def of_moved(near: int, precision: str, answer: Answer) -> Arrays:
+    """Arrays and numbers of an answer from weights that were moved, under names of their own."""
+    facts, arrays = answer
+    told = {f"fact.{name}": np.array(v) for name, v in facts.items() if isinstance(v, float)}
+    return {f"near{near}_{precision}.{name}": each for name, each in (arrays | told).items()}
 
 
 def numbered(name: str, arrays: Sequence[NDArray[Any]]) -> Arrays:

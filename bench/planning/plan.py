@@ -75,6 +75,7 @@ class Plan(Suite):
             for model, variant in self.model_variants
             if not is_ablation(variant)
             for lane in self.lanes
+            if _has(lane, variant)
         )
 
     @property
@@ -105,6 +106,7 @@ class Plan(Suite):
             for model, variant in model_variants
             if variant in trained and not is_ablation(variant)
             for lane in self.lanes
+            if _has(lane, variant)
         )
 
     @property
@@ -146,7 +148,7 @@ class Plan(Suite):
             Series(workload, lane)
             for workload in workloads
             for lane in lanes
-            if not lane.twin or workload in main
+            if (not lane.twin or workload in main) and _has(lane, workload.variant)
         )
 
     def _in_all_phases(self, variant: str) -> bool:
@@ -155,3 +157,8 @@ class Plan(Suite):
     def round_interval(self, workload: Workload) -> int:
         """In which rounds a workload takes part: training in each, all else in every third."""
         return 1 if (workload.phase, workload.batch_size) == ("train", self.batch_size) else 3
+
+
+def _has(lane: Lane, variant: str) -> bool:
+    """Whether a lane computes a variant: native twins are written in float32."""
+    return variant != NATIVE or not lane.precision

@@ -29,7 +29,7 @@ from bench.worker.loops.step_clock import StepClock
 from bench.worker.model import building, flops
 from bench.worker.model.building import Built
 from bench.worker.model.candidate import Candidate, build
-from bench.worker.model.initial_weights import initial
+from bench.worker.model.initial_weights import as_given, initial
 from bench.worker.training import first_steps, peak_rss_mib
 
 MIN_STEPS, MAX_STEPS, MAX_EXAMPLES, MAX_BYTES = 4, 1024, 65_536, 1 << 28
@@ -191,8 +191,10 @@ class Slots:
         candidate = build(request, examples.take(slice(1)))
         build_seconds = time.perf_counter() - start
         model = candidate.built.model
-        candidate.set_weights(initial(model, self._request.seed, request))
-        weights_sha256 = draws.arrays_sha256(candidate.get_weights())
+        given = initial(model, self._request.seed, request)
+        candidate.set_weights(given)
+        held = as_given(model, candidate.get_weights(), given)
+        weights_sha256 = draws.arrays_sha256(held)
         key = request.name, request.variant
         self._candidates[key] = candidate
         size = self._request.batch_size

@@ -19,7 +19,7 @@ from bench.process.wire import finite
 from bench.worker.loops.input_pipeline import leaves, sliced
 from bench.worker.model import building
 from bench.worker.model.candidate import Candidate, build
-from bench.worker.model.initial_weights import initial
+from bench.worker.model.initial_weights import as_given, initial
 
 
 def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -57,8 +57,9 @@ def train(request: TrainingRequest, emit: Callable[[dict[str, Any]], None]) -> d
     candidate = build(request.model, train_set.take(slice(1)))
     built = candidate.built
     build_seconds = time.perf_counter() - start
-    candidate.set_weights(initial(built.model, request.seed, request.model))
-    weights_sha256 = draws.arrays_sha256(candidate.get_weights())
+    given = initial(built.model, request.seed, request.model)
+    candidate.set_weights(given)
+    weights_sha256 = draws.arrays_sha256(as_given(built.model, candidate.get_weights(), given))
     # Enough for a whole batch and for one of the size of an epoch's last.
     few = train_set.take(slice(request.batch_size))
     first_step_seconds, second_step_seconds = first_steps(

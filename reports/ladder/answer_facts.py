@@ -18,6 +18,11 @@ def precision_of(answers: Answers) -> str:
     return str(answers.facts.get("identity", {}).get("precision") or "float32")
 
 
+def precision_held(answers: Answers) -> str:
+    """The least precision that the model holds a weight in."""
+    return str(answers.facts.get("identity", {}).get("held") or "float32")
+
+
 def trained(reference: Answers) -> list[int]:
     """Numbers of the weights that are trained."""
     told = reference.facts["identity"].get("trainable")

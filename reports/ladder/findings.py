@@ -36,12 +36,17 @@ TOLERANCES = {
 HALF_ROUNDINGS = (4.0, 16.0)
 """Warn and fail for half precision, in roundings of that, where they are more."""
 
+HALF_SPREADS = (2.0, 4.0)
+"""Or in spreads, where that is more: what so many roundings do to an error that grows with their
+root, as that of a gradient does whose ReLUs change sides."""
+
 ROUNDED = frozenset(TOLERANCES) - {"P5 distance", "P3 dropout", "known", "exact"}
 """Tolerances of what is rounded."""
 
 SPREADS = (1.0, 10.0)
-"""Or above so many spreads, where that is more: a model may magnify what rounding does to it. A
-spread is what `SPREAD_UNITS` roundings of the weights do."""
+"""Or in float32 above so many spreads, where that is more: a model may magnify what rounding does
+to it. A spread is what `SPREAD_UNITS` roundings of the weights do, in half precision one.
+"""
 
 SPREAD_UNITS = 10
 
@@ -70,7 +75,8 @@ class Finding:
         quantity: What was compared.
         value: How far it is off; `docs/parity.md` says in what.
         tolerance: Key of `TOLERANCES`.
-        floor: The value that rounding alone would give; NaN where there is none.
+        floor: The value that rounding alone would give, in the precision in question; NaN where
+            there is none.
         spread: What becomes of the exact answer when the weights are moved by ten roundings of
             float32, or one of half precision, told as `value` is; 0 where nobody has measured it.
         unit: Rounding of the precision that the model computes in.
@@ -95,17 +101,19 @@ class Finding:
         return self._limit(1)
 
     def _limit(self, which: int) -> float:
-        half = self.unit > UNIT_ROUNDOFF and self.tolerance in ROUNDED
-        rounding = HALF_ROUNDINGS[which] * self.unit if half else 0.0
-        return max(TOLERANCES[self.tolerance][which], SPREADS[which] * self.spread, rounding)
+        limit = TOLERANCES[self.tolerance][which]
+        if self.unit == UNIT_ROUNDOFF:
+            return max(limit, SPREADS[which] * self.spread)
+        rounding = np.nanmax([self.unit, self.floor]) if self.tolerance in ROUNDED else 0.0
+        spread = HALF_SPREADS[which] * self.spread
+        return max(limit, spread, HALF_ROUNDINGS[which] * float(rounding))
 
     @property
     def floors(self) -> float:
         """The value in what one rounding gives, be it of the answer or of the weights."""
         if np.isnan(self.floor):
             return np.nan
-        half = self.unit / UNIT_ROUNDOFF
-        unit = max(self.floor * half, self.spread / (SPREAD_UNITS if half == 1 else 1))
+        unit = max(self.floor, self.spread / (SPREAD_UNITS if self.unit == UNIT_ROUNDOFF else 1))
         return self.value / unit if unit else np.inf if self.value else 0.0
 
     @property

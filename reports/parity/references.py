@@ -17,7 +17,7 @@ import numpy as np
 from bench.contract.backends import place
 from bench.contract.rungs import ORACLE, UNIT_ROUNDOFF
 from reports.ladder import rungs
-from reports.ladder.answer_facts import precision_of
+from reports.ladder.answer_facts import precision_held, precision_of
 from reports.ladder.consistency_rung import UNCONFIRMED
 from reports.ladder.findings import TOLERANCES, Answers, Finding, count_of
 from reports.parity.answers import answers
@@ -33,6 +33,14 @@ PARTING = ("P2", "P3", "P4")
 """Rungs that say whether two references agree, and where they part."""
 
 OF_ITSELF = "P9"
+
+NEAR = r"near\d+"
+"""What arrays are called that answer from weights which were moved."""
+
+SINGLE = UNIT_ROUNDOFF["float32"]
+
+OF_A_STEP = "P4"
+"""Its rounding is that of the weights, which may be held in another precision than layers use."""
 
 OF_STEPS = "P5"
 """Compared with the backend's own training in float64: small differences grow from step to step."""
@@ -139,22 +147,24 @@ def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]
         return [count_of("P2", NOT_FINITE, 1)]
     own = reference.of(backend)
     judged_by = reference.shards[0] if own is None or reference.is_judge_of(backend) else own
-    first = answers(judged_by)
+    precision = precision_of(subject)
+    first = _with_spread(reference, answers(judged_by), precision)
     spreads: dict[tuple[str, str], float] = {}
     for near in _nearby(first):
         for each in rungs.judge(near, first):
             key = each.rung, each.quantity
             if np.isfinite(each.value):  # what is no number excuses nothing
                 spreads[key] = max(spreads.get(key, 0.0), each.value)
-    unit = UNIT_ROUNDOFF[precision_of(subject)]
     findings = [
-        replace(each, spread=spreads.get((each.rung, each.quantity), 0.0), unit=unit)
+        replace(in_precision(each, subject), spread=spreads.get((each.rung, each.quantity), 0.0))
         for each in rungs.judge(subject, first)
     ]
     # What a backend computes in two ways is magnified as its outputs and gradients are.
     alike: dict[str, float] = {}
     for each in findings:
         alike[each.tolerance] = max(alike.get(each.tolerance, 0.0), each.spread)
+    if precision != "float32":
+        alike["P9 gradient"] = alike.get("P3 gradient", 0.0)
     findings = [
         replace(each, spread=alike[each.tolerance]) if each.rung == OF_ITSELF else each
         for each in findings
@@ -165,11 +175,38 @@ def judge(subject: Answers, backend: str, reference: Reference) -> list[Finding]
     return [each for each in findings if each.rung != OF_STEPS] + steps
 
 
+def in_precision(finding: Finding, subject: Answers) -> Finding:
+    """A finding that knows what rounding its subject computes by, and holds weights by."""
+    unit, held = (UNIT_ROUNDOFF[p(subject)] for p in (precision_of, precision_held))
+    floor = finding.floor * (held if finding.rung == OF_A_STEP else unit) / SINGLE
+    return replace(finding, unit=unit, floor=floor)
+
+
+def _with_spread(reference: Reference, first: Answers, precision: str) -> Answers:
+    """Answers with what moving the weights by roundings of a precision makes of them, and no other.
+
+    Of the most trusted that has measured it: lanes compute in several. Schema 8 did not say in
+    which, where it was that of the model.
+    """
+    pattern = re.compile(rf"\w+\.{NEAR}(?:_(\w+))?\..+")
+    kept = {name: array for name, array in first.arrays.items() if not pattern.fullmatch(name)}
+    for each in reference.shards:
+        own = precision_of(answers(each))
+        found = {
+            name.replace(f"_{precision}.", ".", 1): array
+            for name, array in each.arrays.items()
+            if (match := pattern.fullmatch(name)) and (match[1] or own) == precision
+        }
+        if found:
+            return Answers(first.facts, kept | found)
+    return Answers(first.facts, kept)
+
+
 def _nearby(reference: Answers) -> list[Answers]:
     """Its answers from weights that were moved by a rounding."""
     found: dict[str, Answers] = {}
     for name, array in reference.arrays.items():
-        match = re.fullmatch(r"(\w+)\.(near\d+)\.(.+)", name)
+        match = re.fullmatch(rf"(\w+)\.({NEAR})\.(.+)", name)
         if not match:
             continue
         probe, which, rest = match.groups()

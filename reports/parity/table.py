@@ -213,8 +213,15 @@ def _judge(
         findings.append(Finding("P2", told, 1, "known"))
     if shard.payload.facts.gradients is not None and shard.payload.facts.identity is not None:
         findings += dropout_rungs.not_compared(shard.payload.facts.identity.random or ())
-    stock = [each for each in all_shards if each.payload.subject.variant == STOCK]
-    findings += _portability(shard, [each for each in stock if each.run_id == shard.run_id])
+    # A model in another precision is another one to Keras, and so are its optimizer's variables.
+    alike = [
+        each
+        for each in all_shards
+        if each.payload.subject.variant == STOCK
+        and each.run_id == shard.run_id
+        and _precisions(each) == _precisions(shard)
+    ]
+    findings += [references.in_precision(each, own) for each in _portability(shard, alike)]
     return sorted(
         (_as_known(finding, shard) for finding in findings), key=lambda finding: finding.rung
     )
@@ -282,6 +289,11 @@ def _like_most(
 
 def _keras_version(shard: ParityShard) -> str | None:
     return shard.payload.worker.versions["keras"] if shard.payload.worker else None
+
+
+def _precisions(shard: ParityShard) -> tuple[str | None, str | None]:
+    identity = shard.payload.facts.identity
+    return (identity.precision, identity.held) if identity else (None, None)
 
 
 def _config(shard: ParityShard) -> str | None:

@@ -25,8 +25,8 @@ from reports.read import checks
 Arrays = Mapping[str, NDArray[Any]]
 
 GIVEN = re.compile(r"forward\.([^.]+)\.(logits|probabilities)")
-NEAR = re.compile(r"(\w+)\.near\d+\.(.+)")
-NEAR_GRADIENT = re.compile(r"gradients\.(near\d+)\.")
+NEAR = re.compile(r"(\w+)\.near\d+\w*\.(.+)")
+NEAR_GRADIENT = re.compile(r"gradients\.(near\d+\w*)\.")
 
 
 def parity(path: Path, record: Parity, planned: Plan) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from bench.contract.errors import DataError
+from bench.contract.rungs import UNIT_ROUNDOFF
 from bench.contract.units import ProbesRequest
-from bench.inputs import parity_questions
+from bench.inputs import draws, parity_questions
 from bench.planning.plan import ROOT
-from bench.worker.model import building, candidate, description, precision
+from bench.worker.model import building, candidate, description, initial_weights, precision
 from bench.worker.parity import consistency
 from bench.worker.parity.probes import Probes
 from reports.ladder import rungs
@@ -170,6 +171,27 @@ def test_a_lane_computes_in_its_precision_or_says_that_it_does_not(
         building.build(fed("odd.py:stubborn", tmp_path), None)
 
 
+@pytest.mark.parametrize("policy", ["bfloat16", "float16"])
+def test_weights_in_half_precision_are_begun_with_as_they_round(
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_lane", policy)
+    probes = opened("odd.py:averages", tmp_path)
+    answers = told(probes)
+    facts = answers.facts["identity"]
+    assert (facts["precision"], facts["held"]) == (policy, policy)
+    assert facts["weights_sha256"] == draws.arrays_sha256(probes._drawn)
+    assert {array.dtype.kind for array in answers.arrays.values()} <= set("fiub")
+    held = probes._candidate.get_weights()
+    errors = [np.abs(a - b).max() for a, b in zip(held, probes._drawn, strict=True)]
+    assert {each.dtype.name for each in held} == {"float32"}
+    assert 0 < max(errors) < UNIT_ROUNDOFF[policy]
+    # What is no rounding of what was given stays as it is held.
+    others = [weight * np.float32(1.02) for weight in held]
+    kept = initial_weights.as_given(probes._model, held, others)
+    assert all(a is b for a, b in zip(kept, held, strict=True))
+
+
 @pytest.mark.parametrize("variant", ["stock", "tuned"])
 def test_moving_means_of_weights_are_put_in_place_by_each_fit(variant: str, tmp_path: Path) -> None:
     request = replace(fed("odd.py:averages", tmp_path), variant=variant)
@@ -221,5 +243,5 @@ def test_the_reference_of_half_precision_is_float64(tmp_path: Path) -> None:
         exact = np.maximum(x @ kernel + bias, 0)
         assert np.abs(wide["forward.odd3.layer0"] - exact).max() < 1e-12 * exact.max()
         # Weights are moved by a rounding of bfloat16, which changes more than one of float32.
-        moved = wide["forward.near0.odd3.layer0"]
+        moved = wide["forward.near0_bfloat16.odd3.layer0"]
         assert np.abs(moved - exact).max() > 1e-4 * exact.max()

@@ -7,10 +7,12 @@ import keras
 import pytest
 
 import models
-from bench.contract.rungs import CERTIFYING, PROBES
+from bench.contract.rungs import CERTIFYING, PROBES, UNIT_ROUNDOFF
+from bench.coordinator.parity.oracle_answers import Reference
+from bench.worker.model import precision
 from bench.worker.parity.probes import Probes
-from reports.ladder import file_rungs
-from reports.ladder.findings import Finding
+from reports.ladder import file_rungs, rungs
+from reports.ladder.findings import HALF_SPREADS, Answers, Finding
 from tests.backend import ladder
 
 
@@ -23,6 +25,34 @@ def test_the_backend_passes_every_rung(
     found = ladder.climb(probes, true, PROBES)
     assert {finding.rung for finding in found} == set(CERTIFYING)
     assert [finding for finding in found if finding.status != "pass"] == []
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_half_precision_is_as_far_off_as_its_rounding(
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient is, and not by a number of roundings: ReLUs change sides."""
+    ladder.shorten(monkeypatch)
+    monkeypatch.setattr(precision, "_lane", policy)
+    half = policy.removeprefix("mixed_")
+    asked = ("identity", "forward", "gradients")
+    oracle = Reference("two_layer", 0, ladder.BATCH, ladder.images(), [half])
+    true = ladder.answers(oracle, asked)
+    moved = {
+        name.replace(f".near0_{half}.", "."): array
+        for name, array in true.arrays.items()
+        if f".near0_{half}." in name
+    }
+    near = Answers(true.facts, {**true.arrays, **moved})
+    own = ladder.answers(ladder.opened("two_layer", tmp_path), asked)
+    errors, spreads = (
+        {each.quantity: each.value for each in rungs.judge(one, true)} for one in (own, near)
+    )
+    assert errors["weights"] == 0
+    for name in ("convolution_1 kernel", "convolution_2 kernel", "hidden kernel"):
+        gradient = f"gradient of {name}"
+        assert spreads[gradient] > 2 * UNIT_ROUNDOFF[half]
+        assert UNIT_ROUNDOFF[half] < errors[gradient] < HALF_SPREADS[0] * spreads[gradient]
 
 
 def test_saved_files_give_the_same_model_and_the_same_next_steps(

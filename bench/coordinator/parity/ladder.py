@@ -31,8 +31,6 @@ from models.oracle import NETWORKS
 
 TRAINED_FILE, RESTARTS_FILE = "trained.npz", "restarts.npz"
 
-# The backend of the oracle's answers.
-
 
 def stored_answers(run_folder: RunFolder, subjects: Sequence[Subject]) -> dict[Subject, Parity]:
     """Answers of those that have given them in an earlier part of the run.
@@ -135,7 +133,9 @@ def _ask_oracle(
 ) -> None:
     """Store the oracle's answers, and what backends begin with on some rungs."""
     model = request.model.name
-    oracle = Reference(model, SEED, plan.batch_size, read_npz(dataset.path))
+    halves = dict.fromkeys(lane.precision.removeprefix("mixed_") for lane in plan.lanes)
+    data = read_npz(dataset.path)
+    oracle = Reference(model, SEED, plan.batch_size, data, [each for each in halves if each])
     facts: dict[str, Any] = {}
     arrays: dict[str, NDArray[Any]] = {}
     for probe in own_probes(plan):

@@ -4,8 +4,9 @@ The inputs are scaled and the targets made anew here: what worker and oracle had
 wrong in both.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +55,22 @@ class Reference:
     """One model in float64, asked as `bench.worker.parity.probes.Probes` is."""
 
     def __init__(
-        self, model: str, seed: int, batch_size: int, data: Mapping[str, NDArray[np.uint8]]
+        self,
+        model: str,
+        seed: int,
+        batch_size: int,
+        data: Mapping[str, NDArray[np.uint8]],
+        halves: Sequence[str] = (),
     ) -> None:
-        """Draw the weights and scale the inputs."""
+        """Draw the weights and scale the inputs.
+
+        Args:
+            model: Key of `models.oracle.NETWORKS`.
+            seed: Of the weights.
+            batch_size: Of the lanes that are compared with it.
+            data: Images and labels.
+            halves: Half precisions that lanes compute in.
+        """
         self._network = oracle.NETWORKS[model]
         self._batch_size = batch_size
         self._train, self._test = (Examples.of(data, split) for split in SPLITS)
@@ -71,10 +85,22 @@ class Reference:
         self._adams = {clipped: oracle.Adam() for clipped in (False, True)}
         self._paths: dict[bool, list[list[oracle.Array]]] = {False: [], True: []}
         self._restarts: dict[int, State] = {}
+        self._halves = halves
+        self._move: Callable[[list[NDArray[np.float32]]], list[NDArray[np.float32]]] = list
 
     def answer(self, probe: str) -> Answer:
-        """Facts and arrays of one of `bench.contract.rungs.PROBES`."""
-        return ANSWERS[probe](self)
+        """Facts and arrays of one of `bench.contract.rungs.PROBES`.
+
+        Where lanes compute in half precision, also what becomes of them when the weights are moved
+        by one rounding of it.
+        """
+        facts, arrays = ANSWERS[probe](self)
+        for precision in self._halves if PROBES[probe].sensitive else ():
+            for near in range(parity_questions.NEAR):
+                self._move = partial(parity_questions.moved, near=near, precision=precision)
+                arrays |= parity_questions.of_moved(near, precision, ANSWERS[probe](self))
+        self._move = list
+        return facts, arrays
 
     def identity(self) -> Answer:
         """P0 and P1: what the model should be and be fed, and the weights that were drawn."""
@@ -94,7 +120,7 @@ class Reference:
         """P2: output of every layer, logits and probabilities."""
         arrays: Arrays = {}
         for name, x in self._x.items():
-            *outputs, logits = self._network.outputs(self._drawn, x)
+            *outputs, logits = self._network.outputs(self._start(), x)
             arrays[f"{name}.logits"] = logits
             arrays[f"{name}.probabilities"] = oracle.softmax(logits)
             if name in parity_questions.LAYERED:
@@ -103,8 +129,8 @@ class Reference:
 
     def gradients(self) -> Answer:
         """P3: loss and gradient; with saturated outputs also by the clipped definition."""
-        x, saturated = self._x["train"], parity_questions.saturated(self._drawn)
-        loss, gradient = self._network.gradients(self._drawn, x, self._y)
+        x, saturated = self._x["train"], parity_questions.saturated(self._start())
+        loss, gradient = self._network.gradients(self._start(), x, self._y)
         exact, exact_gradient = self._network.gradients(saturated, x, self._y)
         clipped, clipped_gradient = self._network.gradients(saturated, x, self._y, clipped=True)
         facts = {"loss": loss, "saturated_loss": exact, "saturated_loss_clipped": clipped}
@@ -116,7 +142,7 @@ class Reference:
 
     def update(self) -> Answer:
         """P4: weights after one step of SGD, and after one of Adam."""
-        _, gradient = self._network.gradients(self._drawn, self._x["train"], self._y)
+        _, gradient = self._network.gradients(self._start(), self._x["train"], self._y)
         drawn = [weight.astype(np.float64) for weight in self._drawn]
         return {"steps": {"sgd": 1, "adam": 1}}, {
             **numbered("sgd", oracle.sgd(drawn, gradient, parity_questions.SGD_RATE)),
@@ -152,7 +178,7 @@ class Reference:
     def predictions(self) -> Answer:
         """P6: probabilities of the whole test set, from trained weights."""
         x = self._test.only_input / np.float32(SCALE)
-        logits = self._network.logits(self.trained(), x)
+        logits = self._network.logits(self._move(self.trained()), x)
         return {}, {"logits": logits, "probabilities": oracle.softmax(logits)}
 
     def consistency(self) -> Answer:
@@ -172,6 +198,10 @@ class Reference:
             for step, state in self._restarts.items()
             for name, array in state.named().items()
         }
+
+    def _start(self) -> list[NDArray[np.float32]]:
+        """The weights that are probed."""
+        return self._move(self._drawn)
 
     def _train_to(self, steps: int, clipped: bool = False) -> list[list[oracle.Array]]:
         """Weights after each step of Adam; kept, since two rungs go the same way."""

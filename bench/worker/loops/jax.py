@@ -11,7 +11,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from bench.worker.loops.epochs import made_ready, results
-from bench.worker.loops.state import loss_scale, place
+from bench.worker.loops.state import loss_scale, place, readable
 from models.native import batches
 
 
@@ -74,7 +74,7 @@ def gradients(
     model: keras.Model,
     starts: Iterable[list[NDArray[Any]]],
     batches: Iterable[tuple[Any, Any]],
-) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
+) -> Iterator[tuple[float, list[NDArray[Any]]]]:
     """Loss of each batch and its gradient at its start, compiled as Keras's own step."""
     metrics, optimizer = (
         [variable.value for variable in each]
@@ -90,7 +90,7 @@ def gradients(
         )
         (loss, _), found = compute(trained, rest, metrics, x, y, None)
         scale = loss_scale(model)
-        yield float(loss) / scale, [np.asarray(gradient / scale) for gradient in found]
+        yield float(loss) / scale, [readable(each) / scale for each in found]
 
 
 def traced(_: Sequence[Any]) -> int:

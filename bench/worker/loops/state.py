@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -13,6 +14,13 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     Keras has no public way to them; `model.layers` ends at the first level.
     """
     return list(model._flatten_layers(include_self=True, recursive=True))
+
+
+def readable(array: Any) -> NDArray[Any]:
+    """As NumPy and its files know it: half precision in float32."""
+    found: NDArray[Any] = np.asarray(array)
+    known = found.dtype.kind in "biu" or found.dtype.itemsize > 2
+    return found if known else found.astype(np.float32)
 
 
 def place(model: keras.Model, weights: Sequence[NDArray[Any]]) -> None:

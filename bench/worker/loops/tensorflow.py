@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
-from bench.worker.loops.state import loss_scale, place
+from bench.worker.loops.state import loss_scale, place, readable
 from models.native.tensorflow import apply_adam
 
 
@@ -78,7 +78,7 @@ def gradients(
     model: keras.Model,
     starts: Iterable[list[NDArray[Any]]],
     batches: Iterable[tuple[Any, Any]],
-) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
+) -> Iterator[tuple[float, list[NDArray[Any]]]]:
     """Loss of each batch and its gradient at its start, compiled as Keras's own step."""
 
     @tf.function(jit_compile=model.jit_compile)  # type: ignore[untyped-decorator]
@@ -94,7 +94,7 @@ def gradients(
         place(model, weights)
         loss, found = compute(*keras.tree.map_structure(tf.constant, (x, y)))
         scale = loss_scale(model)
-        yield float(loss) / scale, [tf.convert_to_tensor(g).numpy() / scale for g in found]
+        yield float(loss) / scale, [readable(tf.convert_to_tensor(g)) / scale for g in found]
 
 
 def traced(functions: Sequence[Any]) -> int:

@@ -6,14 +6,13 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
-from bench.worker.loops.state import loss_scale, place
+from bench.worker.loops.state import loss_scale, place, readable
 from models.native.torch import FusedAdam
 
 
@@ -84,7 +83,7 @@ def gradients(
     model: keras.Model,
     starts: Iterable[list[NDArray[Any]]],
     batches: Iterable[tuple[Any, Any]],
-) -> Iterator[tuple[float, list[NDArray[np.float32]]]]:
+) -> Iterator[tuple[float, list[NDArray[Any]]]]:
     """Loss of each batch and its gradient at its start, as in Keras's own step."""
     for weights, batch in zip(starts, batches, strict=False):
         inputs, targets = keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
@@ -97,7 +96,8 @@ def gradients(
         values = [weight.value for weight in model.trainable_weights]
         found = [torch.zeros_like(each) if each.grad is None else each.grad for each in values]
         scale = loss_scale(model)
-        yield float(loss.detach()) / scale, [keras.ops.convert_to_numpy(g) / scale for g in found]
+        arrays = map(keras.ops.convert_to_numpy, found)
+        yield float(loss.detach()) / scale, [readable(each) / scale for each in arrays]
     model.zero_grad()
 
 

@@ -11,7 +11,7 @@ from bench.contract.errors import DataError, in_one_line, shortened
 from bench.contract.units import Description, Input, ModelRequest, Output, Port, Weight
 from bench.inputs import draws
 from bench.inputs.examples import Examples
-from bench.worker.loops.state import all_layers
+from bench.worker.loops.state import all_layers, readable
 from bench.worker.model import building, initial_weights
 from bench.worker.model.building import Built
 
@@ -81,7 +81,7 @@ def share(request: ModelRequest, numbers: Sequence[int], seeds: int, path: str) 
     for seed in range(seeds):
         keras.utils.set_random_seed(seed)
         values = building.build(request, some).model.get_weights()
-        arrays |= {f"{seed}.{number}": values[number] for number in numbers}
+        arrays |= {f"{seed}.{number}": readable(values[number]) for number in numbers}
     np.savez(path, **arrays)
 
 
@@ -171,7 +171,7 @@ def _finite(built: Built, given: Examples, asked: NDArray[np.integer]) -> NDArra
 
 
 def _weights(builds: list[Built]) -> list[Weight]:
-    one, other = (built.model.get_weights() for built in builds)
+    one, other = (list(map(readable, built.model.get_weights())) for built in builds)
     model = builds[0].model
     drawn = initial_weights.draw(model, 0)
     seeded = initial_weights.seeded(model)

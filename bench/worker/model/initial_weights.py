@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.contract.units import ModelRequest
 from bench.inputs import draws
 from bench.inputs.initializers import Initializer
-from bench.worker.loops.state import all_layers
+from bench.worker.loops.state import all_layers, readable
 
 Weights = list[NDArray[Any]]
 Axes = tuple[list[int], list[int]] | None
@@ -33,7 +33,7 @@ def initial(model: keras.Model, seed: int, request: ModelRequest | None = None) 
         request: What is kept, and what is shared.
     """
     kept = set(request.kept) if request else set()
-    built, drawn = model.get_weights(), draw(model, seed)
+    built, drawn = map(readable, model.get_weights()), draw(model, seed)
     weights = [
         old if new is None or number in kept else new
         for number, (old, new) in enumerate(zip(built, drawn, strict=True))
@@ -45,6 +45,19 @@ def initial(model: keras.Model, seed: int, request: ModelRequest | None = None) 
                 if int(of_seed) == seed:
                     weights[int(number)] = shared[name]
     return weights
+
+
+def as_given(model: keras.Model, held: Weights, given: Weights) -> Weights:
+    """The weights that are held; where the variables' rounding is all that differs, as given.
+
+    A model whose variables are in half precision begins with rounded weights. That it did begin
+    with these shall be seen all the same.
+    """
+    dtypes = [weight.dtype for weight in model.get_weights()]
+    return [
+        old if dtype.itemsize == 2 and np.array_equal(readable(old.astype(dtype)), own) else own
+        for own, old, dtype in zip(held, given, dtypes, strict=True)
+    ]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.contract.errors import shortened
 from bench.inputs import draws
-from bench.worker.model import building
+from bench.worker.model import building, precision
 
 MODEL, WEIGHTS = "whole.keras", "alone.weights.h5"
 
@@ -34,11 +34,12 @@ def read_whole(path: Path, classes: Mapping[str, Any]) -> dict[str, Any]:
     read = partial(keras.models.load_model, path, dict(classes), safe_mode=True)
     unreadable = None
     try:
-        try:
-            whole = read()
-        except TypeError as error:  # Keras's for a class that it does not find
-            unreadable = _said(error)
-            whole = read(compile=False)
+        with precision.policy_restored():  # as whoever trains in a lane's policy would load
+            try:
+                whole = read()
+            except TypeError as error:  # Keras's for a class that it does not find
+                unreadable = _said(error)
+                whole = read(compile=False)
     except Exception as error:  # noqa: BLE001 - of a class of the user's it may be anything
         return {"error": _said(error)}
     known = unreadable is None

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.worker.loops.epochs import Logs
 from bench.worker.loops.input_pipeline import leaves
-from bench.worker.loops.state import place
+from bench.worker.loops.state import place, readable
 from bench.worker.loops.step_clock import StepClock, timing
 from bench.worker.model.building import Built
 from bench.worker.model.initial_weights import Weights, weights_restored
@@ -81,7 +81,7 @@ class KerasFit:
 
     def get_weights(self) -> Weights:
         """In Keras's order and shapes."""
-        return list(self.model.get_weights())
+        return [readable(weight) for weight in self.model.get_weights()]
 
     def set_weights(self, weights: Weights) -> None:
         """Take them over; the optimizer stays."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from bench.inputs.parity_questions import numbered
 from bench.worker.loops.input_pipeline import leaves
+from bench.worker.loops.state import readable
 from bench.worker.model.candidate import Candidate
 from bench.worker.model.native import Native
 from models.lowering import PooledConvolution
@@ -104,9 +104,8 @@ class EveryLayer:
 
 
 def numbers(structure: Any) -> list[Array]:
-    """Arrays of a structure, in Keras's order, as NumPy knows them: bfloat16 is none of its own."""
-    arrays = map(np.asarray, leaves(structure))
-    return [a if a.dtype.kind in "fiub" else a.astype(np.float32) for a in arrays]
+    """Arrays of a structure, in Keras's order, as NumPy knows them."""
+    return [readable(each) for each in leaves(structure)]
 
 
 def _outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:

@@ -23,6 +23,12 @@ def of(model: keras.Model) -> str:
     return max(found, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float32")
 
 
+def held(model: keras.Model) -> str:
+    """The least precision that a weight is held in; of float64, float32."""
+    found = {weight.dtype for weight in model.weights} & UNIT_ROUNDOFF.keys()
+    return max(found, key=lambda dtype: UNIT_ROUNDOFF[dtype], default="float32")
+
+
 _lane = ""
 
 

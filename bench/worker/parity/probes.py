@@ -34,7 +34,7 @@ from bench.worker.model import (
     precision,
 )
 from bench.worker.model.candidate import Candidate
-from bench.worker.model.initial_weights import initial
+from bench.worker.model.initial_weights import as_given, initial
 from bench.worker.model.layer_outputs import EveryLayer, numbers
 from bench.worker.parity import consistency, exchange, repeated
 from bench.worker.parity.trajectory import Trajectory
@@ -102,17 +102,15 @@ class Probes:
             for near in range(parity_questions.NEAR):
                 alive()
                 with self._candidate.state_restored(), self._moved(near):
-                    told, found = ANSWERS[probe](self)
-                numbers = {name: v for name, v in told.items() if isinstance(v, float)}
-                found |= {f"fact.{name}": np.array(value) for name, value in numbers.items()}
-                arrays |= {f"near{near}.{name}": array for name, array in found.items()}
+                    answer = ANSWERS[probe](self)
+                arrays |= parity_questions.of_moved(near, self._precision, answer)
         return facts, arrays
 
     def identity(self) -> Answer:
         """P0 and P1: what the model is, what it is fed, and its weights as read back."""
         fed = {name: draws.arrays_sha256(leaves(x)) for name, x in self._x.items()}
         weights, trained = self._model.weights, {id(w) for w in self._model.trainable_weights}
-        read = self._candidate.get_weights()
+        read = as_given(self._model, self._candidate.get_weights(), self._drawn)
         restless, moved = repeated.differing(
             self._told, self._x["train"], UNIT_ROUNDOFF[self._precision]
         )
@@ -130,6 +128,7 @@ class Probes:
             "restless": restless,
             "moved": moved,
             "precision": self._precision,
+            "held": precision.held(self._model),
             "parameters": self._model.count_params(),
             "jit_compile": self._candidate.jit_compile,
             "settings": self._loop.settings(),
@@ -183,7 +182,7 @@ class Probes:
             one.begin_again()
             one.fit(one.inputs(self._x["train"]), one.targets(self._y), self._request.batch_size)
             steps[name] = one.steps
-            arrays |= numbered(name, sampled(one.get_weights()))
+            arrays |= numbered(name, sampled(self._unmoved(one.get_weights())))
         return {"steps": steps}, arrays
 
     def trajectory(self) -> Answer:
@@ -270,13 +269,17 @@ class Probes:
     def _perturbed(self, weights: list[Any]) -> list[Any]:
         if self._near is None:
             return weights
-        moved = draws.perturbed(weights, self._near, 0, parity_questions.NEAR_UNITS)
-        if self._precision == "float32":
-            return moved
-        # By one rounding of what the layers compute in.
-        unit = UNIT_ROUNDOFF[self._precision] / UNIT_ROUNDOFF["float32"]
-        factor = np.float32(unit / parity_questions.NEAR_UNITS)
-        return [old + factor * (new - old) for old, new in zip(weights, moved, strict=True)]
+        return parity_questions.moved(weights, self._near, self._precision)
+
+    def _unmoved(self, weights: list[Any]) -> list[Any]:
+        """Weights after a step, without what they were moved by before it.
+
+        That is larger than many a step in half precision, where weights may well be in float32.
+        """
+        if self._near is None or self._precision == "float32":
+            return weights
+        moves = zip(weights, self._start(), self._drawn, strict=True)
+        return [after - start + drawn for after, start, drawn in moves]
 
     @contextmanager
     def _moved(self, near: int) -> Iterator[None]:

@@ -40,6 +40,23 @@ def test_the_default_is_the_reference_protocol_on_all_backends() -> None:
     assert len(default.cells) == 6
 
 
+def test_a_native_twin_has_the_precision_that_it_is_written_in() -> None:
+    full = resolve(suite="full")
+    pinned = full.lane("jax")
+    half = replace(pinned, name="jax+half", precision="mixed_bfloat16")
+    plan_ = replace(full, lanes=(pinned, half))
+    of_lanes = {
+        name: {
+            *(each.variant for each in plan_.subjects if each.lane == name),
+            *(each.variant for each in plan_.cells if each.lane == name),
+            *(each.workload.variant for each in plan_.series if each.lane.name == name),
+        }
+        for name in ("jax", "jax+half")
+    }
+    assert "native" in of_lanes["jax"]
+    assert of_lanes["jax"] - of_lanes["jax+half"] == {"native"}
+
+
 def test_variants_that_are_named_are_trained_and_timed_in_every_phase() -> None:
     default, named, full = resolve(), resolve(variants="stock,tuned"), resolve(suite="full")
     for plan_, trained in ((named, {"stock", "tuned"}), (full, {"stock", "tuned", "native"})):

@@ -187,7 +187,10 @@ def test_a_file_whose_optimizer_cannot_be_read_warns_and_one_with_other_weights_
     unreadable = "optimizer in torch's model file, which Keras cannot read here"
     assert odd_files("torch", whole_model()) == []
     assert odd_files("torch", without) == [(unreadable, "warn")]
+    ((_, told),) = odd_files("torch+half", without)  # whatever lane of it
+    assert told == "warn"
     for other in (
+        odd_files("torch@1", without, reader="torch+half"),
         odd_files("jax", without),  # only torch's files are known for it
         odd_files("torch", without, reader="torch"),  # and torch can read them
         odd_files("torch", without | {"optimizer_error": "a bytes-like object is required"}),

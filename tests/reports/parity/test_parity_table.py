@@ -121,6 +121,24 @@ def test_files_that_were_not_read_are_told(tmp_path: Path) -> None:
     assert odd(table) == [("torch", "P8", "jax's files were not read")]
 
 
+def test_files_of_a_model_in_another_precision_are_not_asked_for(tmp_path: Path) -> None:
+    """Keras keeps other variables for it, and another optimizer."""
+
+    def half(payload: Payload, _: Payload) -> None:
+        payload["facts"]["identity"] |= {"precision": "float16", "held": "float32"}
+        other(payload, _)
+
+    def other(payload: Payload, _: Payload) -> None:
+        payload["portability"]["loaded"]["jax"]["weights"]["weights_sha256"] = "b" * 64
+
+    table, _ = tabled(store_answers(tmp_path / "half", torch=half).path)
+    files = table[table["rung"] == "P8"]
+    assert set(files["status"]) == {"pass"}
+    assert set(files["lane"]) == {"jax", "tensorflow"}
+    table, _ = tabled(store_answers(tmp_path / "single", torch=other).path)
+    assert ("torch", "P8", "weights in jax's weights file") in odd(table)
+
+
 def test_a_required_backend_that_no_run_has_is_told(tmp_path: Path) -> None:
     found = shards.read([store_answers(tmp_path, ("jax", "torch")).path])
     owed = notes.incomplete(found, ("tensorflow", "jax", "torch"))

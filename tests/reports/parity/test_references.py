@@ -42,7 +42,11 @@ def wrong() -> Answers:
 
 def test_of_three_the_two_that_agree_are_trusted_and_the_third_is_named() -> None:
     chosen = references.choose(
-        [shard("jax", wrong()), shard("tensorflow", answers()), shard("torch", answers())]
+        [
+            shard("jax", wrong()),
+            shard("tensorflow", answers()),
+            shard("torch", answers()),
+        ]
     )
     assert chosen.agreed
     assert chosen.shards[0].payload.lane in {"tensorflow", "torch"}
@@ -60,7 +64,11 @@ def test_of_two_layers_that_are_off_the_first_is_named() -> None:
         forward__one__layer1=arrays["forward.one.layer1"] * 1.1,
     )
     chosen = references.choose(
-        [shard("jax", off), shard("tensorflow", answers()), shard("torch", answers())]
+        [
+            shard("jax", off),
+            shard("tensorflow", answers()),
+            shard("torch", answers()),
+        ]
     )
     odd = [each for each in references.in_float64(chosen, "jax") if each.status == "fail"]
     assert [each.quantity for each in odd] == ["in float64, first"]
@@ -94,7 +102,11 @@ def off(factor: float) -> Answers:
 
 def test_of_three_that_differ_only_who_is_far_from_both_others_is_blamed() -> None:
     near = references.choose(
-        [shard("torch", off(1.5)), shard("jax", answers()), shard("tensorflow", off(1.001))]
+        [
+            shard("torch", off(1.5)),
+            shard("jax", answers()),
+            shard("tensorflow", off(1.001)),
+        ]
     )
     assert set(near.undecided) == {"jax", "tensorflow"}
     for backend in near.undecided:
@@ -105,7 +117,11 @@ def test_of_three_that_differ_only_who_is_far_from_both_others_is_blamed() -> No
     failed = references.judge(off(1.5), "torch", near)
     assert [each.quantity for each in failed if each.status == "fail"] == ["second"]
     alike = references.choose(
-        [shard("torch", off(1.002)), shard("jax", answers()), shard("tensorflow", off(1.001))]
+        [
+            shard("torch", off(1.002)),
+            shard("jax", answers()),
+            shard("tensorflow", off(1.001)),
+        ]
     )
     (found,) = references.in_float64(alike, "jax")
     assert found.quantity.endswith("and PyTorch differ at second; there is no majority")
@@ -148,6 +164,54 @@ def test_what_a_model_makes_of_rounding_is_no_fault() -> None:
     assert second.spread > 1e-3
     (first,) = (f for f in references.judge(wrong(), "jax", chosen) if f.quantity == "first")
     assert first.warn == 5e-6
+
+
+def test_half_precision_is_judged_by_what_a_rounding_of_it_does() -> None:
+    """Whoever has measured it; what one of float32 does says nothing, and excuses nothing."""
+    true = answers()
+    gradient = true.arrays["gradients.gradient0"]
+    forward = {name: a for name, a in true.arrays.items() if name.startswith("forward.")}
+
+    def off(share: float, precision: str, **held: str) -> Answers:
+        identity = {**true.facts["identity"], "precision": precision, **held}
+        own = {"gradients.gradient0": gradient * (1 + share)}
+        return Answers({**true.facts, "identity": identity}, {**true.arrays, **own})
+
+    def moved(label: str, share: float) -> Answers:
+        near = {
+            f"gradients.{label}.gradient0": gradient * (1 + share),
+            **{name.replace(".", f".{label}.", 1): array for name, array in forward.items()},
+        }
+        return Answers(true.facts, {**true.arrays, **near})
+
+    def status(share: float, precision: str, reference: Answers) -> str:
+        chosen = references.choose([shard("jax", true), shard("torch", reference)])
+        found = references.judge(off(share, precision), "jax", chosen)
+        return next(each.status for each in found if each.quantity == "gradient of kernel")
+
+    half = moved("near0_float16", 0.01)
+    assert [status(s, "float16", half) for s in (0.019, 0.039, 0.041)] == ["pass", "warn", "fail"]
+    assert [status(s, "float16", true) for s in (0.0019, 0.007, 0.009)] == ["pass", "warn", "fail"]
+    assert status(0.039, "float32", half) == "fail"
+    assert status(0.09, "float32", moved("near0", 0.01)) == "warn"  # as schema 8 wrote it
+    assert status(0.07, "bfloat16", half) == "fail"
+
+
+def test_a_step_is_rounded_as_weights_are_held() -> None:
+    """Of weights of about 1 that move by 0.1, a rounding of float16 is half a percent."""
+    true = answers()
+    weight, after = (true.arrays[name] for name in ("identity.weight0", "update.sgd0"))
+
+    def status(share: float, held: str) -> str:
+        identity = {**true.facts["identity"], "precision": "float16", "held": held}
+        own = {"update.sgd0": after + share * (after - weight)}
+        subject = Answers({**true.facts, "identity": identity}, {**true.arrays, **own})
+        chosen = references.choose([shard("jax", true), shard("torch", true)])
+        found = references.judge(subject, "jax", chosen)
+        return next(each.status for each in found if each.quantity == "SGD on kernel")
+
+    assert status(0.03, "float16") == "warn"
+    assert status(0.03, "float32") == "fail"
 
 
 def test_what_is_no_number_fails_whoever_has_it_and_excuses_nothing() -> None:
