@@ -174,8 +174,8 @@ def worker(session: nox.Session, lane: str) -> None:
 @nox.session(venv_backend="none", requires=["plan", "harness", *WORKERS])
 def bench(session: nox.Session) -> None:
     """Train, test and compare on this machine; ends with the report."""
-    command = [interpreter("harness"), "-m", "pytest", "bench"]
     words, begun = located(session), Path(session.invoked_from)
+    command = [interpreter("harness"), "-m", "pytest", "bench"]
     if mnist := os.environ.get("BENCH_MNIST"):
         os.environ["BENCH_MNIST"] = _from(begun, mnist)
     if begun != ROOT and not any(word.startswith("--results") for word in words):
@@ -196,6 +196,7 @@ def tests(session: nox.Session) -> None:
         "--ignore=tests/mutants",
         "--ignore=tests/browser",
         "--ignore=tests/endurance",
+        "--ignore=tests/farm",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
         *worker_options(),
@@ -217,6 +218,21 @@ def browser(session: nox.Session) -> None:
     """Look at the pages of a report in Chromium, which must be installed."""
     install(session, "browser")
     session.run("python", "-m", "pytest", "-p", "no:benchmark", "tests/browser", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["harness"])
+def farm(session: nox.Session) -> None:
+    """Put Ray beside the harness, for `bench -- --farm ray`."""
+    packages = nox.project.dependency_groups(PYPROJECT, "farm")
+    pip = ("-m", "pip", "install", "--quiet", *packages, "--constraint", CONSTRAINTS)
+    session.run(interpreter("harness"), *pip, external=True)
+
+
+@nox.session(venv_backend="none", requires=["farm"])
+def farm_tests(session: nox.Session) -> None:
+    """Farm pieces out to a Ray cluster of several nodes on this machine."""
+    pytest = ("-m", "pytest", "-p", "no:benchmark", "tests/farm", *session.posargs)
+    session.run(interpreter("harness"), *pytest, external=True)
 
 
 @nox.session(requires=WORKERS)

@@ -19,6 +19,9 @@ from rich.console import Console
 from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Cell, Series, Subject
 from bench.coordinator.run_folder import RunFolder
+from bench.farm.campaign import carry_out, engine, write_commands
+from bench.farm.engines import PLAN as PLAN_ALONE
+from bench.outcome import ending_the_run
 from bench.planning.options import NOT_GIVEN, OPTIONS, REPEATED, command
 from bench.planning.plan import Plan
 from bench.planning.resolving import resolve
@@ -133,11 +136,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise UsageError(f"nothing is selected; {why}")
         if lonely := selection.lonely_twins:
             raise UsageError(f"a twin without its original is selected: {', '.join(lonely)}")
+        if (by := config.stash[PLAN].farm) not in {"", PLAN_ALONE}:
+            engine(by)  # it is there, or that is told before anything else
         # A copy of stdout as it is now, before pytest captures what the tests print.
         console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
         resumed = config.stash.get(RESUMED, None)
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
         report.begin(config.stash[RUN])
+        if config.stash[PLAN].farm == PLAN_ALONE:
+            _tell_commands(config, console)
     # What a model cannot be asked is known only now.
     possible = config.stash[RUN].selection.series
     session.items[:] = [
@@ -163,10 +170,27 @@ def _part(item: pytest.Item) -> str:
     return item.path.stem.removeprefix("test_")
 
 
+def _tell_commands(config: pytest.Config, console: Console) -> None:
+    """Of a farm of commands those that are left, and no more; the report, where none is."""
+    run = config.stash[RUN]
+    commands = write_commands(run)
+    for line in commands:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    run.given_up = {}
+    if commands:
+        del config.stash[RUN]
+        config.pluginmanager.unregister(name="terminalreporter")
+        pytest.exit("the commands are left", returncode=ExitCode.OK)
+
+
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest) -> Run:
-    """The run of this session."""
-    return request.config.stash[RUN]
+    """The run of this session; of one that is farmed out, when all pieces are back."""
+    found = request.config.stash[RUN]
+    if found.plan.farm and found.given_up is None:
+        with ending_the_run(found):
+            found.given_up = carry_out(found)
+    return found
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -7,8 +7,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.benchmark_json import CLOCK, record
 from bench.contract.schema import Accuracy
 from bench.contract.units import Cell
-from bench.coordinator.accuracy import run_cell, stored_training, train_examples
-from bench.outcome import ending_the_run, fail_unless_ok
+from bench.coordinator.accuracy import (
+    last_training,
+    run_cell,
+    stored_training,
+    train_examples,
+)
+from bench.outcome import ending_the_run, fail_undone, fail_unless_ok
 from bench.session.progress import outcome_of
 from bench.session.run import Run
 
@@ -17,7 +22,9 @@ from bench.session.run import Run
 def test_accuracy(cell: Cell, run: Run, benchmark: BenchmarkFixture) -> None:
     """Train one cell in a worker of its own, unless a resumed run has it already."""
     plan, progress = run.plan, run.progress
-    trained = stored_training(run.folder, cell)
+    trained = (last_training if plan.farm else stored_training)(run.folder, cell)
+    if trained is None and plan.farm:
+        fail_undone(run, f"accuracy {cell.id}")
     if trained is None:
         examples = train_examples(plan, run.dataset)
         with ending_the_run(run), progress.cell(cell):

@@ -11,7 +11,7 @@ from bench.contract.schema import Lane
 from bench.contract.speed_schema import Sample, Speed
 from bench.contract.units import Series, Workload
 from bench.contract.variants import is_ablation
-from bench.coordinator.speed.launches import Listener, examples_per_second, measure
+from bench.coordinator.speed.launches import Listener, examples_per_second, measure, stored
 from bench.outcome import ending_the_run, fail_unless_ok
 from bench.session.report import after_main
 from bench.session.run import Run
@@ -21,6 +21,8 @@ from bench.session.run import Run
 def launches(run: Run) -> list[Speed]:
     """All launches; whoever asks first has them measured."""
     listener = Listener(run.progress.launch, run.progress.say, lambda: after_main(run))
+    if run.plan.farm:
+        return stored(run.folder)
     with ending_the_run(run), run.progress.live():
         made = measure(run.plan, run.selection, run.dataset, run.folder, listener)
     run.speeds.update(examples_per_second(made))

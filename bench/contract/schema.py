@@ -133,7 +133,8 @@ class LaneSetup(Record, frozen=True):
 class Plan(Record, frozen=True):
     """What a run set out to do; each of its cells and series must be there in the end.
 
-    `command` repeats it, and is empty in runs from before it was kept.
+    `command` repeats it, and is empty in runs from before it was kept. Of one that was `farmed`
+    out, trainings and answers may be of several machines, and what trainings took says nothing.
     `model_notes` say what was chosen for models that do not declare it, and where they could not
     be built.
     """
@@ -152,6 +153,7 @@ class Plan(Record, frozen=True):
     speed: SpeedPlan | None
     parity: ParityPlan | None
     command: Text = ""
+    farmed: bool = False
 
 
 class Machine(Record, frozen=True):

@@ -25,11 +25,18 @@ from bench.process.worker_process import Worker
 
 def stored_training(run_folder: RunFolder, cell: Cell) -> Accuracy | None:
     """An earlier attempt at this cell that went well, or None."""
+    last = last_training(run_folder, cell)
+    return last if last is not None and last.status == "ok" else None
+
+
+def last_training(run_folder: RunFolder, cell: Cell) -> Accuracy | None:
+    """The first attempt at this cell that went well, else the last that did not."""
+    last = None
     for shard_id in run_folder.attempts(cell.id):
-        record = run_folder.read(shard_id, Accuracy)
-        if record is not None and record.status == "ok":
-            return record
-    return None
+        last = run_folder.read(shard_id, Accuracy) or last
+        if last is not None and last.status == "ok":
+            return last
+    return last
 
 
 def run_cell(

@@ -16,6 +16,8 @@ MOST_SECONDS = 1e9
 
 DATASETS = ("auto", "mnist", "digits")
 
+ENGINE = re.compile(r"ray|plan|local:([1-9]\d?)")
+
 # Name of the option, placeholder, help. All arrive as text, so that `resolve` words each error.
 OPTIONS = (
     ("--suite", "NAME", f"{', '.join(SUITES)} (default: default)"),
@@ -31,6 +33,7 @@ OPTIONS = (
     ("--budget", "TIME", "measure speed for at most this long (like 10m)"),
     ("--lanes", "FILE", "lanes with other packages, variables or precision (docs/lanes.md)"),
     ("--python", "VERSION", "Python of the lanes of --against (like 3.12)"),
+    ("--farm", "ENGINE", "have it done by ray, local:N, or commands (plan); docs/farm.md"),
     ("--results", "DIR", "folder of all runs (default: results)"),
     ("--resume", "RUN", "go on with this run of the results folder"),
     ("--worker-timeout", "SECONDS", "give a silent worker up after this (default: 900)"),
@@ -70,7 +73,7 @@ def command(given: Mapping[str, object], environ: Mapping[str, str]) -> str:
     words = [
         word
         for flag, values in known
-        if flag not in {"--results", "--resume", "--worker-timeout"}
+        if flag not in {"--results", "--resume", "--worker-timeout", "--farm"}
         for value in (values if isinstance(values, list) else [values])
         if value
         for word in (flag, str(value))
@@ -143,6 +146,15 @@ def percent(option: str, value: str | None, default: float | None) -> float | No
     if not match or not float(match[1]):
         raise UsageError(f"{option} must be a percentage like 3% (got {value!r})")
     return float(match[1])
+
+
+def engine(value: str) -> str:
+    """Who does the pieces of a farm, which must be one of those that there are."""
+    if not ENGINE.fullmatch(value):
+        raise UsageError(
+            f"--farm must be ray, plan, or local:N with N from 1 to 99 (got {value!r})"
+        )
+    return value
 
 
 def interpreters(workers: Sequence[str]) -> dict[str, str]:

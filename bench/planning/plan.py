@@ -43,7 +43,7 @@ class Plan(Suite):
         results: Folder of all runs.
         timeout_seconds: Longest silence of a worker.
         command: What repeats the run, as a person types it.
-        command: What repeats the run.
+        farm: Who does the pieces that it is cut into (`options.engine`); empty does it all here.
     """
 
     models: tuple[str, ...]
@@ -58,6 +58,7 @@ class Plan(Suite):
     results: Path
     timeout_seconds: float
     command: str = ""
+    farm: str = ""
 
     @property
     def everything(self) -> Selection:

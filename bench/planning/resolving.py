@@ -28,6 +28,7 @@ from bench.planning.options import (
     choice,
     count,
     duration,
+    engine,
     interpreters,
     names,
     percent,
@@ -123,6 +124,7 @@ def resolve(
         batch_size=count("--batch-size", options["batch_size"], 200),
         results=Path(options["results"] or "results"),
         timeout_seconds=count("--worker-timeout", options["worker_timeout"], 900),
+        farm=engine(options["farm"]) if options["farm"] else "",
     )
     _check_size(plan)
     return plan

@@ -12,11 +12,12 @@ from bench.contract.errors import StorageError
 NAME = "keras-backend-bench.lock"
 
 
-def acquire_machine_lock(say: Callable[[str], None]) -> None:
+def acquire_machine_lock(say: Callable[[str], None], *, shared: bool = False) -> None:
     """Hold this machine's lock until this process ends, however it ends.
 
     Args:
         say: Is told if another run has to end first.
+        shared: Whether others that time nothing may hold it as well.
 
     Raises:
         StorageError: There can be no such file.
@@ -26,11 +27,12 @@ def acquire_machine_lock(say: Callable[[str], None]) -> None:
         lock = _opened(path)
         if not stat.S_ISREG(os.fstat(lock).st_mode):
             raise StorageError(f"{path}: not a plain file; remove it, or set TMPDIR")
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             say("Another run is in progress on this machine; waiting for it (Ctrl-C to quit).")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, kind)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}; remove it, or set TMPDIR") from error
 

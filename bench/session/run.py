@@ -1,7 +1,7 @@
 """A run before its first training: dataset, backends and folder, found and checked in turn."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from rich.console import Console
@@ -42,6 +42,8 @@ class Run:
         folder: Where results go.
         progress: What the person at the terminal sees.
         speeds: Examples per second in training by model, variant and backend, once measured.
+        infos: Who each lane is, by its name.
+        given_up: Of a run that was farmed out: why a piece was not done, by its title; None before.
         exit_code: What the session leaves with, as far as the tests know.
     """
 
@@ -51,6 +53,8 @@ class Run:
     folder: RunFolder
     progress: Progress
     speeds: dict[tuple[str, str, str], float]
+    infos: Mapping[str, WorkerInfo] = field(default_factory=dict)
+    given_up: Mapping[str, str] | None = None
     exit_code: ExitCode = ExitCode.OK
 
 
@@ -70,7 +74,8 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     plan = replace(plan, lanes=tuple(lane for lane in plan.lanes if lane.name in names))
     if resumed is not None:
         resumed.lock()
-    acquire_machine_lock(partial(say, console))
+    if not plan.farm:  # its pieces hold it, one by one
+        acquire_machine_lock(partial(say, console))
     sweep()
     if resumed is None:
         say(console, describe(plan, selection))
@@ -114,7 +119,13 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     classes = {n: m["classes"] or 0 for each in greetings.values() for n, m in each.models.items()}
     check_predictions(selection.cells, dataset.test_examples, classes)
     if resumed is not None:
-        _check_same_place(resumed, selection, infos)
+        if resumed.plan().farmed != bool(plan.farm):
+            raise UsageError(
+                f"--resume: {resumed.run_id} was {'' if resumed.plan().farmed else 'not '}begun "
+                "with --farm; go on as it was begun, or start a new run"
+            )
+        if not plan.farm:
+            _check_same_place(resumed, selection, infos)
         if dataset.sha256 != resumed.plan().protocol.dataset_sha256:
             raise DataError(f"{resumed.path} was begun with other data")
     folder = resumed or _begin(plan, dataset, selection, notes)
@@ -129,7 +140,7 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
         training=partial(training_seconds, plan, examples=dataset.train_examples, speeds=speeds),
     )
     progress = Progress(console, selection.cells, estimates)
-    return Run(plan, selection, dataset, folder, progress, speeds)
+    return Run(plan, selection, dataset, folder, progress, speeds, infos)
 
 
 def say(console: Console, text: str) -> None:

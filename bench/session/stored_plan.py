@@ -43,6 +43,7 @@ def plan_record(
     return schema.Plan(
         suite=plan.name,
         command=plan.command,
+        farmed=bool(plan.farm),
         models=list(plan.models),
         variants=list(plan.variants),
         own_models=[

@@ -4,7 +4,6 @@ The two numbers are inherited pipe ends. The parent has set `KERAS_BACKEND` and 
 belongs to it; Keras is imported by the first request, `hello`, and nowhere else before.
 """
 
-import ctypes
 import faulthandler
 import importlib
 import os
@@ -27,6 +26,7 @@ from bench.contract.units import (
     Workload,
 )
 from bench.process import wire
+from bench.process.parent_death import die_with_parent
 from bench.worker import allocator
 
 if TYPE_CHECKING:
@@ -180,18 +180,11 @@ def _receive(requests: IO[bytes], inbox: "queue.SimpleQueue[bytes]") -> None:
     os._exit(0)
 
 
-def _die_with_parent() -> None:
-    """Have Linux kill this process with its parent, even while it hangs in native code."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-
 def main() -> None:
     """Serve on the pipe ends that were inherited."""
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    _die_with_parent()
+    die_with_parent()
     requests, replies = (int(number) for number in sys.argv[1:3])
     for descriptor in (requests, replies):
         os.set_inheritable(descriptor, False)

@@ -69,8 +69,8 @@ def _line_legend(axes: Axes, epochs: pd.DataFrame) -> None:
 
 def time_to_error(comparison: Comparison) -> Parts:
     """Error over the seconds of training."""
-    classified = comparison.curves[comparison.curves["error_percent"].notna()]
-    for model, by_variant in wording.by_definition(classified):
+    timed = comparison.curves[["error_percent", "trained_seconds"]].notna().all(axis=1)
+    for model, by_variant in wording.by_definition(comparison.curves[timed]):
         epochs = pd.concat(by_variant.values())
         figure, grid = style.columns(3.2, model, by_variant)
         error = comparison.published.get(model)

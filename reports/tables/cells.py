@@ -22,7 +22,7 @@ _COLUMNS = {
 
 
 def collect(shards: Shards) -> pd.DataFrame:
-    """One row per cell that went well.
+    """One row per cell that went well, but of runs that were farmed out: others ran beside them.
 
     Returns:
         run, `KEYS`, batch_size, images and steps (of one epoch), epochs; seconds of each part
@@ -33,7 +33,7 @@ def collect(shards: Shards) -> pd.DataFrame:
     rows = [
         {"run": shard.run_id, **_row(shard.payload)}
         for shard in shards.accuracy
-        if shard.payload.status == "ok"
+        if shard.payload.status == "ok" and not shards.plans[shard.run_id].farmed
     ]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 

@@ -18,9 +18,15 @@ def table(shards: Shards) -> pd.DataFrame:
         accuracies are shares of 1, and NaN of what is not a classifier. Those of training are
         Keras's running means over the epoch, in which the model still learns; those of the test set
         are of the model after it. `error_percent` is of the test set. `trained_seconds` are of all
-        epochs so far, training alone: without start, feeding and evaluation.
+        epochs so far, training alone: without start, feeding and evaluation; NaN where others ran
+        beside it, on a farm.
     """
-    return frame("curves", (row for shard in shards.accuracy for row in _rows(shard)))
+    rows = (
+        row | ({"trained_seconds": np.nan} if shards.plans[shard.run_id].farmed else {})
+        for shard in shards.accuracy
+        for row in _rows(shard)
+    )
+    return frame("curves", rows)
 
 
 def seconds_until(curves: pd.DataFrame, error_percent: float) -> pd.DataFrame:

@@ -31,10 +31,11 @@ def table(curves: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
         median's 95 % interval, of which an end that is not known is NaN, as both are of fewer than
         `LEAST_SEEDS`.
     """
+    timed = curves.dropna(subset=["trained_seconds"])
     rows = [
         row
         for model, target in published.items()
-        for row in _of_model(curves[curves["model"] == model], target)
+        for row in _of_model(timed[timed["model"] == model], target)
     ]
     return frame("time_to_error", rows)
 

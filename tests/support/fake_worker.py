@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.process import wire
-from bench.worker.__main__ import _die_with_parent, _receive
+from bench.process.parent_death import die_with_parent
+from bench.worker.__main__ import _receive
 from bench.worker.installed import distributions
 from tests.support import slot_answers
 
@@ -250,7 +251,7 @@ def strike(behaviour: str, replies: int) -> None:
 
 def main() -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    _die_with_parent()
+    die_with_parent()
     behaviour, requests, replies = sys.argv[1], int(sys.argv[-2]), int(sys.argv[-1])
     installed = {"package": behaviour} if behaviour.startswith("has_") else {}
     if behaviour == "packaged":

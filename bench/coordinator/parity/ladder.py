@@ -38,14 +38,21 @@ def stored_answers(run_folder: RunFolder, subjects: Sequence[Subject]) -> dict[S
     Portability asks for all backends at once, so one that is missing has all of its model asked
     again.
     """
+    last = last_answers(run_folder, subjects)
+    found = {subject: record for subject, record in last.items() if record.status == "ok"}
+    missing = {subject.model for subject in subjects if subject not in found}
+    return {subject: found[subject] for subject in found if subject.model not in missing}
+
+
+def last_answers(run_folder: RunFolder, subjects: Sequence[Subject]) -> dict[Subject, Parity]:
+    """What each has answered: the last attempt that went well, else the last that did not."""
     found: dict[Subject, Parity] = {}
     for subject in subjects:
         for shard_id in run_folder.attempts(f"parity-{subject.id}"):
             record = run_folder.read(shard_id, Parity)
-            if record is not None and record.status == "ok":
+            if record is not None and (subject not in found or record.status == "ok"):
                 found[subject] = record
-    missing = {subject.model for subject in subjects if subject not in found}
-    return {subject: found[subject] for subject in found if subject.model not in missing}
+    return found
 
 
 def ask_subjects(

@@ -5,6 +5,7 @@ in more than one run of eight.
 """
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def measure(
     dataset: Dataset,
     run_folder: RunFolder,
     listener: Listener = Listener(),
+    most: float = math.inf,
 ) -> list[Speed]:
     """Measure the selected series and store a shard after each launch.
 
@@ -69,12 +71,13 @@ def measure(
         dataset: What on.
         run_folder: Where the shards go; launches that it has count.
         listener: Who is told how far it is.
+        most: How many launches are made now at most.
 
     Returns:
         All launches.
     """
     with scratch_folder() as compiled:
-        return _measured(plan, selection, dataset, run_folder, listener, compiled)
+        return _measured(plan, selection, dataset, run_folder, listener, compiled, most)
 
 
 def _measured(
@@ -84,6 +87,7 @@ def _measured(
     run_folder: RunFolder,
     listener: Listener,
     compiled: str,
+    most: float,
 ) -> list[Speed]:
     bundles = bundled(plan, selection)
     launches = stored(run_folder)
@@ -99,7 +103,7 @@ def _measured(
             wanted.update(launches_wanted(made, widths))
             return widths
 
-        bundle = next_bundle(made, look)
+        bundle = next_bundle(made, look) if len(launches) - before < most else None
         if bundle is None:
             return launches
         if previous is not None and not made.of(bundle):

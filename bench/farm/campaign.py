@@ -1,0 +1,149 @@
+"""A run that is farmed out: its pieces from what the folder lacks, and what they bring back."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bench.coordinator.accuracy import stored_training
+from bench.coordinator.parity.ladder import stored_answers
+from bench.coordinator.speed.launches import stored as launched
+from bench.farm import archives, drive, greeting, inputs, intake
+from bench.farm.engines import Engine
+from bench.farm.local import Local
+from bench.farm.ray_cluster import Cluster
+from bench.farm.units import Unit
+from bench.planning.plan import ROOT
+from bench.planning.resolving import interpreter
+from bench.process.atomic_files import storage_errors, write_atomically
+from bench.session.run import Run
+
+PARTS = ("units", "inputs", "archives", "logs", "duplicates")
+
+
+class Campaign:
+    """The pieces of one run, and its folder `farm`."""
+
+    def __init__(self, run: Run) -> None:
+        """Pack what all pieces need."""
+        self.run = run
+        self.folder = run.folder.path / "farm"
+        with storage_errors(self.folder):
+            for part in PARTS:
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+        self._base = self._kept(inputs.packed(run.plan, run.dataset, run.folder))
+        record = (run.folder.path / "shards" / inputs.PLAN).read_bytes()
+        self._plan = archives.sha256(record)
+        lanes = {lane: run.infos[lane.name] for lane in run.plan.lanes if lane.name in run.infos}
+        self.environments = greeting.environments(lanes)
+        self._launches = -1
+
+    def unit(self, kind: str, part: str, *more: str) -> Unit:
+        """A piece of this run."""
+        workers = tuple(
+            f"{lane.name}={lane.python}"
+            for lane in self.run.plan.lanes
+            if not _is_where_nox_puts_it(lane.python)
+        )
+        return Unit(
+            kind,  # type: ignore[arg-type]
+            part,
+            self.run.folder.run_id,
+            self._plan,
+            (self._base, *more),
+            self.environments,
+            workers,
+        )
+
+    def pieces(self) -> Iterator[Unit]:
+        """Those that time nothing and are not done: the ladder's models, then cells."""
+        chosen, folder = self.run.selection, self.run.folder
+        answered = stored_answers(folder, chosen.subjects)
+        for model in dict.fromkeys(one.model for one in chosen.subjects if one not in answered):
+            yield self.unit("parity", model)
+        for cell in chosen.cells:
+            if stored_training(folder, cell) is None:
+                yield self.unit("accuracy", cell.id)
+
+    def timing(self) -> Unit | None:
+        """The next piece of launches; None where the last has found that there are enough."""
+        if not self.run.selection.series:
+            return None
+        count = len(launched(self.run.folder))
+        if count == self._launches:
+            return None
+        self._launches = count
+        more = [self._kept(inputs.launches(self.run.folder))] if count else []
+        return self.unit("speed", str(count), *more)
+
+    def take(self, unit: Unit, archive: bytes) -> str:
+        """Take an archive in; what is another result of a piece that has one is kept beside."""
+        taken, _ = intake.take(unit, archive, self.run.folder)
+        if taken == "other":
+            name = f"{unit.name[:12]}-{archives.sha256(archive)[:12]}.tar"
+            write_atomically(self.folder / "duplicates" / name, archive)
+            self.run.progress.say(f"farm  {unit.title}: a second result, kept as duplicates/{name}")
+        return ""
+
+    @property
+    def home(self) -> str:
+        """Id of the machine that has made this run's launches; empty without any."""
+        made = launched(self.run.folder)
+        return made[0].machine.id if made else ""
+
+    def _kept(self, data: bytes) -> str:
+        name = archives.sha256(data)
+        path = self.folder / "inputs" / f"{name}.tar"
+        if not path.exists():
+            write_atomically(path, data)
+        return name
+
+
+def engine(text: str) -> Engine:
+    """The engine of `--farm`, ready to be entered.
+
+    Raises:
+        UsageError: It cannot be had here.
+    """
+    kind, _, slots = text.partition(":")
+    return Local(int(slots)) if kind == "local" else Cluster()
+
+
+def carry_out(run: Run) -> Mapping[str, str]:
+    """Have its engine do all that the run lacks; why a piece was given up, by its title."""
+    campaign = Campaign(run)
+    work = drive.Work(
+        folder=campaign.folder,
+        pieces=list(campaign.pieces()),
+        timing=campaign.timing,
+        home=campaign.home,
+        greeting=campaign.unit("greeting", ""),
+        environments=campaign.environments,
+        take=campaign.take,
+        say=run.progress.say,
+    )
+    return drive.drive(engine(run.plan.farm), work)
+
+
+def write_commands(run: Run) -> list[str]:
+    """Take in the archives that lie there, and write a command for each piece that is left.
+
+    None where nothing is left.
+    """
+    campaign = Campaign(run)
+    for archive in sorted((campaign.folder / "archives").glob("*.tar")):
+        path = campaign.folder / "units" / f"{archive.name.partition('.')[0]}.json"
+        campaign.take(Unit.read(path.read_bytes()), archive.read_bytes())
+        archive.unlink()
+    timing = campaign.timing()
+    units = [*campaign.pieces(), *([timing] if timing else [])]
+    commands = []
+    for unit in units:
+        path = campaign.folder / "units" / f"{unit.name}.json"
+        write_atomically(path, unit.content)
+        words = [interpreter("harness"), "-m", "bench.farm.piece", str(path.resolve())]
+        commands.append(f"cd {shlex.quote(str(ROOT))} && {shlex.join(words)}  # {unit.title}")
+    return commands
+
+
+def _is_where_nox_puts_it(python: str) -> bool:
+    return Path(python).is_relative_to(ROOT / ".nox")

@@ -1,0 +1,53 @@
+"""What has become of the pieces of a run, line by line, each on the disk before the next."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from bench.process.atomic_files import storage_errors
+
+TRIES = 3
+"""How often a piece is begun at most: a node may be lost, or have a fault of its own."""
+
+
+class Ledger:
+    """Lines `{"what": ..., "unit": ..., "node": ...}` of one run, in their order."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what an earlier part of the run has written; a line that was cut off is none."""
+        self._path = path
+        self.lines: list[dict[str, Any]] = []
+        if path.exists():
+            for text in path.read_bytes().split(b"\n"):
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    continue
+                if isinstance(line, dict):
+                    self.lines.append(line)
+
+    def add(self, what: str, unit: str, node: str, **more: Any) -> None:
+        """Write a line, and have it on the disk.
+
+        Raises:
+            StorageError: The disk does not take it.
+        """
+        line = {"what": what, "unit": unit, "node": node, **more}
+        begun = b"" if self._ends_whole() else b"\n"
+        with storage_errors(self._path), self._path.open("ab") as file:
+            file.write(begun + json.dumps(line, sort_keys=True).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.lines.append(line)
+
+    def faults(self, unit: str) -> Counter[str]:
+        """On which nodes a piece was lost or failed for reasons of the node, and how often."""
+        told = (line for line in self.lines if line.get("unit") == unit)
+        return Counter(str(line.get("node")) for line in told if line.get("what") == "failed")
+
+    def _ends_whole(self) -> bool:
+        with storage_errors(self._path):
+            data = self._path.read_bytes()[-1:] if self._path.exists() else b""
+        return data in (b"", b"\n")
