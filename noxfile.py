@@ -232,7 +232,8 @@ def farm(session: nox.Session) -> None:
 def farm_tests(session: nox.Session) -> None:
     """Farm pieces out to a Ray cluster of several nodes on this machine."""
     pytest = ("-m", "pytest", "-p", "no:benchmark", "tests/farm", *session.posargs)
-    session.run(interpreter("harness"), *pytest, external=True)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 64}
+    session.run(interpreter("harness"), *pytest, external=True, env=token)
 
 
 @nox.session(requires=WORKERS)

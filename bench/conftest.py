@@ -143,8 +143,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         resumed = config.stash.get(RESUMED, None)
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
         report.begin(config.stash[RUN])
-        if config.stash[PLAN].farm == PLAN_ALONE:
-            _tell_commands(config, console)
+    if config.stash[PLAN].farm == PLAN_ALONE:
+        _tell_commands(config, console)
     # What a model cannot be asked is known only now.
     possible = config.stash[RUN].selection.series
     session.items[:] = [

@@ -48,8 +48,8 @@ def unpacked(data: bytes) -> dict[str, bytes]:
                 files[member.name] = read
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise DataError(f"not an archive: {error}") from error
-    if not data.endswith(b"\0" * 1024):
-        raise DataError("an archive that was cut short")
+    if packed(files) != data:
+        raise DataError("an archive that was cut short, or made by another program")
     return files
 
 

@@ -23,6 +23,8 @@ from bench.process.atomic_files import write_atomically
 LOOK_SECONDS = 5.0
 """How long nodes that come or go may go unseen, while nothing ends."""
 
+LONGEST_GREETING = 600.0
+
 MOST_AT_ONCE = 256
 
 AGAIN = (ExitCode.ENVIRONMENT, ExitCode.INTERNAL)
@@ -77,6 +79,11 @@ class _State:
     seconds: list[float] = field(default_factory=list)
     given_up: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a piece is being done."""
+        return any(unit.kind != "greeting" for unit, *_ in self.running.values())
+
     def on(self, node: Node) -> list[Unit]:
         """What a node does."""
         return [unit for unit, where, _ in self.running.values() if where.name == node.name]
@@ -95,7 +102,7 @@ def drive(engine: Engine, work: Work) -> Mapping[str, str]:
     ledger = Ledger(work.folder / "ledger.jsonl")
     state = _State(deque(work.pieces), work.timing(), home=work.home)
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool, engine:
-        while state.waiting or state.timing or state.running:
+        while state.waiting or state.timing or state.busy:
             nodes = engine.nodes()
             _forget(state, nodes)
             for unit, node in _next(state, work, nodes, ledger):
@@ -108,10 +115,19 @@ def drive(engine: Engine, work: Work) -> Mapping[str, str]:
                     break
                 continue
             ended, _ = wait(state.running, LOOK_SECONDS, FIRST_COMPLETED)
-            for future in ended:
+            _give_up_silent(state, work)
+            for future in ended & state.running.keys():
                 unit, node, since = state.running.pop(future)
                 _ended(state, work, ledger, unit, node, future, time.monotonic() - since)
     return state.given_up
+
+
+def _give_up_silent(state: _State, work: Work) -> None:
+    """Nodes that do not answer are waited for no longer; what runs there ends with the engine."""
+    for future, (unit, node, since) in list(state.running.items()):
+        if unit.kind == "greeting" and time.monotonic() - since > LONGEST_GREETING:
+            del state.running[future]
+            work.say(f"farm  {node.name} is left out: it has not answered")
 
 
 def _forget(state: _State, nodes: Sequence[Node]) -> None:

@@ -18,7 +18,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Read what an earlier part of the run has written; a line that was cut off is none."""
         self._path = path
-        self.lines: list[dict[str, Any]] = []
+        self._faults: dict[str, Counter[str]] = {}
         if path.exists():
             for text in path.read_bytes().split(b"\n"):
                 try:
@@ -26,7 +26,7 @@ class Ledger:
                 except ValueError:
                     continue
                 if isinstance(line, dict):
-                    self.lines.append(line)
+                    self._count(line)
 
     def add(self, what: str, unit: str, node: str, **more: Any) -> None:
         """Write a line, and have it on the disk.
@@ -40,12 +40,15 @@ class Ledger:
             file.write(begun + json.dumps(line, sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self.lines.append(line)
+        self._count(line)
 
     def faults(self, unit: str) -> Counter[str]:
         """On which nodes a piece was lost or failed for reasons of the node, and how often."""
-        told = (line for line in self.lines if line.get("unit") == unit)
-        return Counter(str(line.get("node")) for line in told if line.get("what") == "failed")
+        return self._faults.get(unit, Counter())
+
+    def _count(self, line: dict[str, Any]) -> None:
+        if line.get("what") == "failed":
+            self._faults.setdefault(str(line.get("unit")), Counter())[str(line.get("node"))] += 1
 
     def _ends_whole(self) -> bool:
         with storage_errors(self._path):

@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from bench.contract.errors import UsageError
 from bench.farm import ray_task
 from bench.farm.engines import FarmError, LostError, Node, Order
 from bench.planning.plan import ROOT
+
+CONNECT_SECONDS = 5.0
 
 MANY = 2
 """Pieces that a node of one core does at once, too: most of the time one of them reads or waits."""
@@ -48,9 +51,13 @@ class Cluster:
             FarmError: There is none, or it does not let us in.
         """
         before = signal.getsignal(signal.SIGTERM)
+        address = os.environ.get("RAY_ADDRESS") or "auto"
+        host, _, port = address.rpartition(":")
         try:
-            self._ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, self._ray.exceptions.RayError) as error:
+            if host:  # Ray itself tries for ten minutes
+                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+            self._ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (OSError, ValueError, RuntimeError, self._ray.exceptions.RayError) as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
             raise FarmError(f"--farm ray: no cluster ({said[0]}); see docs/farm.md") from error
         finally:
@@ -76,10 +83,10 @@ class Cluster:
         return [
             Node(
                 f"{each['NodeManagerHostname']}-{each['NodeID'][:8]}",
-                max(MANY, int(each["Resources"].get("CPU", 1)) // 2),
+                max(MANY, int(each["Resources"]["CPU"]) // 2),
             )
             for each in self._ray.nodes()
-            if each["Alive"]
+            if each["Alive"] and each["Resources"].get("CPU")  # a head may be there for no work
         ]
 
     def run(self, node: Node, order: Order) -> int:

@@ -18,8 +18,7 @@ from bench.contract.backends import BACKENDS, DEVICES, backend_of
 from bench.contract.errors import UsageError
 
 PRECISIONS = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
-"""Keras's dtype policies that a lane may have: weights stay float32, and begin alike in all, and
-the ladder's limits are known: in mixed_float16 first gradients are up to 2.4 % off everywhere."""
+"""Keras's dtype policies that a lane may have; docs/parity.md says how they are judged."""
 
 OURS = re.compile(r"KERAS_.*|PYTHON.*|TMPDIR|HOME|PATH")
 """Variables that a worker is made of, or does not heed."""

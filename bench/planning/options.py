@@ -151,9 +151,7 @@ def percent(option: str, value: str | None, default: float | None) -> float | No
 def engine(value: str) -> str:
     """Who does the pieces of a farm, which must be one of those that there are."""
     if not ENGINE.fullmatch(value):
-        raise UsageError(
-            f"--farm must be ray, plan, or local:N with N from 1 to 99 (got {value!r})"
-        )
+        raise UsageError(f"--farm must be ray, plan or local:N, N from 1 to 99 (got {value!r})")
     return value
 
 

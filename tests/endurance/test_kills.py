@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from reports.read import shards
+from tests.bench.farm import test_farmed_runs
 from tests.support.front_end import assert_all_end, descendants, run_bench, started
 
-KILLS, REAL_KILLS = 200, 10
+KILLS, REAL_KILLS, FARM_KILLS = 200, 10, 20
 SECONDS, REAL_SECONDS = 6.0, 40.0
 """About as long as such a run lasts."""
 
@@ -30,6 +31,12 @@ def test_fake_runs_are_killed(
 @pytest.mark.parametrize("number", range(REAL_KILLS))
 def test_real_runs_are_killed(real_workers: dict[str, str], tmp_path: Path, number: int) -> None:
     kill_and_resume(tmp_path / "results", real_workers, number, REAL_SECONDS, "accuracy")
+
+
+@pytest.mark.parametrize("number", range(FARM_KILLS))
+def test_farms_are_killed(fake_python: Callable[[str], str], tmp_path: Path, number: int) -> None:
+    workers = dict.fromkeys(("tensorflow", "jax"), fake_python("good"))
+    test_farmed_runs.kill_and_resume(workers, tmp_path, number)
 
 
 def kill_and_resume(results: Path, workers: Workers, seed: int, seconds: float, part: str) -> None:

@@ -1,0 +1,296 @@
+"""Nodes that are lost, unfit, slow or hostile, on an engine without processes."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import pytest
+
+from bench.contract.errors import DataError, ExitCode
+from bench.contract.schema import Machine
+from bench.farm import archives, drive
+from bench.farm.engines import FarmError, LostError, Node, Order
+from bench.farm.greeting import Greeting
+from bench.farm.ledger import TRIES, Ledger
+from bench.farm.piece import GREETING
+from bench.farm.units import Kind, Unit
+
+ENVIRONMENTS = {"jax": "a" * 64}
+GOOD = b"done"
+
+Do = Callable[[str, Unit], int]
+
+
+def unit(kind: Kind, part: str) -> Unit:
+    return Unit(kind, part, "run", "b" * 64, (), ENVIRONMENTS)
+
+
+def greeting(machine: str, cores: int = 2, **changes: Any) -> Greeting:
+    where = Machine(machine, "CPU", cores, 8000, "Linux")
+    told: dict[str, Any] = {
+        "disk_bytes": 1 << 40,
+        "environments": ENVIRONMENTS,
+        "errors": {},
+    } | changes
+    return Greeting("3.11", where, **told)
+
+
+class Engine:
+    """Nodes that do what a test says."""
+
+    def __init__(self, greetings: dict[str, Greeting], do: Do = lambda *_: 0) -> None:
+        self.greetings, self.do = greetings, do
+        self.gone: set[str] = set()
+        self.begun: list[tuple[str, str]] = []
+        self.at_once: list[list[tuple[str, Unit]]] = []
+        self.closed = False
+        self.silent: set[str] = set()
+        self.ended = threading.Event()
+        self._running: list[tuple[str, Unit]] = []
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+        self.ended.set()
+
+    def nodes(self) -> Sequence[Node]:
+        return [Node(name, 2) for name in self.greetings if name not in self.gone]
+
+    def run(self, node: Node, order: Order) -> int:
+        one = Unit.read(order.unit.read_bytes())
+        if one.kind == "greeting":
+            if node.name in self.silent:
+                assert self.ended.wait(60)
+                raise LostError("killed")
+            content = msgspec.json.encode(self.greetings[node.name])
+            order.archive.write_bytes(archives.packed({GREETING: content}))
+            return 0
+        with self._guard:
+            self._running.append((node.name, one))
+            self.begun.append((node.name, one.title))
+            self.at_once.append(list(self._running))
+        try:
+            code = self.do(node.name, one)
+            if not code:
+                order.archive.write_bytes(GOOD)
+            else:
+                order.log.write_text("words\nerror: it said why\n")
+        finally:
+            with self._guard:
+                self._running.remove((node.name, one))
+        return code
+
+
+class Run:
+    """What is to be done, and what came back."""
+
+    def __init__(self, folder: Path, pieces: Sequence[Unit], launches: int = 0) -> None:
+        for part in ("units", "inputs", "archives", "logs"):
+            (folder / part).mkdir()
+        self.folder, self.pieces, self.launches = folder, pieces, launches
+        self.taken: Counter[str] = Counter()
+        self.told: list[str] = []
+        self.home = ""
+        self.take_in: Callable[[Unit, bytes], str] = lambda *_: ""
+
+    def farmed(self, engine: Engine) -> dict[str, str]:
+        return dict(
+            drive.drive(
+                engine,
+                drive.Work(
+                    folder=self.folder,
+                    pieces=self.pieces,
+                    timing=self._timing,
+                    home=self.home,
+                    greeting=unit("greeting", ""),
+                    environments=ENVIRONMENTS,
+                    take=self._take,
+                    say=self.told.append,
+                ),
+            )
+        )
+
+    def _timing(self) -> Unit | None:
+        done = sum(count for title, count in self.taken.items() if title.startswith("launches"))
+        return unit("speed", str(done)) if done < self.launches else None
+
+    def _take(self, one: Unit, data: bytes) -> str:
+        assert data == GOOD
+        said = self.take_in(one, data)
+        self.taken[one.title] += 1
+        return said
+
+
+CELLS = [unit("accuracy", f"cell{number}") for number in range(8)]
+MODELS = [unit("parity", f"model{number}") for number in range(2)]
+TWO = {"one": greeting("m1", 4), "two": greeting("m2", 2)}
+
+
+def test_all_is_done_once_and_launches_have_their_machine_alone(tmp_path: Path) -> None:
+    run, engine = Run(tmp_path, [*MODELS, *CELLS], launches=3), Engine(TWO)
+    assert run.farmed(engine) == {}
+    assert set(run.taken.values()) == {1}
+    assert len(run.taken) == len(CELLS) + len(MODELS) + 3
+    where = {node for node, title in engine.begun if title.startswith("launches")}
+    assert where == {"one"}  # the one with more cores
+    for running in engine.at_once:
+        for node, one in running:
+            if one.is_timing:
+                assert [each for each in running if each[0] == node] == [(node, one)]
+    assert engine.closed
+
+
+def test_two_nodes_of_one_machine_share_its_silence(tmp_path: Path) -> None:
+    engine = Engine({"one": greeting("m"), "two": greeting("m")})
+    Run(tmp_path, CELLS, launches=3).farmed(engine)
+    for running in engine.at_once:
+        assert len(running) == 1 or not any(one.is_timing for _, one in running)
+
+
+def test_pieces_that_time_nothing_share_a_node(tmp_path: Path) -> None:
+    both = threading.Barrier(2)
+
+    def do(_: str, __: Unit) -> int:
+        both.wait(30)  # nobody ends before another has begun
+        return 0
+
+    run = Run(tmp_path, CELLS)
+    assert run.farmed(Engine({"one": greeting("m1")}, do)) == {}
+
+
+def test_a_piece_of_a_lost_node_is_done_by_another(tmp_path: Path) -> None:
+    def do(node: str, one: Unit) -> int:
+        if node == "one" and one.part == "cell3":
+            engine.gone.add("one")
+        if node in engine.gone:
+            raise LostError(f"{node}: NodeDiedError")
+        return 0
+
+    engine = Engine(TWO, do)
+    run = Run(tmp_path, CELLS)
+    assert run.farmed(engine) == {}
+    assert {one.title for one in CELLS} == set(run.taken)
+    assert set(run.taken.values()) == {1}
+
+
+@pytest.mark.parametrize("code", [ExitCode.ENVIRONMENT, ExitCode.INTERNAL])
+def test_a_piece_that_fails_is_tried_elsewhere_and_then_given_up(
+    tmp_path: Path, code: ExitCode
+) -> None:
+    def do(_: str, one: Unit) -> int:
+        return code if one.part == "cell1" else 0
+
+    engine, run = Engine(TWO, do), Run(tmp_path, CELLS)
+    assert run.farmed(engine) == {"accuracy cell1": "it said why"}
+    tried = [node for node, title in engine.begun if title == "accuracy cell1"]
+    assert len(tried) == TRIES
+    assert set(tried) == {"one", "two"}
+    assert len(run.taken) == len(CELLS) - 1
+    # What was given up stays so in this run; whoever resumes it sees the ledger.
+    assert Ledger(tmp_path / "ledger.jsonl").faults(CELLS[1].name).total() == TRIES
+
+
+def test_a_mistake_that_every_node_would_meet_is_not_tried_again(tmp_path: Path) -> None:
+    engine = Engine(TWO, lambda _, one: ExitCode.DATA if one.part == "cell1" else 0)
+    assert Run(tmp_path, CELLS).farmed(engine) == {"accuracy cell1": "it said why"}
+    assert [title for _, title in engine.begun].count("accuracy cell1") == 1
+
+
+def test_what_a_hostile_node_sends_is_no_result(tmp_path: Path) -> None:
+    run = Run(tmp_path, CELLS)
+    seen: Counter[str] = Counter()
+
+    def take_in(one: Unit, _: bytes) -> str:
+        seen[one.part] += 1
+        if one.part == "cell2" and seen[one.part] == 1:
+            raise DataError("an archive that was cut short")
+        return ""
+
+    run.take_in = take_in
+    assert run.farmed(Engine(TWO)) == {}
+    assert seen["cell2"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"environments": {"jax": "c" * 64}}, "jax is installed otherwise there; prepare"),
+        ({"environments": {}, "errors": {"jax": "no such file"}}, "jax is not there (no such"),
+        ({"disk_bytes": 1 << 20}, "1 MiB of disk are free"),
+    ],
+)
+def test_an_unfit_node_is_left_out_with_a_line(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    engine = Engine({"good": greeting("m1"), "bad": greeting("m2", **changes)})
+    run = Run(tmp_path, CELLS)
+    assert run.farmed(engine) == {}
+    assert {node for node, _ in engine.begun} == {"good"}
+    assert any(line.startswith("farm  bad is left out") and words in line for line in run.told)
+
+
+def test_a_node_that_never_answers_keeps_nobody_waiting(tmp_path: Path) -> None:
+    engine, run = Engine(TWO), Run(tmp_path, CELLS)
+    engine.silent = {"two"}
+    assert run.farmed(engine) == {}
+    assert {node for node, _ in engine.begun} == {"one"}
+
+
+def test_where_no_node_ever_answers_it_ends_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drive, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(drive, "LONGEST_GREETING", 0.1)
+    engine, run = Engine(TWO), Run(tmp_path, CELLS)
+    engine.silent = set(TWO)
+    with pytest.raises(FarmError, match="no node can take part"):
+        run.farmed(engine)
+    assert run.told == [f"farm  {name} is left out: it has not answered" for name in TWO]
+
+
+def test_without_a_node_it_ends_with_a_line(tmp_path: Path) -> None:
+    engine = Engine({"bad": greeting("m", disk_bytes=0)})
+    with pytest.raises(FarmError, match=r"no node can take part \(there: bad\)"):
+        Run(tmp_path, CELLS).farmed(engine)
+    assert engine.closed
+
+
+def test_launches_go_on_where_they_were_begun_or_not_at_all(tmp_path: Path) -> None:
+    run = Run(tmp_path, CELLS, launches=2)
+    run.home = "m3"
+    assert run.farmed(Engine(TWO)) == {
+        "launches after 0": "its machine, which made the first, is gone"
+    }
+    assert len(run.taken) == len(CELLS)
+
+
+def test_ctrl_c_ends_what_runs(tmp_path: Path) -> None:
+    def do(_: str, one: Unit) -> int:
+        if one.part == "cell0":
+            assert engine.ended.wait(60)
+            raise LostError("killed")
+        return 0
+
+    def take_in(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    engine, run = Engine({"one": greeting("m1")}, do), Run(tmp_path, CELLS)
+    run.take_in = take_in
+    with pytest.raises(KeyboardInterrupt):
+        run.farmed(engine)
+    assert engine.closed
+
+
+def test_a_ledger_survives_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path).add("failed", "u", "one", why="x")
+    path.write_bytes(path.read_bytes() + b'{"what": "fai')
+    again = Ledger(path)
+    again.add("failed", "u", "two", why="y")
+    assert Ledger(path).faults("u") == {"one": 1, "two": 1}

@@ -1,0 +1,151 @@
+"""Whole runs with `--farm`, of fake workers: the same results as without, whatever is killed."""
+
+import contextlib
+import random
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+import reports
+from bench.contract.errors import ExitCode
+from reports.read import shards
+from tests.support.front_end import assert_all_end, descendants, run_bench, started, wait_for
+
+FakePython = Callable[[str], str]
+TIMES = re.compile(r"seconds|per_|mib|memory|run|low|high|ratio|launch|steal|percent_of")
+"""Columns of what was timed, which is never the same twice."""
+
+
+def errors(results: Path) -> pd.DataFrame:
+    """What was learned, by each cell."""
+    (run,) = (path for path in results.glob("2*") if path.is_dir())
+    table = reports.load(run).accuracy
+    kept = [name for name in table.columns if not TIMES.search(name)]
+    return table[kept].sort_values(kept[:5], ignore_index=True)
+
+
+def work(kind: str = "not parity") -> tuple[str, ...]:
+    return ("--suite", "smoke", "--seeds", "2", "-k", kind)
+
+
+@pytest.fixture
+def workers(fake_python: FakePython) -> dict[str, str]:
+    return dict.fromkeys(("tensorflow", "jax"), fake_python("good"))
+
+
+def test_a_farmed_run_ends_as_any_other_with_the_same_results(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    here, farmed = tmp_path / "here", tmp_path / "farmed"
+    assert run_bench(here, workers, *work()).returncode == 0
+    told = run_bench(farmed, workers, *work(), "--farm", "local:2")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "left, 0 given up" in told.stdout
+    pd.testing.assert_frame_equal(errors(farmed), errors(here))
+    (run,) = farmed.glob("2*")
+    found = shards.read([run])
+    assert found.problems == []
+    assert [shard.payload.launch for shard in found.speed] == [1, 2]
+    # Two at once time nothing: what trainings took is not told.
+    assert reports.load(run).curves["trained_seconds"].isna().all()
+    assert list((run / "farm" / "archives").iterdir()) == []
+
+
+def test_a_worker_that_fails_is_a_result_and_the_others_go_on(
+    fake_python: FakePython, tmp_path: Path
+) -> None:
+    workers = {"tensorflow": fake_python("good"), "jax": fake_python("too_few_epochs")}
+    told = run_bench(tmp_path, workers, *work("accuracy"), "--farm", "local:2")
+    assert told.returncode == ExitCode.ENVIRONMENT
+    assert "0 given up" in told.stdout
+    assert set(errors(tmp_path).query("lane == 'tensorflow'")["status"]) == {"ok"}
+    assert set(errors(tmp_path).query("lane == 'jax'")["status"]) == {"invalid"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_driver_that_is_killed_loses_nothing_and_leaves_nothing(
+    workers: dict[str, str], tmp_path: Path, seed: int
+) -> None:
+    """At a random moment; `nox -s endurance` tries more of them."""
+    kill_and_resume(workers, tmp_path, seed)
+
+
+def kill_and_resume(workers: dict[str, str], tmp_path: Path, seed: int) -> None:
+    generator = random.Random(seed)
+    with started(tmp_path / "killed", workers, *work(), "--farm", "local:2") as process:
+        wait_for(process, "ready, ")
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(generator.uniform(0, 8))
+        family = descendants(process)
+        process.kill()
+        process.stdout.read()
+    assert_all_end(family)
+    (run,) = (tmp_path / "killed").glob("2*")
+    before = {path: path.read_bytes() for path in run.glob("shards/*")}
+    told = run_bench(tmp_path / "killed", workers, "--resume", run.name, "--farm", "local:2")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert {path: path.read_bytes() for path in before if path.name[0] != "."} == {
+        path: content for path, content in before.items() if path.name[0] != "."
+    }
+    found = shards.read([run])
+    assert found.problems == []
+    cells = [shard.payload.cell for shard in found.accuracy]
+    assert len(cells) == len(set(cells)) == 8
+
+
+def test_ctrl_c_keeps_what_is_finished(workers: dict[str, str], tmp_path: Path) -> None:
+    with started(tmp_path, workers, *work("accuracy"), "--farm", "local:1") as process:
+        wait_for(process, "1 done")
+        family = descendants(process)
+        process.send_signal(signal.SIGINT)
+        told = process.stdout.read()
+        assert process.wait(60) == ExitCode.INTERRUPTED
+    assert_all_end(family)
+    assert "--resume 2" in told
+    assert len(errors(tmp_path).query("status == 'ok'")) >= 1
+
+
+def test_commands_do_the_same(workers: dict[str, str], tmp_path: Path) -> None:
+    told = run_bench(tmp_path, workers, *work("accuracy"), "--farm", "plan")
+    commands = [line for line in told.stdout.splitlines() if "bench.farm.piece" in line]
+    assert (told.returncode, len(commands)) == (0, 8)
+    for command in commands[1:]:
+        subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True)
+    (run,) = (path for path in tmp_path.glob("2*") if path.is_dir())
+    told = run_bench(tmp_path, workers, "--resume", run.name, "--farm", "plan")
+    (left,) = [line for line in told.stdout.splitlines() if "bench.farm.piece" in line]
+    assert shlex.split(left, comments=True) == shlex.split(commands[0], comments=True)
+    subprocess.run(["/bin/sh", "-c", left], check=True, capture_output=True)
+    told = run_bench(tmp_path, workers, "--resume", run.name, "--farm", "plan")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert set(errors(tmp_path)["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize("text", ["local", "local:0", "local:100", "slurm"])
+def test_an_engine_that_there_is_not(workers: dict[str, str], tmp_path: Path, text: str) -> None:
+    told = run_bench(tmp_path, workers, f"--farm={text}")
+    assert told.returncode == ExitCode.USAGE
+    assert "--farm must be ray, plan or local:N" in told.stderr
+
+
+def test_ray_without_tokens_or_without_ray_is_a_line(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    told = run_bench(tmp_path, workers, "--farm", "ray")
+    assert told.returncode == ExitCode.USAGE
+    assert "set RAY_AUTH_MODE=token" in told.stderr
+    assert not list(tmp_path.glob("2*"))
+
+
+def test_a_run_goes_on_as_it_was_begun(workers: dict[str, str], tmp_path: Path) -> None:
+    assert run_bench(tmp_path, workers, *work("accuracy"), "--farm", "local:2").returncode == 0
+    told = run_bench(tmp_path, workers, "--resume", "latest")
+    assert told.returncode == ExitCode.USAGE
+    assert "begun with --farm" in told.stderr
