@@ -19,6 +19,7 @@ COORDINATOR = (
     "bench.coordinator.speed",
     "bench.coordinator.parity",
     "bench.session",
+    "bench.farm",
     "bench",
 )
 REPORTS = (
