@@ -28,7 +28,7 @@ from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
 from bench.session import report
 from bench.session.run import Run, prepare
-from bench.session.stored_plan import again, begun
+from bench.session.stored_plan import again, begun, check_farm
 
 PLAN = pytest.StashKey[Plan]()
 WORK = pytest.StashKey[Selection]()
@@ -72,7 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         if options["resume"]:
             folder = RunFolder.resume(Path(options["results"] or "results"), options["resume"])
-            options, environ, files, others = again(folder.plan(), options, environ, files, against)
+            stored = folder.plan()
+            check_farm(stored, options["farm"])
+            options, environ, files, others = again(stored, options, environ, files, against)
             config.stash[RESUMED] = folder
         plan = resolve(options, config.getoption("worker"), environ, files, against, others)
         plan = replace(plan, command=command(vars(config.option), os.environ))
@@ -224,10 +226,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
         code = code or made
         if code in {ExitCode.INTERRUPTED, ExitCode.ENVIRONMENT}:
             folder = run.plan.results
-            elsewhere = (
-                "" if folder == Path("results") else f"--results {shlex.quote(str(folder))} "
-            )
-            print(f"To go on with it: nox -s bench -- {elsewhere}--resume {run.folder.run_id}")
+            told = "" if folder == Path("results") else f"--results {shlex.quote(str(folder))} "
+            told += f"--farm {run.plan.farm} " if run.plan.farm else ""
+            print(f"To go on with it: nox -s bench -- {told}--resume {run.folder.run_id}")
     session.exitstatus = code
     # All is stored and told: who ends us now needs no traceback of pytest's own closing.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bench.contract.errors import DataError
 from bench.coordinator.accuracy import stored_training
 from bench.coordinator.parity.ladder import stored_answers
 from bench.coordinator.speed.launches import stored as launched
@@ -84,6 +85,19 @@ class Campaign:
             self.run.progress.say(f"farm  {unit.title}: a second result, kept as duplicates/{name}")
         return ""
 
+    def fetch(self, archive: Path) -> bool:
+        """Take in an archive that lies there; what is none of a piece's is set aside and named."""
+        path = self.folder / "units" / f"{archive.name.partition('.')[0]}.json"
+        try:
+            self.take(Unit.read(path.read_bytes()), archive.read_bytes())
+            archive.unlink()
+        except (DataError, OSError) as error:
+            why = error if isinstance(error, DataError) else "of no piece of this run"
+            archive.rename(self.folder / "duplicates" / archive.name)
+            self.run.progress.say(f"farm  {archive.name}: {why}; put into duplicates")
+            return False
+        return True
+
     @property
     def home(self) -> str:
         """Id of the machine that has made this run's launches; empty without any."""
@@ -93,7 +107,7 @@ class Campaign:
     def _kept(self, data: bytes) -> str:
         name = archives.sha256(data)
         path = self.folder / "inputs" / f"{name}.tar"
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != data:
             write_atomically(path, data)
         return name
 
@@ -130,10 +144,7 @@ def write_commands(run: Run) -> list[str]:
     None where nothing is left.
     """
     campaign = Campaign(run)
-    for archive in sorted((campaign.folder / "archives").glob("*.tar")):
-        path = campaign.folder / "units" / f"{archive.name.partition('.')[0]}.json"
-        campaign.take(Unit.read(path.read_bytes()), archive.read_bytes())
-        archive.unlink()
+    taken = sum(map(campaign.fetch, sorted((campaign.folder / "archives").glob("*.tar"))))
     timing = campaign.timing()
     units = [*campaign.pieces(), *([timing] if timing else [])]
     commands = []
@@ -142,6 +153,7 @@ def write_commands(run: Run) -> list[str]:
         write_atomically(path, unit.content)
         words = [interpreter("harness"), "-m", "bench.farm.piece", str(path.resolve())]
         commands.append(f"cd {shlex.quote(str(ROOT))} && {shlex.join(words)}  # {unit.title}")
+    run.progress.say(f"farm  {taken} taken in, {len(commands)} left")
     return commands
 
 

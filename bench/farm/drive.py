@@ -25,9 +25,12 @@ LOOK_SECONDS = 5.0
 
 LONGEST_GREETING = 600.0
 
+PATIENCE = 60.0
+"""How long a farm without any node waits for one, in seconds."""
+
 MOST_AT_ONCE = 256
 
-AGAIN = (ExitCode.ENVIRONMENT, ExitCode.INTERNAL)
+AGAIN = (ExitCode.ENVIRONMENT, ExitCode.INTERNAL, ExitCode.INTERRUPTED)
 """What a command leaves with where another node may do better."""
 
 
@@ -100,7 +103,7 @@ def drive(engine: Engine, work: Work) -> Mapping[str, str]:
         StorageError: The results cannot be kept.
     """
     ledger = Ledger(work.folder / "ledger.jsonl")
-    state = _State(deque(work.pieces), work.timing(), home=work.home)
+    state, seen = _State(deque(work.pieces), work.timing(), home=work.home), time.monotonic()
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool, engine:
         while state.waiting or state.timing or state.busy:
             nodes = engine.nodes()
@@ -110,8 +113,12 @@ def drive(engine: Engine, work: Work) -> Mapping[str, str]:
                 order = _order(work.folder, unit, node)
                 begun = pool.submit(engine.run, node, order)
                 state.running[begun] = unit, node, time.monotonic()
+            if nodes:
+                seen = time.monotonic()
             if not state.running:
-                if _stuck(state, work, nodes):
+                if not nodes and time.monotonic() - seen < PATIENCE:
+                    time.sleep(min(LOOK_SECONDS, PATIENCE))  # they may have yet to join
+                elif _stuck(state, work, nodes):
                     break
                 continue
             ended, _ = wait(state.running, LOOK_SECONDS, FIRST_COMPLETED)
@@ -205,7 +212,7 @@ def _stuck(state: _State, work: Work, nodes: Sequence[Node]) -> bool:
 def _order(folder: Path, unit: Unit, node: Node) -> Order:
     """The files of a piece, on the disk."""
     path = folder / "units" / f"{unit.name}.json"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != unit.content:
         write_atomically(path, unit.content)
     return Order(
         unit=path,

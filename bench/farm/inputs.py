@@ -62,7 +62,7 @@ def packed(plan: Plan, dataset: Dataset, folder: RunFolder) -> bytes:
             files[shared] = Path(request.shared).read_bytes()
         source = sources.get(name, request.source)
         requests[name] = asdict(replace(request, data=DATA, shared=shared, source=source))
-    told = {**vars(dataset), "path": DATA, "models": requests}
+    told = {**vars(dataset), "path": DATA, "models": requests, "note": ""}
     files[DATASET] = json.dumps(told, sort_keys=True).encode()
     return archives.packed(files)
 

@@ -13,20 +13,19 @@ TRIES = 3
 
 
 class Ledger:
-    """Lines `{"what": ..., "unit": ..., "node": ...}` of one run, in their order."""
+    """Lines `{"what": ..., "unit": ..., "node": ...}` of one run, in their order.
+
+    They are for people. What is left to do is what the run lacks, and whoever goes on with it has
+    mended what failed: faults are counted anew.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Read what an earlier part of the run has written; a line that was cut off is none."""
+        """Go on behind what is there, whose last line may have been cut off."""
         self._path = path
         self._faults: dict[str, Counter[str]] = {}
-        if path.exists():
-            for text in path.read_bytes().split(b"\n"):
-                try:
-                    line = json.loads(text)
-                except ValueError:
-                    continue
-                if isinstance(line, dict):
-                    self._count(line)
+        with storage_errors(path), path.open("ab") as file:
+            if file.tell() and not path.read_bytes().endswith(b"\n"):
+                file.write(b"\n")
 
     def add(self, what: str, unit: str, node: str, **more: Any) -> None:
         """Write a line, and have it on the disk.
@@ -35,22 +34,13 @@ class Ledger:
             StorageError: The disk does not take it.
         """
         line = {"what": what, "unit": unit, "node": node, **more}
-        begun = b"" if self._ends_whole() else b"\n"
         with storage_errors(self._path), self._path.open("ab") as file:
-            file.write(begun + json.dumps(line, sort_keys=True).encode() + b"\n")
+            file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self._count(line)
+        if what == "failed":
+            self._faults.setdefault(unit, Counter())[node] += 1
 
     def faults(self, unit: str) -> Counter[str]:
         """On which nodes a piece was lost or failed for reasons of the node, and how often."""
         return self._faults.get(unit, Counter())
-
-    def _count(self, line: dict[str, Any]) -> None:
-        if line.get("what") == "failed":
-            self._faults.setdefault(str(line.get("unit")), Counter())[str(line.get("node"))] += 1
-
-    def _ends_whole(self) -> bool:
-        with storage_errors(self._path):
-            data = self._path.read_bytes()[-1:] if self._path.exists() else b""
-        return data in (b"", b"\n")

@@ -1,5 +1,6 @@
 """Pieces as processes of this machine."""
 
+import contextlib
 import os
 import platform
 import signal
@@ -37,8 +38,8 @@ class Local:
         with self._guard:
             self._closed = True
             for process in self._running:
-                # A piece ends its workers before it goes.
-                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.killpg(process.pid, signal.SIGTERM)  # it ends its workers before it goes
 
     def nodes(self) -> Sequence[Node]:
         """This machine."""
@@ -47,7 +48,7 @@ class Local:
     def run(self, node: Node, order: Order) -> int:
         """A process in a session of its own, which dies with this one."""
         command = [sys.executable, "-m", "bench.farm.piece", str(order.unit.resolve())]
-        with order.log.open("ab") as log, self._guard:
+        with order.log.open("wb") as log, self._guard:
             if self._closed:
                 raise LostError(f"{node.name}: the farm is closed")
             process = subprocess.Popen(

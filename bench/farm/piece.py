@@ -5,6 +5,7 @@ piece was done, whether that went well or not, and with the code of what kept it
 """
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from bench.process.parent_death import die_with_parent
 from bench.process.temp_folders import scratch_folder
 
 GREETING = "greeting.json"
+
+HASH = re.compile(r"[0-9a-f]{64}")
 
 LAUNCHES_AT_ONCE = 3
 """Of a speed piece: each begins with imports, which launches of one piece share."""
@@ -101,6 +104,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         unit = Unit.read(told.unit.read_bytes())
         folder = told.unit.resolve().parents[1]
+        if HASH.fullmatch(told.unit.stem) and told.unit.stem != unit.name:
+            raise DataError(f"{told.unit}: not what it is named by")
         _say(f"{unit.title}: begun")
         given = [folder / "inputs" / f"{name}.tar" for name in unit.inputs]
         archive = told.archive or folder / "archives" / f"{unit.name}.tar"

@@ -17,6 +17,9 @@ from bench.planning.plan import ROOT
 
 CONNECT_SECONDS = 5.0
 
+LOOK_SECONDS = 1.0
+"""How long a thread waits for a task before it looks whether the farm is closed."""
+
 MANY = 2
 """Pieces that a node of one core does at once, too: most of the time one of them reads or waits."""
 
@@ -42,7 +45,8 @@ class Cluster:
             raise UsageError("--farm ray: Ray is not installed; run nox -s farm") from error
         self._sent: dict[str, Any] = {}
         self._running: set[Any] = set()
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+        self._closed = False
 
     def __enter__(self) -> "Cluster":
         """Join it.
@@ -72,10 +76,12 @@ class Cluster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End what runs: a piece dies with its task."""
+        """End what runs: a piece dies with its task, and nobody waits for one in vain."""
         with self._guard:
+            self._closed = True
             for reference in self._running:
                 self._ray.cancel(reference, force=True)
+            self._guard.wait_for(lambda: not self._running, 4 * LOOK_SECONDS)
         self._ray.shutdown()
 
     def nodes(self) -> Sequence[Node]:
@@ -96,18 +102,24 @@ class Cluster:
             raise LostError(f"{node.name} is gone")
         there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(found, False)
         with self._guard:
+            if self._closed:
+                raise LostError(f"{node.name}: the farm is closed")
             inputs = {path.stem: [self._reference(path)] for path in order.inputs}
             reference = self._task.options(scheduling_strategy=there).remote(
                 str(ROOT), order.unit.stem, order.unit.read_bytes(), inputs, self._ray.get
             )
             self._running.add(reference)
         try:
+            while not self._ray.wait([reference], timeout=LOOK_SECONDS)[0]:
+                if self._closed:
+                    raise LostError(f"{node.name}: the farm is closed")
             code, archive, words = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             raise LostError(f"{node.name}: {type(error).__name__}") from error
         finally:
             with self._guard:
                 self._running.discard(reference)
+                self._guard.notify_all()
         order.log.write_bytes(words)
         if code < 0:
             raise LostError(f"{node.name}: killed by {signal.Signals(-code).name}")

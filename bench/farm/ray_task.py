@@ -4,8 +4,10 @@ The node needs a checkout of this project whose environments nox has built, wher
 farms has its own, or where `BENCH_FARM_ROOT` said when the node joined.
 """
 
+import hashlib
 import os
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -35,11 +37,15 @@ def perform(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     home = Path(os.environ.get("BENCH_FARM_ROOT") or root)
     kept = Path(tempfile.gettempdir(), f"keras-backend-bench-farm-{os.getuid()}")
+    kept.mkdir(mode=0o700, exist_ok=True)
+    found = kept.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        return 4, b"", f"error: {kept} is not ours alone; remove it there\n".encode()
     for part in ("units", "inputs"):
-        (kept / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (kept / part).mkdir(exist_ok=True)
     for sha256, (reference,) in inputs.items():
         path = kept / "inputs" / f"{sha256}.tar"
-        if not path.exists():
+        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             partial = path.with_suffix(f".{os.getpid()}")
             partial.write_bytes(get(reference))
             partial.replace(path)

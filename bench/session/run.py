@@ -119,11 +119,6 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     classes = {n: m["classes"] or 0 for each in greetings.values() for n, m in each.models.items()}
     check_predictions(selection.cells, dataset.test_examples, classes)
     if resumed is not None:
-        if resumed.plan().farmed != bool(plan.farm):
-            raise UsageError(
-                f"--resume: {resumed.run_id} was {'' if resumed.plan().farmed else 'not '}begun "
-                "with --farm; go on as it was begun, or start a new run"
-            )
         if not plan.farm:
             _check_same_place(resumed, selection, infos)
         if dataset.sha256 != resumed.plan().protocol.dataset_sha256:

@@ -112,6 +112,18 @@ def again(
     return {**options, **decided}, {**environ, **selected}, texts, others
 
 
+def check_farm(stored: schema.Plan, farm: str | None) -> None:
+    """Refuse to go on with a farmed run here, or with another on a farm: what is alike differs.
+
+    Raises:
+        UsageError: Which option is missing, or too many.
+    """
+    if stored.farmed and not farm:
+        raise UsageError("--resume: this run was begun with --farm; give it again (any engine)")
+    if farm and not stored.farmed:
+        raise UsageError("--resume: this run was begun without --farm; leave it out")
+
+
 def begun(stored: schema.Plan, plan: Plan) -> Selection:
     """What a stored run selected of `plan`, which was resolved as `again` says."""
     speed, parity = stored.speed, stored.parity

@@ -137,6 +137,20 @@ def test_a_piece_of_a_node_that_goes_is_done_by_another(folder: Path, cluster: R
 
 
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_ctrl_c_ends_it_whenever_it_comes(folder: Path, number: int) -> None:
+    def interrupt(text: str) -> None:
+        if f"{number} done" in text:
+            raise KeyboardInterrupt
+
+    run = Run(folder, cells(24), heard=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.farmed()
+    assert len(run.taken) == number
+    assert not ray.is_initialized()
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_node_of_another_environment_is_left_out(folder: Path) -> None:
     (folder / "odd").touch()
     run = Run(folder, cells(4))

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 import reports
 from bench.contract.errors import ExitCode
+from bench.planning.plan import ROOT
 from reports.read import shards
 from tests.support.front_end import assert_all_end, descendants, run_bench, started, wait_for
 
@@ -108,7 +110,7 @@ def test_ctrl_c_keeps_what_is_finished(workers: dict[str, str], tmp_path: Path) 
         told = process.stdout.read()
         assert process.wait(60) == ExitCode.INTERRUPTED
     assert_all_end(family)
-    assert "--resume 2" in told
+    assert "--farm local:1 --resume 2" in told
     assert len(errors(tmp_path).query("status == 'ok'")) >= 1
 
 
@@ -119,6 +121,15 @@ def test_commands_do_the_same(workers: dict[str, str], tmp_path: Path) -> None:
     for command in commands[1:]:
         subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True)
     (run,) = (path for path in tmp_path.glob("2*") if path.is_dir())
+    archives = sorted((run / "farm" / "archives").iterdir())
+    (run / "farm" / "archives" / "notes.tar").write_bytes(b"none")
+    whole = archives[0].read_bytes()
+    archives[0].write_bytes(whole[:2000])
+    told = run_bench(tmp_path, workers, "--resume", run.name, "--farm", "plan")
+    assert "farm  notes.tar: of no piece of this run; put into duplicates" in told.stdout
+    assert f"farm  {archives[0].name}: not an archive" in told.stdout
+    assert "farm  6 taken in, 2 left" in told.stdout
+    archives[0].write_bytes(whole)
     told = run_bench(tmp_path, workers, "--resume", run.name, "--farm", "plan")
     (left,) = [line for line in told.stdout.splitlines() if "bench.farm.piece" in line]
     assert shlex.split(left, comments=True) == shlex.split(commands[0], comments=True)
@@ -148,4 +159,30 @@ def test_a_run_goes_on_as_it_was_begun(workers: dict[str, str], tmp_path: Path) 
     assert run_bench(tmp_path, workers, *work("accuracy"), "--farm", "local:2").returncode == 0
     told = run_bench(tmp_path, workers, "--resume", "latest")
     assert told.returncode == ExitCode.USAGE
-    assert "begun with --farm" in told.stderr
+    assert "begun with --farm; give it again" in told.stderr
+
+
+def test_what_is_damaged_or_changed_is_made_anew(workers: dict[str, str], tmp_path: Path) -> None:
+    """Inputs and units that lie there, of a run that was cut off."""
+    with started(tmp_path, workers, *work("accuracy"), "--farm", "local:1") as process:
+        wait_for(process, "1 done")
+        process.kill()
+        process.stdout.read()
+    (run,) = (path for path in tmp_path.glob("2*") if path.is_dir())
+    for path in (run / "farm" / "inputs").iterdir():
+        path.write_bytes(path.read_bytes()[:5000])
+    for path in (run / "farm" / "units").iterdir():
+        path.write_text(path.read_text().replace("seed", "seeb"))
+    told = run_bench(tmp_path, workers, "--resume", run.name, "--farm", "local:2")
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_a_unit_that_was_changed_is_refused_by_the_piece(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    run_bench(tmp_path, workers, *work("accuracy"), "--farm", "plan")
+    path = next(tmp_path.glob("2*/farm/units/*.json"))
+    path.write_text(path.read_text().replace("seed", "seeb"))
+    command = [sys.executable, "-m", "bench.farm.piece", str(path)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (told.returncode, "not what it is named by" in told.stderr) == (ExitCode.DATA, True)
