@@ -45,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayCluster]:
     found = RayCluster(initialize_head=True, head_node_args={"num_cpus": 0})
     found.two = [found.add_node(num_cpus=1) for _ in range(2)]
+    found.wait_for_nodes()
     monkeypatch.setenv("RAY_ADDRESS", found.address)
     yield found
     ray.shutdown()
@@ -127,7 +128,7 @@ def test_launches_are_alone_and_trainings_share(folder: Path) -> None:
 
 def test_a_piece_of_a_node_that_goes_is_done_by_another(folder: Path, cluster: RayCluster) -> None:
     def remove(text: str) -> None:
-        if "4 done" in text and cluster.two:
+        if "  4 done" in text:
             cluster.remove_node(cluster.two.pop(), allow_graceful=False)
 
     run = Run(folder, cells(24), heard=remove)
@@ -140,7 +141,7 @@ def test_a_piece_of_a_node_that_goes_is_done_by_another(folder: Path, cluster: R
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_ctrl_c_ends_it_whenever_it_comes(folder: Path, number: int) -> None:
     def interrupt(text: str) -> None:
-        if f"{number} done" in text:
+        if f"  {number} done" in text:
             raise KeyboardInterrupt
 
     run = Run(folder, cells(24), heard=interrupt)
