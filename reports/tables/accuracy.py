@@ -26,11 +26,15 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
         `COLUMNS`. Accuracies are shares of 1; `train_loss` and `train_accuracy` are Keras's
         running means over the last epoch; all of the test set is computed here from the stored
         probabilities. `images_per_second` and `train_seconds` count training alone, over all
-        epochs. `status` is `ok`, `missing`, `diverged`, or how the worker failed.
+        epochs, and are NaN where others ran beside it, on a farm. `status` is `ok`, `missing`,
+        `diverged`, or how the worker failed.
     """
     present = {shard.payload.cell for shard in shards.accuracy}
     own = {model.name for plan in shards.plans.values() for model in plan.own_models}
     rows = [_row(shard, shard.payload.cell.model in own) for shard in shards.accuracy]
+    for shard, row in zip(shards.accuracy, rows, strict=True):
+        if shards.plans[shard.run_id].farmed:
+            row |= dict.fromkeys(("train_seconds", "images_per_second"))
     rows += [_missing(cell, plan) for cell, plan in _absent(shards, required_backends, present)]
     keys = ["model", "variant", "device", "seed", "lane"]
     return frame("accuracy", rows).sort_values(keys, kind="stable", ignore_index=True)

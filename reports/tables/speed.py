@@ -65,6 +65,7 @@ def table(
     )
     measured = pd.MultiIndex.from_frame(slots[KEYS])
     rest = accuracy_table[~pd.MultiIndex.from_frame(accuracy_table[KEYS]).isin(measured)]
+    rest = rest[rest["images_per_second"].notna() | (rest["status"] != "ok")]  # else of a farm
     epochs = _of_epochs(rest, cells)
     return pd.concat([slots, epochs], ignore_index=True) if len(slots) else epochs
 
