@@ -26,7 +26,7 @@ LOOK_SECONDS = 5.0
 LONGEST_GREETING = 600.0
 
 PATIENCE = 60.0
-"""How long a farm without any node waits for one, in seconds."""
+"""How long a farm waits for nodes that have yet to join or to answer, in seconds."""
 
 MOST_AT_ONCE = 256
 
@@ -86,6 +86,14 @@ class _State:
     def busy(self) -> bool:
         """Whether a piece is being done."""
         return any(unit.kind != "greeting" for unit, *_ in self.running.values())
+
+    @property
+    def greeting(self) -> bool:
+        """Whether a node has yet to say what it is, and may still do so soon."""
+        return any(
+            unit.kind == "greeting" and time.monotonic() - since < PATIENCE
+            for unit, _, since in self.running.values()
+        )
 
     def on(self, node: Node) -> list[Unit]:
         """What a node does."""
@@ -174,8 +182,11 @@ def _next(
 
 
 def _choose_home(state: _State, fit: Sequence[Node]) -> None:
-    """Launches of a run are made on one machine, since a ratio crosses none: the largest."""
-    if not state.home and fit:
+    """Launches of a run are made on one machine, since a ratio crosses none: the largest.
+
+    Of those that have answered, once nobody is waited for.
+    """
+    if not state.home and fit and not state.greeting:
         largest = max(fit, key=lambda node: state.fit[node.name].machine.cores)
         state.home = state.fit[largest.name].machine.id
 

@@ -87,6 +87,11 @@ class Shards:
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def farmed(self) -> set[str]:
+        """Runs whose trainings had others beside them, perhaps on several machines."""
+        return {run for run, plan in self.plans.items() if plan.farmed}
+
 
 Attempt = TypeVar("Attempt", AccuracyShard, ParityShard, ReferenceShard)
 

@@ -33,7 +33,7 @@ def table(shards: Shards, required_backends: Sequence[str] = ()) -> pd.DataFrame
     own = {model.name for plan in shards.plans.values() for model in plan.own_models}
     rows = [_row(shard, shard.payload.cell.model in own) for shard in shards.accuracy]
     for shard, row in zip(shards.accuracy, rows, strict=True):
-        if shards.plans[shard.run_id].farmed:
+        if shard.run_id in shards.farmed:
             row |= dict.fromkeys(("train_seconds", "images_per_second"))
     rows += [_missing(cell, plan) for cell, plan in _absent(shards, required_backends, present)]
     keys = ["model", "variant", "device", "seed", "lane"]

@@ -33,7 +33,7 @@ def collect(shards: Shards) -> pd.DataFrame:
     rows = [
         {"run": shard.run_id, **_row(shard.payload)}
         for shard in shards.accuracy
-        if shard.payload.status == "ok" and not shards.plans[shard.run_id].farmed
+        if shard.payload.status == "ok" and shard.run_id not in shards.farmed
     ]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 

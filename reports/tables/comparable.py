@@ -178,7 +178,7 @@ def _places(shards: Shards) -> Iterator[Fact]:
         attempt, run = shard.payload, f"run {shard.run_id}"
         who = attempt.cell if isinstance(attempt, Accuracy) else attempt.subject
         machine = attempt.machine
-        if not shards.plans[shard.run_id].farmed:  # whose errors and answers may be of several
+        if shard.run_id not in shards.farmed:  # whose errors and answers may be of several
             yield run, "machines", shard.shard_id, f"{machine.id} ({machine.cpu_model})"
         if attempt.worker is not None:
             versions = json.dumps(attempt.worker.versions, sort_keys=True)

@@ -22,7 +22,7 @@ def table(shards: Shards) -> pd.DataFrame:
         beside it, on a farm.
     """
     rows = (
-        row | ({"trained_seconds": np.nan} if shards.plans[shard.run_id].farmed else {})
+        row | ({"trained_seconds": np.nan} if shard.run_id in shards.farmed else {})
         for shard in shards.accuracy
         for row in _rows(shard)
     )
