@@ -24,6 +24,9 @@ LEAST_OTHERS_PERCENT, BUSY_PERCENT = 2.0, 10.0
 Lane = tuple[str, str]
 
 
+FARMED = "; in pieces, perhaps on several machines: what trainings took is left out"
+
+
 def headings(shards: Shards) -> tuple[str, ...]:
     """One line per run, and one per model of the user's in it."""
     lines = []
@@ -37,6 +40,7 @@ def headings(shards: Shards) -> tuple[str, ...]:
             f"run {run_id}: dataset {protocol.dataset} ({protocol.train_examples:,} training and "
             f"{protocol.test_examples:,} test examples), {trained if plan.cells else ''}"
             f"batch size {protocol.batch_size}, suite {plan.suite}"
+            f"{FARMED if plan.farmed else ''}"
         )
         lines += [
             f"{own.name}: {own.path}:{own.function}, SHA-256 {own.sha256[:12]}"

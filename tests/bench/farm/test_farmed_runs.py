@@ -57,6 +57,7 @@ def test_a_farmed_run_ends_as_any_other_with_the_same_results(
     assert [shard.payload.launch for shard in found.speed] == [1, 2]
     # Two at once time nothing: what trainings took is not told.
     loaded = reports.load(run)
+    assert "in pieces, perhaps on several machines" in loaded.headings[0]
     assert loaded.curves["trained_seconds"].isna().all()
     assert loaded.accuracy[["train_seconds", "images_per_second"]].isna().all(axis=None)
     assert list((run / "farm" / "archives").iterdir()) == []
