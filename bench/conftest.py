@@ -20,7 +20,6 @@ from bench.contract.errors import BenchError, ExitCode, UsageError
 from bench.contract.units import Cell, Series, Subject
 from bench.coordinator.run_folder import RunFolder
 from bench.farm.campaign import carry_out, engine, write_commands
-from bench.farm.engines import PLAN as PLAN_ALONE
 from bench.outcome import ending_the_run
 from bench.planning.options import NOT_GIVEN, OPTIONS, REPEATED, command
 from bench.planning.plan import Plan
@@ -138,14 +137,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise UsageError(f"nothing is selected; {why}")
         if lonely := selection.lonely_twins:
             raise UsageError(f"a twin without its original is selected: {', '.join(lonely)}")
-        if (by := config.stash[PLAN].farm) not in {"", PLAN_ALONE}:
+        if (by := config.stash[PLAN].farm) not in {"", "plan"}:
             engine(by)  # it is there, or that is told before anything else
         # A copy of stdout as it is now, before pytest captures what the tests print.
         console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
         resumed = config.stash.get(RESUMED, None)
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
         report.begin(config.stash[RUN])
-    if config.stash[PLAN].farm == PLAN_ALONE:
+    if config.stash[PLAN].farm == "plan":
         _tell_commands(config, console)
     # What a model cannot be asked is known only now.
     possible = config.stash[RUN].selection.series

@@ -34,8 +34,7 @@ class Campaign:
         self._base = self._kept(inputs.packed(run.plan, run.dataset, run.folder))
         record = (run.folder.path / "shards" / inputs.PLAN).read_bytes()
         self._plan = archives.sha256(record)
-        lanes = {lane: run.infos[lane.name] for lane in run.plan.lanes if lane.name in run.infos}
-        self.environments = greeting.environments(lanes)
+        self.environments = {n: greeting.environment(info) for n, info in run.infos.items()}
         self._launches = -1
 
     def unit(self, kind: str, part: str, *more: str) -> Unit:
@@ -76,14 +75,12 @@ class Campaign:
         more = [self._kept(inputs.launches(self.run.folder))] if count else []
         return self.unit("speed", str(count), *more)
 
-    def take(self, unit: Unit, archive: bytes) -> str:
+    def take(self, unit: Unit, archive: bytes) -> None:
         """Take an archive in; what is another result of a piece that has one is kept beside."""
-        taken, _ = intake.take(unit, archive, self.run.folder)
-        if taken == "other":
+        if intake.take(unit, archive, self.run.folder) == "other":
             name = f"{unit.name[:12]}-{archives.sha256(archive)[:12]}.tar"
             write_atomically(self.folder / "duplicates" / name, archive)
             self.run.progress.say(f"farm  {unit.title}: a second result, kept as duplicates/{name}")
-        return ""
 
     def fetch(self, archive: Path) -> bool:
         """Take in an archive that lies there; what is none of a piece's is set aside and named."""
@@ -98,7 +95,6 @@ class Campaign:
             return False
         return True
 
-    @property
     def home(self) -> str:
         """Id of the machine that has made this run's launches; empty without any."""
         made = launched(self.run.folder)

@@ -16,7 +16,6 @@ from bench.farm import archives, greeting
 from bench.farm.engines import Engine, FarmError, LostError, Node, Order
 from bench.farm.greeting import Greeting
 from bench.farm.ledger import TRIES, Ledger
-from bench.farm.piece import GREETING
 from bench.farm.units import Unit
 from bench.process.atomic_files import write_atomically
 
@@ -42,20 +41,20 @@ class Work:
         folder: Of the farm, in that of the run.
         pieces: Those that time nothing, in the order in which they are wanted.
         timing: Gives the next piece that wants its machine alone; None where there is no more.
-        home: Id of the machine that has made launches of the run; empty before.
+        home: Gives the id of the machine that has made launches of the run; empty before.
         greeting: What every node is asked first.
         environments: What lanes are here.
-        take: Takes a piece's archive in; says in a line what was wrong with it, or nothing.
+        take: Takes a piece's archive in; raises `DataError` for what is none.
         say: Takes a line.
     """
 
     folder: Path
     pieces: Sequence[Unit]
     timing: Callable[[], Unit | None]
-    home: str
+    home: Callable[[], str]
     greeting: Unit
     environments: Mapping[str, str]
-    take: Callable[[Unit, bytes], str]
+    take: Callable[[Unit, bytes], None]
     say: Callable[[str], None]
 
 
@@ -111,7 +110,7 @@ def drive(engine: Engine, work: Work) -> Mapping[str, str]:
         StorageError: The results cannot be kept.
     """
     ledger = Ledger(work.folder / "ledger.jsonl")
-    state, seen = _State(deque(work.pieces), work.timing(), home=work.home), time.monotonic()
+    state, seen = _State(deque(work.pieces), work.timing()), time.monotonic()
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool, engine:
         while state.waiting or state.timing or state.busy:
             nodes = engine.nodes()
@@ -161,7 +160,7 @@ def _next(
             state.asked.add(node.name)
             yield work.greeting, node
     fit = [node for node in nodes if node.name in state.fit]
-    _choose_home(state, fit)
+    _choose_home(state, work, fit)
     for node in fit:
         own = state.on(node)
         beside = [unit for each in fit if _same(state, each, node) for unit in state.on(each)]
@@ -181,12 +180,15 @@ def _next(
             yield unit, node
 
 
-def _choose_home(state: _State, fit: Sequence[Node]) -> None:
+def _choose_home(state: _State, work: Work, fit: Sequence[Node]) -> None:
     """Launches of a run are made on one machine, since a ratio crosses none: the largest.
 
-    Of those that have answered, once nobody is waited for.
+    Of those that have answered, once nobody is waited for; another, if it went before the first.
     """
-    if not state.home and fit and not state.greeting:
+    machines = {state.fit[node.name].machine.id for node in fit}
+    if made := work.home():
+        state.home = made
+    elif fit and state.home not in machines and not state.greeting:
         largest = max(fit, key=lambda node: state.fit[node.name].machine.cores)
         state.home = state.fit[largest.name].machine.id
 
@@ -230,7 +232,6 @@ def _order(folder: Path, unit: Unit, node: Node) -> Order:
         inputs=tuple(folder / "inputs" / f"{name}.tar" for name in unit.inputs),
         archive=folder / "archives" / f"{unit.name}.{_plain(node.name)}.tar",
         log=folder / "logs" / f"{unit.kind}-{unit.name[:12]}.{_plain(node.name)}.log",
-        alone=unit.is_timing,
     )
 
 
@@ -260,7 +261,7 @@ def _ended(
                 _greeted(state, work, node, data)
                 order.archive.unlink()
                 return
-            why = work.take(unit, data)
+            work.take(unit, data)
             order.archive.unlink()
     except OSError as error:
         why = f"no archive ({error.strerror})"
@@ -290,7 +291,7 @@ def _ended(
 
 
 def _greeted(state: _State, work: Work, node: Node, data: bytes) -> None:
-    told = greeting.read(archives.unpacked(data).get(GREETING, b""))
+    told = greeting.read(archives.unpacked(data).get(greeting.FILE, b""))
     if why := greeting.unfit(told, work.environments):
         work.say(f"farm  {node.name} is left out: {why}")
         return

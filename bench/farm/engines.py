@@ -8,9 +8,6 @@ from typing import Protocol
 
 from bench.contract.errors import BenchError, ExitCode
 
-PLAN = "plan"
-"""No engine: a command for each piece."""
-
 
 class FarmError(BenchError):
     """There is no engine, or none of its nodes can go on."""
@@ -46,14 +43,12 @@ class Order:
         inputs: The archives that it needs, each named by its hash.
         archive: Where what comes back is put.
         log: Where the command's words go.
-        alone: Whether nothing else may run on its node meanwhile.
     """
 
     unit: Path
     inputs: tuple[Path, ...]
     archive: Path
     log: Path
-    alone: bool
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):

@@ -11,11 +11,13 @@ import msgspec
 
 from bench.contract.errors import DataError
 from bench.contract.schema import Machine, Record, WorkerInfo
-from bench.contract.units import Lane
 from bench.coordinator.fleet import Fleet, Member
 from bench.coordinator.preflight import GREETING_SECONDS
 from bench.coordinator.records import this_machine
 from bench.planning.plan import Plan
+
+FILE = "greeting.json"
+"""Of an archive that a greeting is."""
 
 LEAST_DISK, LEAST_MEMORY_MIB = 1 << 30, 2048
 
@@ -46,27 +48,15 @@ def greet(plan: Plan) -> Greeting:
         python=platform.python_version(),
         machine=this_machine(),
         disk_bytes=shutil.disk_usage(tempfile.gettempdir()).free,
-        environments=environments({each.lane: each.info for each in fleet.members if each.info}),
+        environments={m.lane.name: environment(m.info) for m in fleet.members if m.info},
         errors={each.lane.name: str(each.error) for each in fleet.members if each.error},
     )
 
 
-def environments(infos: Mapping[Lane, WorkerInfo]) -> dict[str, str]:
-    """The hash of what each lane is: packages, versions, variables and precision."""
-    return {
-        lane.name: hashlib.sha256(
-            json.dumps(
-                [
-                    sorted(info.distributions.items()),
-                    sorted(info.versions.items()),
-                    lane.environment,
-                    lane.precision,
-                    info.device,
-                ]
-            ).encode()
-        ).hexdigest()
-        for lane, info in infos.items()
-    }
+def environment(info: WorkerInfo) -> str:
+    """The hash of what is installed for a lane, and of where it computes."""
+    told = [sorted(info.distributions.items()), sorted(info.versions.items()), info.device]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def unfit(greeting: Greeting, wanted: Mapping[str, str]) -> str:
@@ -74,7 +64,7 @@ def unfit(greeting: Greeting, wanted: Mapping[str, str]) -> str:
 
     Args:
         greeting: What it said.
-        wanted: `environments` of the machine that farms.
+        wanted: `environment` of each lane on the machine that farms.
     """
     if greeting.errors:
         lane, why = next(iter(greeting.errors.items()))

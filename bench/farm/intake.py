@@ -23,11 +23,11 @@ from bench.contract.errors import DataError
 from bench.contract.limits import MAX_PREDICTIONS_BYTES
 from bench.contract.migrations import SCHEMA
 from bench.contract.parity_schema import Parity, Reference
-from bench.contract.schema import Accuracy, Record
+from bench.contract.schema import Accuracy, Record, WorkerInfo
 from bench.contract.speed_schema import Speed
 from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launches import PREFIX
-from bench.farm import archives
+from bench.farm import archives, greeting
 from bench.farm.units import Kind, Unit
 
 GIVES: Mapping[Kind, tuple[str, ...]] = {
@@ -53,14 +53,11 @@ class Shard:
     arrays: bytes | None
 
 
-def take(unit: Unit, archive: bytes, folder: RunFolder) -> tuple[Taken, int]:
+def take(unit: Unit, archive: bytes, folder: RunFolder) -> Taken:
     """Move what came of a piece into its run, unless it is there.
 
-    Returns:
-        What became of it, and how many shards it has.
-
     Raises:
-        DataError: It is cut short, of another piece, or no shards.
+        DataError: It is cut short, of another piece, made with other packages, or no shards.
         StorageError: The folder does not take it.
     """
     shards = list(_opened(unit, archives.unpacked(archive)))
@@ -74,12 +71,12 @@ def take(unit: Unit, archive: bytes, folder: RunFolder) -> tuple[Taken, int]:
         if any(msgspec.to_builtins(each) == shard.content for each in stored):
             continue
         if any(getattr(each, "status", "ok") == "ok" for each in stored):
-            return "other", len(shards)
+            return "other"
         new.append((shard, match))
     for shard, match in new:
         name = folder.next_attempt(match[1]) if match else shard.id
         folder.store(shard.kind, name, shard.content, shard.arrays)
-    return ("stored" if new or not shards else "equal"), len(shards)
+    return "stored" if new or not shards else "equal"
 
 
 def _opened(unit: Unit, files: Mapping[str, bytes]) -> Iterator[Shard]:
@@ -107,6 +104,9 @@ def _shard(unit: Unit, path: Path, files: Mapping[str, bytes], room: Room) -> Sh
     record = payload(path, envelope, KINDS[envelope.kind])
     if not _is_of(unit, envelope.shard_id, record):
         raise ShardError(f"{path}: not of {unit.title}")
+    for worker in _workers(record):
+        if unit.environments.get(worker.lane) != greeting.environment(worker):
+            raise ShardError(f"{path}: {worker.lane} has other packages where it was made")
     data = files.get(f"{path.stem}.npz")
     sha256 = getattr(record, "arrays_sha256", None) or None
     if (data is None) != (sha256 is None):
@@ -118,6 +118,18 @@ def _shard(unit: Unit, path: Path, files: Mapping[str, bytes], room: Room) -> Sh
         if isinstance(record, Accuracy):
             check_predictions(path, arrays, record)
     return Shard(envelope.shard_id, envelope.kind, msgspec.to_builtins(record), data)
+
+
+def _workers(record: Record) -> list[WorkerInfo]:
+    """Who made a shard: `--farm plan` has greeted nobody."""
+    match record:
+        case Accuracy() | Parity():
+            found = [record.worker]
+        case Speed():
+            found = [lane.worker for lane in record.lanes]
+        case _:
+            found = []
+    return [worker for worker in found if worker is not None]
 
 
 def _is_of(unit: Unit, shard_id: str, record: Record) -> bool:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 
 from bench.farm.engines import LostError, Node, Order
 from bench.planning.plan import ROOT
@@ -28,12 +27,7 @@ class Local:
         """Nothing to begin."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End what runs, with all that it has started."""
         with self._guard:
             self._closed = True

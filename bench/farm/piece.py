@@ -26,8 +26,6 @@ from bench.process.machine_lock import acquire_machine_lock
 from bench.process.parent_death import die_with_parent
 from bench.process.temp_folders import scratch_folder
 
-GREETING = "greeting.json"
-
 HASH = re.compile(r"[0-9a-f]{64}")
 
 LAUNCHES_AT_ONCE = 3
@@ -55,7 +53,7 @@ def do(unit: Unit, given: Sequence[Path]) -> bytes:
         if archives.sha256(found.record) != unit.plan_sha256:
             raise DataError("inputs of another plan")
         if unit.kind == "greeting":
-            return archives.packed({GREETING: msgspec.json.encode(greeting.greet(found.plan))})
+            return archives.packed({greeting.FILE: msgspec.json.encode(greeting.greet(found.plan))})
         acquire_machine_lock(_say, shared=not unit.is_timing)
         shards = Path(scratch, unit.run, "shards")
         shards.mkdir(parents=True)
@@ -79,7 +77,7 @@ def _speed(_: Unit, given: Inputs, folder: RunFolder) -> None:
 
 
 def _accuracy(unit: Unit, given: Inputs, folder: RunFolder) -> None:
-    cell = next(one for one in given.selection.cells if one.id == unit.part)
+    (cell,) = (one for one in given.selection.cells if one.id == unit.part)
     run_cell(cell, given.plan, given.dataset, folder, lambda epoch: _say(f"epoch {epoch.epoch}"))
 
 

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from bench.contract.errors import UsageError
@@ -70,12 +69,7 @@ class Cluster:
         self._task = self._ray.remote(num_cpus=0, max_retries=0, max_calls=1)(ray_task.perform)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End what runs: a piece dies with its task, and nobody waits for one in vain."""
         with self._guard:
             self._closed = True

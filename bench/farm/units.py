@@ -12,8 +12,6 @@ from bench.contract.errors import DataError
 SCHEMA = 1
 
 Kind = Literal["greeting", "parity", "speed", "accuracy"]
-TIMING: tuple[Kind, ...] = ("speed",)
-"""Pieces that have their machine alone."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Unit:
         run: The run's id.
         plan_sha256: Of its plan.
         inputs: Hashes of the archives that hold plan, data and models, and earlier launches.
-        environments: What is installed for each lane, as `bench.farm.greeting` hashes it.
+        environments: What is installed for each lane, as `greeting.environment` hashes it.
         workers: Interpreters that are not where nox puts them, as `--worker` takes them.
         schema: Of this file.
     """
@@ -61,7 +59,7 @@ class Unit:
     @property
     def is_timing(self) -> bool:
         """Whether it must have its machine alone."""
-        return self.kind in TIMING
+        return self.kind == "speed"
 
     @classmethod
     def read(cls, content: bytes) -> Self:

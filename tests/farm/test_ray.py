@@ -72,7 +72,7 @@ class Run:
             folder=self.folder,
             pieces=self.pieces,
             timing=self._timing,
-            home="",
+            home=lambda: "",
             greeting=unit("greeting", ""),
             environments=ENVIRONMENTS,
             take=self._take,
@@ -91,9 +91,8 @@ class Run:
         done = sum(title.startswith("launches") for title in self.taken)
         return unit("speed", str(done)) if done < self.launches else None
 
-    def _take(self, one: Unit, _: bytes) -> str:
+    def _take(self, one: Unit, _: bytes) -> None:
         self.taken.append(one.title)
-        return ""
 
 
 def cells(count: int) -> list[Unit]:

@@ -14,9 +14,8 @@ from bench.contract.errors import DataError, ExitCode
 from bench.contract.schema import Machine
 from bench.farm import archives, drive
 from bench.farm.engines import FarmError, LostError, Node, Order
-from bench.farm.greeting import Greeting
+from bench.farm.greeting import FILE, Greeting
 from bench.farm.ledger import TRIES, Ledger
-from bench.farm.piece import GREETING
 from bench.farm.units import Kind, Unit
 
 ENVIRONMENTS = {"jax": "a" * 64}
@@ -70,7 +69,7 @@ class Engine:
                 assert self.ended.wait(60)
                 raise LostError("killed")
             content = msgspec.json.encode(self.greetings[node.name])
-            order.archive.write_bytes(archives.packed({GREETING: content}))
+            order.archive.write_bytes(archives.packed({FILE: content}))
             return 0
         with self._guard:
             self._running.append((node.name, one))
@@ -98,7 +97,7 @@ class Run:
         self.taken: Counter[str] = Counter()
         self.told: list[str] = []
         self.home = ""
-        self.take_in: Callable[[Unit, bytes], str] = lambda *_: ""
+        self.take_in: Callable[[Unit, bytes], None] = lambda *_: None
 
     def farmed(self, engine: Engine) -> dict[str, str]:
         return dict(
@@ -108,7 +107,7 @@ class Run:
                     folder=self.folder,
                     pieces=self.pieces,
                     timing=self._timing,
-                    home=self.home,
+                    home=lambda: self.home,
                     greeting=unit("greeting", ""),
                     environments=ENVIRONMENTS,
                     take=self._take,
@@ -121,11 +120,10 @@ class Run:
         done = sum(count for title, count in self.taken.items() if title.startswith("launches"))
         return unit("speed", str(done)) if done < self.launches else None
 
-    def _take(self, one: Unit, data: bytes) -> str:
+    def _take(self, one: Unit, data: bytes) -> None:
         assert data == GOOD
-        said = self.take_in(one, data)
+        self.take_in(one, data)
         self.taken[one.title] += 1
-        return said
 
 
 CELLS = [unit("accuracy", f"cell{number}") for number in range(8)]
@@ -205,11 +203,10 @@ def test_what_a_hostile_node_sends_is_no_result(tmp_path: Path) -> None:
     run = Run(tmp_path, CELLS)
     seen: Counter[str] = Counter()
 
-    def take_in(one: Unit, _: bytes) -> str:
+    def take_in(one: Unit, _: bytes) -> None:
         seen[one.part] += 1
         if one.part == "cell2" and seen[one.part] == 1:
             raise DataError("an archive that was cut short")
-        return ""
 
     run.take_in = take_in
     assert run.farmed(Engine(TWO)) == {}
@@ -290,6 +287,18 @@ def test_launches_go_on_where_they_were_begun_or_not_at_all(tmp_path: Path) -> N
     assert len(run.taken) == len(CELLS)
 
 
+def test_a_home_that_goes_before_its_first_launch_is_followed_by_another(tmp_path: Path) -> None:
+    def do(node: str, one: Unit) -> int:
+        if node == "one" and one.is_timing:
+            engine.gone.add("one")
+            raise LostError("NodeDiedError")
+        return 0
+
+    engine, run = Engine(TWO, do), Run(tmp_path, CELLS, launches=2)
+    assert run.farmed(engine) == {}
+    assert [n for n, title in engine.begun if title == "launches after 1"] == ["two"]
+
+
 def test_ctrl_c_ends_what_runs(tmp_path: Path) -> None:
     def do(_: str, one: Unit) -> int:
         if one.part == "cell0":
@@ -297,7 +306,7 @@ def test_ctrl_c_ends_what_runs(tmp_path: Path) -> None:
             raise LostError("killed")
         return 0
 
-    def take_in(*_: object) -> str:
+    def take_in(*_: object) -> None:
         raise KeyboardInterrupt
 
     engine, run = Engine({"one": greeting("m1")}, do), Run(tmp_path, CELLS)

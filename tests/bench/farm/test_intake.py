@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError
+from bench.contract.schema import WorkerInfo
 from bench.coordinator.run_folder import RunFolder, packed
 from bench.farm import archives, intake
+from bench.farm.greeting import environment
 from bench.farm.units import Unit
 from reports.read import shards
 from tests.support.stored_runs import accuracy_payload, answers, failed_payload, store_run
@@ -24,7 +27,8 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def unit(run: RunFolder, part: str = CELL) -> Unit:
-    return Unit("accuracy", part, run.run_id, "a" * 64, ())
+    told = msgspec.convert(accuracy_payload("jax")["worker"], WorkerInfo)
+    return Unit("accuracy", part, run.run_id, "a" * 64, (), {"jax": environment(told)})
 
 
 def archive(run: RunFolder, name: str = f"{CELL}.try1", run_id: str = "", **changes: Any) -> bytes:
@@ -37,25 +41,25 @@ def archive(run: RunFolder, name: str = f"{CELL}.try1", run_id: str = "", **chan
 
 def test_a_result_is_stored_once(folder: RunFolder) -> None:
     data = archive(folder)
-    assert intake.take(unit(folder), data, folder) == ("stored", 1)
+    assert intake.take(unit(folder), data, folder) == "stored"
     stored = sorted(path.name for path in folder.path.glob("shards/*seed0*"))
     assert stored == [f"{CELL}.try1.json", f"{CELL}.try1.npz"]
-    assert intake.take(unit(folder), data, folder) == ("equal", 1)
+    assert intake.take(unit(folder), data, folder) == "equal"
     assert sorted(path.name for path in folder.path.glob("shards/*seed0*")) == stored
 
 
 def test_a_second_result_is_told_and_not_stored(folder: RunFolder) -> None:
     intake.take(unit(folder), archive(folder), folder)
     late = archive(folder, wall_seconds=123.0)
-    assert intake.take(unit(folder), late, folder) == ("other", 1)
+    assert intake.take(unit(folder), late, folder) == "other"
     assert len(folder.attempts(CELL)) == 1
 
 
 def test_one_that_failed_is_followed_by_the_next(folder: RunFolder) -> None:
     name, payload = f"{CELL}.try1", failed_payload("jax")
     data = archives.packed({f"{name}.json": sealed("accuracy", folder.run_id, name, payload)})
-    assert intake.take(unit(folder), data, folder) == ("stored", 1)
-    assert intake.take(unit(folder), archive(folder), folder) == ("stored", 1)
+    assert intake.take(unit(folder), data, folder) == "stored"
+    assert intake.take(unit(folder), archive(folder), folder) == "stored"
     assert folder.attempts(CELL) == [f"{CELL}.try1", f"{CELL}.try2"]
     assert shards.read([folder.path]).problems == []
 
@@ -69,6 +73,11 @@ def _of_other_arrays(run: RunFolder) -> bytes:
 def _without_arrays(run: RunFolder) -> bytes:
     files = archives.unpacked(archive(run))
     return archives.packed({n: c for n, c in files.items() if n.endswith(".json")})
+
+
+def _of_other_packages(run: RunFolder) -> bytes:
+    worker = accuracy_payload("jax")["worker"]
+    return archive(run, worker=worker | {"versions": worker["versions"] | {"numpy": "9.9"}})
 
 
 def _changed(run: RunFolder) -> bytes:
@@ -86,6 +95,7 @@ def _changed(run: RunFolder) -> bytes:
         (lambda run: archive(run, name="plan"), "not of accuracy"),
         (_of_other_arrays, "not its arrays"),
         (_without_arrays, "arrays are missing"),
+        (_of_other_packages, "jax has other packages where it was made"),
         (_changed, "does not have the hash"),
         (lambda run: archive(run)[:-600], "cut short"),
         (lambda _: archives.packed({}), "without a result"),
