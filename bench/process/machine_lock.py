@@ -12,12 +12,15 @@ from bench.contract.errors import StorageError
 NAME = "keras-backend-bench.lock"
 
 
-def acquire_machine_lock(say: Callable[[str], None], *, shared: bool = False) -> None:
+def acquire_machine_lock(say: Callable[[str], None], *, shared: bool = False) -> int:
     """Hold this machine's lock until this process ends, however it ends.
 
     Args:
         say: Is told if another run has to end first.
         shared: Whether others that time nothing may hold it as well.
+
+    Returns:
+        Its descriptor; whoever closes it gives the lock back before.
 
     Raises:
         StorageError: There can be no such file.
@@ -35,6 +38,7 @@ def acquire_machine_lock(say: Callable[[str], None], *, shared: bool = False) ->
             fcntl.flock(lock, kind)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}; remove it, or set TMPDIR") from error
+    return lock
 
 
 def _opened(path: Path) -> int:

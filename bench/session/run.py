@@ -1,5 +1,6 @@
 """A run before its first training: dataset, backends and folder, found and checked in turn."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -74,8 +75,7 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
     plan = replace(plan, lanes=tuple(lane for lane in plan.lanes if lane.name in names))
     if resumed is not None:
         resumed.lock()
-    if not plan.farm:  # its pieces hold it, one by one
-        acquire_machine_lock(partial(say, console))
+    lock = acquire_machine_lock(partial(say, console), shared=bool(plan.farm))
     sweep()
     if resumed is None:
         say(console, describe(plan, selection))
@@ -134,6 +134,8 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
         speed=measuring_seconds(plan, selection),
         training=partial(training_seconds, plan, examples=dataset.train_examples, speeds=speeds),
     )
+    if plan.farm:  # its pieces hold it, one by one
+        os.close(lock)
     progress = Progress(console, selection.cells, estimates)
     return Run(plan, selection, dataset, folder, progress, speeds, infos)
 

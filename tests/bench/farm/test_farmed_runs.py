@@ -105,6 +105,20 @@ def kill_and_resume(workers: dict[str, str], tmp_path: Path, seed: int) -> None:
     assert len(cells) == len(set(cells)) == 4
 
 
+def test_a_farm_does_not_begin_beside_a_run_that_times(
+    workers: dict[str, str], fake_python: FakePython, tmp_path: Path
+) -> None:
+    hanging = {"jax": fake_python("hang")}
+    with started(tmp_path / "first", hanging, "--models", "two_layer") as process:
+        wait_for(process, "two_layer jax  starting")
+        with started(tmp_path / "farm", workers, *work("accuracy"), "--farm", "local:2") as waiting:
+            wait_for(waiting, "Another run is in progress on this machine; waiting for it")
+            assert not (tmp_path / "farm").exists()
+            process.kill()
+            told = waiting.stdout.read()
+            assert waiting.wait(60) == 0, told
+
+
 def test_ctrl_c_keeps_what_is_finished(workers: dict[str, str], tmp_path: Path) -> None:
     with started(tmp_path, workers, *work("accuracy"), "--farm", "local:1") as process:
         wait_for(process, "1 done")
