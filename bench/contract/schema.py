@@ -165,6 +165,11 @@ class Machine(Record, frozen=True):
     memory_mib: Positive
     system: Text
 
+    @property
+    def kind(self) -> str:
+        """What it has in common with machines that may be expected to be as fast."""
+        return f"{self.cpu_model}, {self.cores} {'core' if self.cores == 1 else 'cores'}"
+
 
 class WorkerInfo(Record, frozen=True):
     """What a worker said of itself, and in which lane it was started.

@@ -24,6 +24,10 @@ MOST_OTHERS_PERCENT = 5.0
 the worst had 1.4; at 6 a torch step took a quarter longer, JAX's and TensorFlow's no longer."""
 
 
+ELSEWHERE = "elsewhere-"
+"""How shards of launches begin that were not made on their run's own machine."""
+
+
 class Costs(Record, frozen=True):
     """What a lane paid before its first slot of one model, and the model's arithmetic.
 

@@ -156,6 +156,11 @@ class RunFolder:
             matches = [pattern.fullmatch(path.name) for path in self._shards.iterdir()]
         return sorted({int(match[1]) for match in matches if match})
 
+    def ids(self, pattern: str) -> list[str]:
+        """Ids of the shards that are named like a pattern of `glob`."""
+        with storage_errors(self._shards):
+            return sorted(path.stem for path in self._shards.glob(f"{pattern}.json"))
+
     def lock(self) -> None:
         """Keep this run to this process, until it ends.
 

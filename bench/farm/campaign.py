@@ -7,9 +7,11 @@ from pathlib import Path
 from bench.contract.errors import DataError
 from bench.coordinator.accuracy import stored_training
 from bench.coordinator.parity.ladder import stored_answers
+from bench.coordinator.speed.launches import machines as launch_machines
 from bench.coordinator.speed.launches import stored as launched
 from bench.farm import archives, drive, greeting, inputs, intake
 from bench.farm.engines import Engine
+from bench.farm.launch_places import HOME, Places
 from bench.farm.local import Local
 from bench.farm.ray_cluster import Cluster
 from bench.farm.units import Unit
@@ -35,9 +37,9 @@ class Campaign:
         record = (run.folder.path / "shards" / inputs.PLAN).read_bytes()
         self._plan = archives.sha256(record)
         self.environments = {n: greeting.environment(info) for n, info in run.infos.items()}
-        self._launches = -1
+        self._launches: dict[str, int] = {}
 
-    def unit(self, kind: str, part: str, *more: str) -> Unit:
+    def unit(self, kind: str, part: str, *more: str, elsewhere: str = "") -> Unit:
         """A piece of this run."""
         workers = tuple(
             f"{lane.name}={lane.python}"
@@ -52,6 +54,7 @@ class Campaign:
             (self._base, *more),
             self.environments,
             workers,
+            elsewhere,
         )
 
     def pieces(self) -> Iterator[Unit]:
@@ -64,16 +67,21 @@ class Campaign:
             if stored_training(folder, cell) is None:
                 yield self.unit("accuracy", cell.id)
 
-    def timing(self) -> Unit | None:
-        """The next piece of launches; None where the last has found that there are enough."""
+    def timing(self, place: str) -> Unit | None:
+        """The next piece of launches of a place; None where the last has found enough."""
         if not self.run.selection.series:
             return None
-        count = len(launched(self.run.folder))
-        if count == self._launches:
+        count = len(launched(self.run.folder, place))
+        if count == self._launches.get(place):
             return None
-        self._launches = count
-        more = [self._kept(inputs.launches(self.run.folder))] if count else []
-        return self.unit("speed", str(count), *more)
+        self._launches[place] = count
+        more = [self._kept(inputs.launches(self.run.folder, place))] if count else []
+        return self.unit("speed", str(count), *more, elsewhere=place)
+
+    def places(self) -> Places:
+        """Where launches are made."""
+        timed, made = bool(self.run.selection.series), launch_machines(self.run.folder)
+        return Places(made if timed else {}, self.timing, timed=timed)
 
     def take(self, unit: Unit, archive: bytes) -> None:
         """Take an archive in; what is another result of a piece that has one is kept beside."""
@@ -94,11 +102,6 @@ class Campaign:
             self.run.progress.say(f"farm  {archive.name}: {why}; put into duplicates")
             return False
         return True
-
-    def home(self) -> str:
-        """Id of the machine that has made this run's launches; empty without any."""
-        made = launched(self.run.folder)
-        return made[0].machine.id if made else ""
 
     def _kept(self, data: bytes) -> str:
         name = archives.sha256(data)
@@ -124,8 +127,7 @@ def carry_out(run: Run) -> Mapping[str, str]:
     work = drive.Work(
         folder=campaign.folder,
         pieces=list(campaign.pieces()),
-        timing=campaign.timing,
-        home=campaign.home,
+        places=campaign.places(),
         greeting=campaign.unit("greeting", ""),
         environments=campaign.environments,
         take=campaign.take,
@@ -141,7 +143,7 @@ def write_commands(run: Run) -> list[str]:
     """
     campaign = Campaign(run)
     taken = sum(map(campaign.fetch, sorted((campaign.folder / "archives").glob("*.tar"))))
-    timing = campaign.timing()
+    timing = campaign.timing(HOME)
     units = [*campaign.pieces(), *([timing] if timing else [])]
     commands = []
     for unit in units:

@@ -15,6 +15,7 @@ from bench.contract.schema import Machine
 from bench.farm import archives, greeting
 from bench.farm.engines import Engine, FarmError, LostError, Node, Order
 from bench.farm.greeting import Greeting
+from bench.farm.launch_places import Places
 from bench.farm.ledger import TRIES, Ledger
 from bench.farm.units import Unit
 from bench.process.atomic_files import write_atomically
@@ -40,8 +41,7 @@ class Work:
     Attributes:
         folder: Of the farm, in that of the run.
         pieces: Those that time nothing, in the order in which they are wanted.
-        timing: Gives the next piece that wants its machine alone; None where there is no more.
-        home: Gives the id of the machine that has made launches of the run; empty before.
+        places: Where launches are made, each alone on its machine.
         greeting: What every node is asked first.
         environments: What lanes are here.
         take: Takes a piece's archive in; raises `DataError` for what is none.
@@ -50,8 +50,7 @@ class Work:
 
     folder: Path
     pieces: Sequence[Unit]
-    timing: Callable[[], Unit | None]
-    home: Callable[[], str]
+    places: Places
     greeting: Unit
     environments: Mapping[str, str]
     take: Callable[[Unit, bytes], None]
@@ -64,7 +63,6 @@ class _State:
 
     Attributes:
         waiting: Pieces that time nothing.
-        timing: The next that does.
         running: What is being done, where.
         asked: Nodes that were greeted.
         fit: What those said that can take part.
@@ -72,11 +70,9 @@ class _State:
     """
 
     waiting: deque[Unit]
-    timing: Unit | None
     running: dict[Future[int], tuple[Unit, Node, float]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     fit: dict[str, Greeting] = field(default_factory=dict)
-    home: str = ""
     done: int = 0
     seconds: list[float] = field(default_factory=list)
     given_up: dict[str, str] = field(default_factory=dict)
@@ -94,6 +90,11 @@ class _State:
             for unit, _, since in self.running.values()
         )
 
+    @property
+    def machines(self) -> dict[str, Machine]:
+        """Of the nodes that can take part, by id."""
+        return {told.machine.id: told.machine for told in self.fit.values()}
+
     def on(self, node: Node) -> list[Unit]:
         """What a node does."""
         return [unit for unit, where, _ in self.running.values() if where.name == node.name]
@@ -110,9 +111,9 @@ def drive(engine: Engine, work: Work) -> Mapping[str, str]:
         StorageError: The results cannot be kept.
     """
     ledger = Ledger(work.folder / "ledger.jsonl")
-    state, seen = _State(deque(work.pieces), work.timing()), time.monotonic()
+    state, seen = _State(deque(work.pieces)), time.monotonic()
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool, engine:
-        while state.waiting or state.timing or state.busy:
+        while state.waiting or work.places or state.busy:
             nodes = engine.nodes()
             _forget(state, nodes)
             for unit, node in _next(state, work, nodes, ledger):
@@ -160,37 +161,26 @@ def _next(
             state.asked.add(node.name)
             yield work.greeting, node
     fit = [node for node in nodes if node.name in state.fit]
-    _choose_home(state, work, fit)
+    if not state.greeting:
+        work.places.choose(state.machines.values())
     for node in fit:
         own = state.on(node)
         beside = [unit for each in fit if _same(state, each, node) for unit in state.on(each)]
         if any(unit.is_timing for unit in beside):
             continue
-        if state.timing is not None and state.fit[node.name].machine.id == state.home:
+        alone = work.places.wanted(state.fit[node.name].machine.id)
+        if alone is not None:
             # A run asks for the ladder first, if it has no other node for that.
-            others = len({told.machine.id for told in state.fit.values()}) > 1
+            others = any(work.places.wanted(machine) is None for machine in state.machines)
             first = [u for u in state.waiting if u.kind == "parity"]
             if others or not first:
                 if not beside:
-                    alone, state.timing = state.timing, None
+                    work.places.begin(alone)
                     yield alone, node
                 continue
         while len(own) < node.slots and (unit := _fitting(state, ledger, node, fit)):
             own.append(unit)
             yield unit, node
-
-
-def _choose_home(state: _State, work: Work, fit: Sequence[Node]) -> None:
-    """Launches of a run are made on one machine, since a ratio crosses none: the largest.
-
-    Of those that have answered, once nobody is waited for; another, if it went before the first.
-    """
-    machines = {state.fit[node.name].machine.id for node in fit}
-    if made := work.home():
-        state.home = made
-    elif fit and state.home not in machines and not state.greeting:
-        largest = max(fit, key=lambda node: state.fit[node.name].machine.cores)
-        state.home = state.fit[largest.name].machine.id
 
 
 def _same(state: _State, one: Node, other: Node) -> bool:
@@ -212,14 +202,11 @@ def _stuck(state: _State, work: Work, nodes: Sequence[Node]) -> bool:
     if not state.fit:
         names = ", ".join(node.name for node in nodes) or "none"
         raise FarmError(f"no node can take part (there: {names}); what is finished is kept")
-    if state.timing is not None and not state.waiting:
-        machines = {told.machine.id for told in state.fit.values()}
-        if state.home not in machines:
-            why = "its machine, which made the first, is gone"
-            state.given_up[state.timing.title] = why
-            work.say(f"farm  {state.timing.title}: {why}")
-            return True
-    return False
+    gone = [] if state.waiting else work.places.orphans(state.machines.values())
+    for unit in gone:
+        state.given_up[unit.title] = "its machine, which made the first, is gone"
+        work.say(f"farm  {unit.title}: {state.given_up[unit.title]}")
+    return bool(gone)
 
 
 def _order(folder: Path, unit: Unit, node: Node) -> Order:
@@ -272,8 +259,8 @@ def _ended(
         state.seconds.append(seconds)
         ledger.add("done", unit.name, node.name, seconds=round(seconds, 3))
         if unit.is_timing:
-            state.timing = work.timing()
-        work.say(f"farm  {unit.title} on {node.name}: done  {_progress(state)}")
+            work.places.done(unit)
+        work.say(f"farm  {unit.title} on {node.name}: done  {_progress(state, work)}")
         return
     if unit.kind == "greeting":
         work.say(f"farm  {node.name} is left out: {why}")
@@ -285,7 +272,7 @@ def _ended(
     else:
         work.say(f"farm  {unit.title} on {node.name}: {why}; it is tried again")
         if unit.is_timing:
-            state.timing = unit
+            work.places.again(unit)
         else:
             state.waiting.appendleft(unit)
 
@@ -296,16 +283,12 @@ def _greeted(state: _State, work: Work, node: Node, data: bytes) -> None:
         work.say(f"farm  {node.name} is left out: {why}")
         return
     state.fit[node.name] = told
-    work.say(f"farm  {node.name}: ready, {_described(told.machine)}")
+    work.say(f"farm  {node.name}: ready, {told.machine.kind}")
 
 
-def _described(machine: Machine) -> str:
-    return f"{machine.cpu_model}, {machine.cores} cores"
-
-
-def _progress(state: _State) -> str:
+def _progress(state: _State, work: Work) -> str:
     running = [unit for unit, _, _ in state.running.values() if unit.kind != "greeting"]
-    left = len(state.waiting) + len(running) + (state.timing is not None)
+    left = len(state.waiting) + len(running) + len(work.places)
     told = f"{state.done} done, {len(running)} running, {left} left, {len(state.given_up)} given up"
     if left and state.seconds:
         slots = max(1, len(running))

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from bench.contract import schema
+from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError
 from bench.contract.units import ModelRequest
 from bench.coordinator.run_folder import RunFolder
-from bench.coordinator.speed.launches import PREFIX
+from bench.coordinator.speed.launches import prefix, stored
 from bench.farm import archives
 from bench.inputs.datasets import Dataset
 from bench.planning.options import NOT_GIVEN
@@ -67,10 +68,15 @@ def packed(plan: Plan, dataset: Dataset, folder: RunFolder) -> bytes:
     return archives.packed(files)
 
 
-def launches(folder: RunFolder) -> bytes:
-    """An archive of the launches that a run has."""
-    ids = [f"{PREFIX}{number:02d}.json" for number in folder.numbers(PREFIX)]
-    return archives.packed({name: (folder.path / "shards" / name).read_bytes() for name in ids})
+def launches(folder: RunFolder, machine: str) -> bytes:
+    """An archive of the launches that a run has of a machine, as those of its own."""
+    ids = {f"{prefix()}{made.launch:02d}": made for made in stored(folder, machine)}
+    return archives.packed(
+        {
+            f"{name}.json": sealed("speed", folder.run_id, name, msgspec.to_builtins(made))
+            for name, made in ids.items()
+        }
+    )
 
 
 def unfolded(archive: Path, folder: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from bench.contract.parity_schema import Parity, Reference
 from bench.contract.schema import Accuracy, Record, WorkerInfo
 from bench.contract.speed_schema import Speed
 from bench.coordinator.run_folder import RunFolder
-from bench.coordinator.speed.launches import PREFIX
+from bench.coordinator.speed.launches import prefix, stored
 from bench.farm import archives, greeting
 from bench.farm.units import Kind, Unit
 
@@ -60,17 +60,17 @@ def take(unit: Unit, archive: bytes, folder: RunFolder) -> Taken:
         DataError: It is cut short, of another piece, made with other packages, or no shards.
         StorageError: The folder does not take it.
     """
-    shards = list(_opened(unit, archives.unpacked(archive)))
+    shards = list(_opened(unit, archives.unpacked(archive), _machine(unit, folder)))
     if not shards and unit.kind != "speed":
         raise DataError("an archive without a result")
     new = []
     for shard in shards:
         match = ATTEMPT.fullmatch(shard.id)
         known = folder.attempts(match[1]) if match else [shard.id] * folder.has(shard.id)
-        stored = [each for name in known if (each := folder.read(name, KINDS[shard.kind]))]
-        if any(msgspec.to_builtins(each) == shard.content for each in stored):
+        there = [each for name in known if (each := folder.read(name, KINDS[shard.kind]))]
+        if any(msgspec.to_builtins(each) == shard.content for each in there):
             continue
-        if any(getattr(each, "status", "ok") == "ok" for each in stored):
+        if any(getattr(each, "status", "ok") == "ok" for each in there):
             return "other"
         new.append((shard, match))
     for shard, match in new:
@@ -79,7 +79,14 @@ def take(unit: Unit, archive: bytes, folder: RunFolder) -> Taken:
     return "stored" if new or not shards else "equal"
 
 
-def _opened(unit: Unit, files: Mapping[str, bytes]) -> Iterator[Shard]:
+def _machine(unit: Unit, folder: RunFolder) -> str:
+    """Id of the machine that a piece of launches must be of; empty where any will do."""
+    if unit.elsewhere or not unit.is_timing:
+        return unit.elsewhere
+    return next((launch.machine.id for launch in stored(folder)), "")
+
+
+def _opened(unit: Unit, files: Mapping[str, bytes], machine: str) -> Iterator[Shard]:
     names = {name for name in files if name.endswith(".json")}
     for name in files.keys() - names:
         if not name.endswith(".npz") or f"{name.removesuffix('.npz')}.json" not in names:
@@ -90,9 +97,13 @@ def _opened(unit: Unit, files: Mapping[str, bytes]) -> Iterator[Shard]:
             Path(scratch, name).write_bytes(content)
         for name in sorted(names):
             try:
-                yield _shard(unit, Path(scratch, name), files, room)
+                shard = _shard(unit, Path(scratch, name), files, room)
             except ShardError as error:
                 raise DataError(str(error).replace(f"{scratch}/", "")) from error
+            if machine and shard.content["machine"]["id"] != machine:
+                raise DataError(f"{name}: launches of another machine than those before it")
+            own = shard.id.removeprefix(prefix())
+            yield shard if own == shard.id else replace(shard, id=prefix(unit.elsewhere) + own)
 
 
 def _shard(unit: Unit, path: Path, files: Mapping[str, bytes], room: Room) -> Shard:
@@ -147,5 +158,5 @@ def _is_of(unit: Unit, shard_id: str, record: Record) -> bool:
             own = f"reference-{record.model}-{record.lane}.try1"
             return unit.part == record.model and shard_id == own
         case Speed():
-            return shard_id == f"{PREFIX}{record.launch:02d}" and record.launch > int(unit.part)
+            return shard_id == f"{prefix()}{record.launch:02d}" and record.launch > int(unit.part)
     return False

@@ -27,6 +27,7 @@ class Unit:
         inputs: Hashes of the archives that hold plan, data and models, and earlier launches.
         environments: What is installed for each lane, as `greeting.environment` hashes it.
         workers: Interpreters that are not where nox puts them, as `--worker` takes them.
+        elsewhere: Id of the machine that makes launches, where that is not the run's own.
         schema: Of this file.
     """
 
@@ -37,6 +38,7 @@ class Unit:
     inputs: tuple[str, ...]
     environments: dict[str, str] = field(default_factory=dict)
     workers: tuple[str, ...] = ()
+    elsewhere: str = ""
     schema: int = SCHEMA
 
     @property
@@ -53,7 +55,8 @@ class Unit:
     def title(self) -> str:
         """What a person calls it."""
         if self.kind == "speed":
-            return f"launches after {self.part}"
+            where = f" on {self.elsewhere[:8]}" if self.elsewhere else ""
+            return f"launches after {self.part}{where}"
         return f"{self.kind} {self.part}".strip()
 
     @property

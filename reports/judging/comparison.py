@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.judging import context, lane_lines, notes
+from reports.judging import context, elsewhere, lane_lines, notes
 from reports.parity import divergence
 from reports.parity import table as parity
 from reports.read.pending import PARTS, without
@@ -40,6 +40,8 @@ class Comparison:
         speed: `reports.tables.speed.table`.
         ratios: `reports.tables.pairs.ratios_table`, with `certified`.
         variants: `reports.tables.pairs.variants_table`, with `certified`.
+        machines: Rows of `reports.judging.elsewhere.table` of training at the protocol's batch
+            size.
         time_to_error: `reports.tables.time_to_error.table`.
         costs: `reports.tables.costs.table`.
         break_even: `reports.tables.costs.break_even_table`.
@@ -87,6 +89,7 @@ class Comparison:
     speed: pd.DataFrame
     ratios: pd.DataFrame
     variants: pd.DataFrame
+    machines: pd.DataFrame
     time_to_error: pd.DataFrame
     costs: pd.DataFrame
     break_even: pd.DataFrame
@@ -138,6 +141,7 @@ TABLES = (
     "speed",
     "ratios",
     "variants",
+    "machines",
     "time_to_error",
     "costs",
     "break_even",
@@ -192,6 +196,7 @@ def compare(
         speed=speed_table,
         ratios=ratio_table,
         variants=variant_table,
+        machines=main_rows(elsewhere.table(shards), shards),
         time_to_error=time_to_error.table(curve_table, known),
         costs=cost_table,
         break_even=costs.break_even_table(trained),

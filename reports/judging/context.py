@@ -106,7 +106,7 @@ def ledger(shards: Shards) -> pd.DataFrame:
             "numpy": versions["numpy"],
             "python": versions["python"],
             "device": worker.device,
-            "machine": f"{machine.cpu_model}, {machine.cores} cores, {machine.system}",
+            "machine": f"{machine.kind}, {machine.system}",
         }
     names = ["lane", "version", "keras", "numpy", "python", "device", "machine"]
     return pd.DataFrame(rows.values(), columns=names)
@@ -213,13 +213,13 @@ def others_lines(rounds: pd.DataFrame) -> tuple[str, ...]:
 
 def workers(shards: Shards) -> Iterator[tuple[WorkerInfo, Machine]]:
     """Every worker that said who it is, and where it ran."""
-    for shard in shards.accuracy:
-        if shard.payload.worker is not None:
-            yield shard.payload.worker, shard.payload.machine
     for launch in shards.speed:
         for record in launch.payload.lanes:
             if record.worker is not None:
                 yield record.worker, launch.payload.machine
+    for shard in shards.accuracy:
+        if shard.payload.worker is not None:
+            yield shard.payload.worker, shard.payload.machine
     for answers in shards.parity:
         if answers.payload.worker is not None:
             yield answers.payload.worker, answers.payload.machine

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.contract.variants import THREE
-from reports.judging import lane_lines, parity_lines, screen, sentences, speed_lines
+from reports.judging import elsewhere, lane_lines, parity_lines, screen, sentences, speed_lines
 from reports.judging.answers import Answer, answers
 from reports.judging.comparison import Comparison
 from reports.tables import wording
@@ -51,10 +51,10 @@ def questions(comparison: Comparison) -> list[Question]:
             "how-fast",
             "How fast?",
             _fast(comparison, known),
-            tuple(_ties(comparison)),
+            (*_ties(comparison), *elsewhere.lines(comparison.machines)),
             figures=("ratios", "variants"),
             more=("elsewhere", "throughput", "latency", "batch-sizes"),
-            tables=("ratios", "variants", "speed", "latency"),
+            tables=("ratios", "variants", "machines", "speed", "latency"),
         ),
         Question(
             "where-the-time-goes",

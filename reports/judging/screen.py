@@ -71,6 +71,7 @@ def screen(comparison: Comparison) -> Screen:
             *(Note(f"{one.model}: {one.advice}") for one in shown if one.advice),
             *((Note(f"{rest} more models stand in the report."),) if rest else ()),
             *trust(comparison),
+            *_others(comparison),
             *map(Note, comparison.left_out),
         ),
     )
@@ -120,6 +121,13 @@ def _draws(comparison: Comparison) -> Iterator[Note]:
     ladder = comparison.ladder
     drawn = ladder[ladder["drawn"] != ""].drop_duplicates("model")
     yield from (Note(f"{row['model']}: {row['drawn']}.") for row in drawn.to_dict("records"))
+
+
+def _others(comparison: Comparison) -> Iterator[Note]:
+    """That a farm has launches of other machines, too."""
+    kinds = list(dict.fromkeys(comparison.machines["kind"]))[1:]
+    if kinds:
+        yield Note(f"The report has the ratios on {wording.listed(kinds)}, too.")
 
 
 def trust(comparison: Comparison) -> Iterator[Note]:

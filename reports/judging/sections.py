@@ -22,6 +22,7 @@ def sections(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "summary": as_text(_titled(comparison.summary)),
         "ratios": ratios(comparison.ratios),
         "variants": variants(comparison.variants),
+        "machines": machines(comparison.machines),
         "time_to_error": shown("time_to_error", comparison.time_to_error),
         "speed": shown("speed", speed),
         "latency": shown("latency", speed[speed["latency_p50_ms"].notna()]),
@@ -67,6 +68,12 @@ def variants(table: pd.DataFrame) -> pd.DataFrame:
     pair = table["variant"] + " / " + table["over"]
     error = table["error"].replace("", "-")
     return shown("variants", table.assign(pair=pair, definition=table["model"], error=error))
+
+
+def machines(table: pd.DataFrame) -> pd.DataFrame:
+    """`reports.judging.elsewhere.table`."""
+    trusted = table["trusted"].map({True: "yes", False: "NO"}).astype("str")
+    return shown("machines", table.assign(pair=pair_names(table), trusted=trusted))
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from bench.contract.schema import Plan
 from bench.contract.units import BESIDE, main_workloads
-from reports.read.shards import Shards
+from reports.read.shards import Shards, SpeedShard
 
 PARTS = {
     "parity": "the parity ladder",
@@ -26,14 +26,16 @@ def without(found: Shards, pending: Collection[str]) -> Shards:
         pending: Some of `PARTS`.
     """
     plans = {run: _less(plan, pending) for run, plan in found.plans.items()}
-    speed = [] if "speed" in pending else found.speed
-    if BESIDE in pending:
-        planned = {run: plan.speed.workloads for run, plan in plans.items() if plan.speed}
-        speed = [s for s in speed if set(s.payload.workloads) <= set(planned.get(s.run_id, ()))]
+    planned = {run: plan.speed.workloads for run, plan in plans.items() if plan.speed}
+
+    def kept(launches: list[SpeedShard]) -> list[SpeedShard]:
+        return [s for s in launches if set(s.payload.workloads) <= set(planned.get(s.run_id, ()))]
+
     return replace(
         found,
         plans=plans,
-        speed=speed,
+        speed=kept(found.speed),
+        elsewhere=kept(found.elsewhere),
         accuracy=[] if "accuracy" in pending else found.accuracy,
         parity=[] if "parity" in pending else found.parity,
         references=[] if "parity" in pending else found.references,

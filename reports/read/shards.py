@@ -21,7 +21,7 @@ from bench.contract.envelopes import (
 from bench.contract.limits import MAX_ARRAYS_BYTES, MAX_SHARDS, MAX_SHARDS_BYTES
 from bench.contract.parity_schema import Parity, Reference
 from bench.contract.schema import Accuracy, Images, Plan, Record
-from bench.contract.speed_schema import Speed
+from bench.contract.speed_schema import ELSEWHERE, Speed
 from reports.read import checks, parity_checks
 from reports.read.plain_text import plain
 
@@ -72,6 +72,7 @@ class Shards:
         plans: Plan of each run, by run id.
         accuracy: The last attempt at each cell of each run.
         speed: The launches of each run, in their order.
+        elsewhere: Those that a farm made on other machines than the run's own.
         parity: The last attempt at each subject of each run.
         references: Each reference's last answers on each model of each run.
         images: Pixels of the test set, 0 to 255, shape (examples, rows, columns, channels), by the
@@ -82,6 +83,7 @@ class Shards:
     plans: dict[str, Plan] = field(default_factory=dict)
     accuracy: list[AccuracyShard] = field(default_factory=list)
     speed: list[SpeedShard] = field(default_factory=list)
+    elsewhere: list[SpeedShard] = field(default_factory=list)
     parity: list[ParityShard] = field(default_factory=list)
     references: list[ReferenceShard] = field(default_factory=list)
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
@@ -136,7 +138,7 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     except ShardError as error:
         shards.problems.append(plain(str(error)))
         return
-    known: set[int] = set()
+    known: dict[str, set[int]] = {}
     room = Room(MAX_ARRAYS_BYTES)
     for path in paths:
         if path.name == "plan.json" or path.name.startswith("."):
@@ -152,11 +154,18 @@ def _read_shards(folder: Path, run_id: str, plan: Plan, shards: Shards) -> None:
     shards.references.extend(
         _last(found[Reference], lambda shard: (shard.payload.model, shard.payload.lane))
     )
-    shards.speed.extend(sorted(found[Speed], key=lambda shard: shard.payload.launch))
+    for shard in sorted(found[Speed], key=lambda shard: shard.payload.launch):
+        own = not shard.shard_id.startswith(ELSEWHERE)
+        (shards.speed if own else shards.elsewhere).append(shard)
 
 
-def _read_shard(path: Path, run_id: str, plan: Plan, known: set[int], room: Room) -> Shard[Any]:
-    """A shard of this run, checked against its plan; `known` are numbers of launches so far."""
+def _read_shard(
+    path: Path, run_id: str, plan: Plan, known: dict[str, set[int]], room: Room
+) -> Shard[Any]:
+    """A shard of this run, checked against its plan.
+
+    `known` are numbers of launches so far, by what their shards are called.
+    """
     envelope = read_envelope(path)
     if envelope.run_id != run_id:
         raise ShardError(f"{path}: belongs to run {envelope.run_id}, not to {run_id}")
@@ -173,7 +182,8 @@ def _read_shard(path: Path, run_id: str, plan: Plan, known: set[int], room: Room
                 check_predictions(file, arrays, record)
             return AccuracyShard(run_id, envelope.shard_id, record, arrays)
         case Speed():
-            checks.speed(path, record, plan, known)
+            series = known.setdefault(envelope.shard_id.rstrip("0123456789"), set())
+            checks.speed(path, record, plan, series)
         case Parity():
             parity_checks.parity(path, record, plan)
             arrays = read_arrays(file, record.arrays_sha256, room)

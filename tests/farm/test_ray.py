@@ -14,6 +14,7 @@ from ray.cluster_utils import Cluster as RayCluster
 from bench.contract.errors import UsageError
 from bench.farm import drive
 from bench.farm.engines import FarmError
+from bench.farm.launch_places import Places
 from bench.farm.ray_cluster import Cluster
 from bench.farm.units import Kind, Unit
 
@@ -71,8 +72,7 @@ class Run:
         work = drive.Work(
             folder=self.folder,
             pieces=self.pieces,
-            timing=self._timing,
-            home=lambda: "",
+            places=Places({}, self._timing, timed=self.launches > 0),
             greeting=unit("greeting", ""),
             environments=ENVIRONMENTS,
             take=self._take,
@@ -87,7 +87,7 @@ class Run:
     def stamps(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "stamps").read_text().splitlines()]
 
-    def _timing(self) -> Unit | None:
+    def _timing(self, _: str) -> Unit | None:
         done = sum(title.startswith("launches") for title in self.taken)
         return unit("speed", str(done)) if done < self.launches else None
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.contract.errors import DataError
-from bench.contract.speed_schema import Speed
+from bench.contract.schema import Machine
+from bench.contract.speed_schema import ELSEWHERE, Speed
 from bench.coordinator.run_folder import RunFolder
 from bench.coordinator.speed.launch import known_steps, run_launch
 from bench.coordinator.speed.next_launch import (
@@ -30,8 +31,6 @@ from bench.planning.bundles import bundled
 from bench.planning.plan import ROOT, Plan
 from bench.planning.selection import Selection
 from bench.process.temp_folders import scratch_folder
-
-PREFIX = "speed-launch"
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,24 @@ class Listener:
     answer: Callable[[], None] = lambda: None
 
 
-def stored(run_folder: RunFolder) -> list[Speed]:
-    """The launches that the run has already."""
-    found = (run_folder.read(_shard_id(n), Speed) for n in run_folder.numbers(PREFIX))
+def prefix(machine: str = "") -> str:
+    """Of the shards of launches: of the run's own machine, or of another of that id."""
+    return f"{ELSEWHERE}{machine}-launch" if machine else "speed-launch"
+
+
+def stored(run_folder: RunFolder, machine: str = "") -> list[Speed]:
+    """The launches that the run has already, made on its own machine or on another."""
+    known, shards = run_folder.numbers(prefix(machine)), prefix(machine)
+    found = (run_folder.read(f"{shards}{number:02d}", Speed) for number in known)
     return [launch for launch in found if launch is not None]
+
+
+def machines(run_folder: RunFolder) -> dict[str, Machine]:
+    """Who has made launches of a run: its own machine under an empty name, others by id."""
+    others = run_folder.ids(ELSEWHERE + "*-launch*")
+    places = ["", *(name.removeprefix(ELSEWHERE).rpartition("-launch")[0] for name in others)]
+    made = {place: stored(run_folder, place) for place in dict.fromkeys(places)}
+    return {place: launches[0].machine for place, launches in made.items() if launches}
 
 
 def measure(
@@ -111,7 +124,7 @@ def _measured(
         if made.of(bundle) >= bundle.launches and plan.budget_seconds is None and not warned:
             listener.say(noisy(made))
             warned = True
-        previous, number = bundle, max(run_folder.numbers(PREFIX), default=0) + 1
+        previous, number = bundle, max(run_folder.numbers(prefix()), default=0) + 1
         name, left = f"launch {len(launches) + 1}", made.seconds_left()
         launch = run_launch(
             number,
@@ -127,7 +140,7 @@ def _measured(
             steps,
             lambda text, name=name, left=left: listener.tell(f"{name}: {text}", left),  # type: ignore[misc]
         )
-        run_folder.write(_shard_id(number), launch)
+        run_folder.write(f"{prefix()}{number:02d}", launch)
         launches = [*launches, launch]
 
 
@@ -162,7 +175,3 @@ def half_widths(run_folder: RunFolder) -> Widths:
     if told.returncode:
         raise DataError(told.stderr.strip().removeprefix("error: "))
     return {name: float(width) for name, width in json.loads(told.stdout).items()}
-
-
-def _shard_id(number: int) -> str:
-    return f"{PREFIX}{number:02d}"

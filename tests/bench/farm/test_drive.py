@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from bench.contract.schema import Machine
 from bench.farm import archives, drive
 from bench.farm.engines import FarmError, LostError, Node, Order
 from bench.farm.greeting import FILE, Greeting
+from bench.farm.launch_places import HOME, Places
 from bench.farm.ledger import TRIES, Ledger
 from bench.farm.units import Kind, Unit
 
@@ -96,7 +98,7 @@ class Run:
         self.folder, self.pieces, self.launches = folder, pieces, launches
         self.taken: Counter[str] = Counter()
         self.told: list[str] = []
-        self.home = ""
+        self.made: dict[str, Machine] = {}
         self.take_in: Callable[[Unit, bytes], None] = lambda *_: None
 
     def farmed(self, engine: Engine) -> dict[str, str]:
@@ -106,8 +108,7 @@ class Run:
                 drive.Work(
                     folder=self.folder,
                     pieces=self.pieces,
-                    timing=self._timing,
-                    home=lambda: self.home,
+                    places=Places(self.made, self._timing, timed=self.launches > 0),
                     greeting=unit("greeting", ""),
                     environments=ENVIRONMENTS,
                     take=self._take,
@@ -116,9 +117,11 @@ class Run:
             )
         )
 
-    def _timing(self) -> Unit | None:
-        done = sum(count for title, count in self.taken.items() if title.startswith("launches"))
-        return unit("speed", str(done)) if done < self.launches else None
+    def _timing(self, place: str) -> Unit | None:
+        made = (title for title in self.taken.elements() if title.startswith("launches"))
+        done = sum(title.endswith(place[:8]) if place else " on " not in title for title in made)
+        following = replace(unit("speed", str(done)), elsewhere=place)
+        return following if done < self.launches else None
 
     def _take(self, one: Unit, data: bytes) -> None:
         assert data == GOOD
@@ -132,17 +135,54 @@ TWO = {"one": greeting("m1", 4), "two": greeting("m2", 2)}
 
 
 def test_all_is_done_once_and_launches_have_their_machine_alone(tmp_path: Path) -> None:
-    run, engine = Run(tmp_path, [*MODELS, *CELLS], launches=3), Engine(TWO)
+    alike = {"one": greeting("m1", 4), "two": greeting("m2", 4)}
+    run, engine = Run(tmp_path, [*MODELS, *CELLS], launches=3), Engine(alike)
     assert run.farmed(engine) == {}
     assert set(run.taken.values()) == {1}
     assert len(run.taken) == len(CELLS) + len(MODELS) + 3
     where = {node for node, title in engine.begun if title.startswith("launches")}
-    assert where == {"one"}  # the one with more cores
+    assert where == {"one"}
     for running in engine.at_once:
         for node, one in running:
             if one.is_timing:
                 assert [each for each in running if each[0] == node] == [(node, one)]
     assert engine.closed
+
+
+def test_each_kind_of_machine_makes_launches_the_largest_first(tmp_path: Path) -> None:
+    kinds = TWO | {"three": greeting("m3", 2), "four": greeting("m4", 1)}
+    run, engine = Run(tmp_path, [*MODELS, *CELLS], launches=2), Engine(kinds)
+    assert run.farmed(engine) == {}
+    launches = [(node, title) for node, title in engine.begun if title.startswith("launches")]
+    assert launches[0] == ("one", "launches after 0")
+    assert sorted(launches) == [
+        ("four", "launches after 0 on m4"),
+        ("four", "launches after 1 on m4"),
+        ("one", "launches after 0"),
+        ("one", "launches after 1"),
+        ("two", "launches after 0 on m2"),
+        ("two", "launches after 1 on m2"),
+    ]
+    for running in engine.at_once:
+        for node, one in running:
+            if one.is_timing:
+                assert [each for each in running if each[0] == node] == [(node, one)]
+
+
+def test_a_kind_whose_machine_goes_before_its_first_launch_is_timed_on_the_next(
+    tmp_path: Path,
+) -> None:
+    def do(node: str, one: Unit) -> int:
+        if node == "two" and one.is_timing:
+            engine.gone.add("two")
+            raise LostError("NodeDiedError")
+        return 0
+
+    engine = Engine(TWO | {"three": greeting("m3", 2)}, do)
+    run = Run(tmp_path, CELLS, launches=1)
+    run.farmed(engine)
+    assert run.taken["launches after 0 on m3"] == 1
+    assert "launches after 0 on m2" not in run.taken
 
 
 def test_two_nodes_of_one_machine_share_its_silence(tmp_path: Path) -> None:
@@ -280,11 +320,15 @@ def test_without_a_node_it_ends_with_a_line(tmp_path: Path) -> None:
 
 def test_launches_go_on_where_they_were_begun_or_not_at_all(tmp_path: Path) -> None:
     run = Run(tmp_path, CELLS, launches=2)
-    run.home = "m3"
-    assert run.farmed(Engine(TWO)) == {
-        "launches after 0": "its machine, which made the first, is gone"
+    run.made = {HOME: greeting("m3", 4).machine}
+    gone = "its machine, which made the first, is gone"
+    assert run.farmed(Engine(TWO)) == {"launches after 0": gone}
+    # The other kind makes its own.
+    assert len(run.taken) == len(CELLS) + 2
+    assert {title for title in run.taken if "m2" in title} == {
+        "launches after 0 on m2",
+        "launches after 1 on m2",
     }
-    assert len(run.taken) == len(CELLS)
 
 
 def test_a_home_that_goes_before_its_first_launch_is_followed_by_another(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from bench.contract.envelopes import sealed
 from bench.contract.errors import DataError
 from bench.contract.schema import WorkerInfo
 from bench.coordinator.run_folder import RunFolder, packed
-from bench.farm import archives, intake
+from bench.coordinator.speed.launches import machines, stored
+from bench.farm import archives, inputs, intake
 from bench.farm.greeting import environment
 from bench.farm.units import Unit
 from reports.read import shards
+from tests.support.stored_launches import launch_payload
 from tests.support.stored_runs import accuracy_payload, answers, failed_payload, store_run
 
 CELL = "single_layer-stock-jax-cpu-seed0"
@@ -108,6 +110,45 @@ def test_what_was_not_asked_for_is_refused_and_leaves_nothing(
     with pytest.raises(DataError, match=words):
         intake.take(unit(folder), make(folder), folder)
     assert list(folder.path.glob("shards/*seed*")) == []
+
+
+def speed(run: RunFolder, number: int, machine: str = "m1") -> bytes:
+    """What a node sends after a launch."""
+    made, name = launch_payload(number), f"speed-launch{number:02}"
+    content = sealed(
+        "speed", run.run_id, name, made | {"machine": made["machine"] | {"id": machine}}
+    )
+    return archives.packed({f"{name}.json": content})
+
+
+def launches(run: RunFolder, count: int, elsewhere: str = "") -> Unit:
+    told = [msgspec.convert(lane["worker"], WorkerInfo) for lane in launch_payload(1)["lanes"]]
+    hashes = {each.lane: environment(each) for each in told}
+    return Unit("speed", str(count), run.run_id, "a" * 64, (), hashes, (), elsewhere)
+
+
+def test_launches_of_each_machine_are_kept_apart(folder: RunFolder) -> None:
+    assert intake.take(launches(folder, 0), speed(folder, 1), folder) == "stored"
+    there = launches(folder, 0, "m2")
+    assert intake.take(there, speed(folder, 1, "m2"), folder) == "stored"
+    assert intake.take(there, speed(folder, 1, "m2"), folder) == "equal"
+    assert [one.machine.id for one in stored(folder)] == ["m1"]
+    assert [one.machine.id for one in stored(folder, "m2")] == ["m2"]
+    assert {place: one.id for place, one in machines(folder).items()} == {"": "m1", "m2": "m2"}
+    # What a node gets of them are launches as if they were of its own run.
+    (name,) = archives.unpacked(inputs.launches(folder, "m2"))
+    assert name == "speed-launch01.json"
+
+
+@pytest.mark.parametrize("elsewhere", ["", "m2"])
+def test_a_launch_of_another_machine_than_the_first_is_refused(
+    folder: RunFolder, elsewhere: str
+) -> None:
+    machine = elsewhere or "m1"
+    intake.take(launches(folder, 0, elsewhere), speed(folder, 1, machine), folder)
+    with pytest.raises(DataError, match="of another machine than those before it"):
+        intake.take(launches(folder, 1, elsewhere), speed(folder, 2, "m3"), folder)
+    assert len(stored(folder, elsewhere)) == 1
 
 
 def test_a_piece_gives_no_shard_of_another_kind(folder: RunFolder) -> None:
