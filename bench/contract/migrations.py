@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-SCHEMA = 9
+SCHEMA = 10
 
 Payload = dict[str, Any]
 
@@ -82,7 +82,7 @@ def _met(payload: Payload) -> Payload:
 
 
 def _as_it_is(_: str, payload: Payload) -> Payload:
-    """Schema 7 did not know a run's command, nor how much is installed; 8 what weights are in."""
+    """Schema 7 knew no command, 8 no precision of weights, 9 not what a machine is known by."""
     return payload
 
 
@@ -91,5 +91,6 @@ STEPS: dict[int, Callable[[str, Payload], Payload]] = {
     6: _in_lanes,
     7: _as_it_is,
     8: _as_it_is,
+    9: _as_it_is,
 }
 OLDEST = min(STEPS)

@@ -3,7 +3,7 @@
 Speed and parity shards have `bench/contract/speed_schema.py` and `bench/contract/parity_schema.py`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -27,6 +27,10 @@ Text = Annotated[str, Meta(max_length=20_000)]
 Setting = bool | int | float | Text | list[Text | int] | None
 LongText = Annotated[str, Meta(max_length=2_000_000)]
 """Of a deep model's configuration; escaped as JSON, a line of the pipe still takes it."""
+
+
+MEMORY = 0.05
+"""Share by which what a kernel leaves of a machine's memory may differ."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,18 +161,32 @@ class Plan(Record, frozen=True):
 
 
 class Machine(Record, frozen=True):
-    """Where a cell ran; `id` is equal on one machine only."""
+    """Where a cell ran.
+
+    `id` is equal on one machine only: for ever where its `identity` is `named` or `hardware`, until
+    it starts anew where that is `boot`; from before this was kept it is `unknown`. Of its `cores`
+    a quota may allow fewer CPU seconds per second.
+    """
 
     id: Id
     cpu_model: Text
     cores: Positive
     memory_mib: Positive
     system: Text
+    identity: Literal["named", "hardware", "boot", "unknown"] = "unknown"
+    quota_cpus: Seconds | None = None
 
     @property
     def kind(self) -> str:
         """What it has in common with machines that may be expected to be as fast."""
-        return f"{self.cpu_model}, {self.cores} {'core' if self.cores == 1 else 'cores'}"
+        cores = f"{self.cores} {'core' if self.cores == 1 else 'cores'}"
+        limited = f", a quota of {self.quota_cpus:g} CPUs" if self.quota_cpus else ""
+        return f"{self.cpu_model}, {cores}{limited}"
+
+    def same_as(self, other: Self) -> bool:
+        """Whether speeds of both may stand side by side: one machine, with as much of it usable."""
+        alike = (self.id, self.kind) == (other.id, other.kind)
+        return alike and abs(self.memory_mib - other.memory_mib) <= MEMORY * other.memory_mib
 
 
 class WorkerInfo(Record, frozen=True):

@@ -143,6 +143,8 @@ class Evidence(Record, frozen=True):
         seconds: Wall time of the round.
         steal_percent: Share of the CPU time of all cores that the hypervisor took.
         throttled_seconds: How long the cgroup's quota stopped us.
+        throttled_periods: In how many of its periods it did.
+        periods: How many there were; none without a quota.
         suspended_seconds: How long the machine slept.
         others_percent: Share of the CPU time of all our cores that neither lanes nor coordinator
             used.
@@ -155,6 +157,8 @@ class Evidence(Record, frozen=True):
     suspended_seconds: Amount
     others_percent: Amount
     idle_cpu_percent: Amount
+    throttled_periods: Count = 0
+    periods: Count = 0
 
     @property
     def void(self) -> str:
@@ -196,12 +200,13 @@ class Anchor(Record, frozen=True):
 
 
 class MachineState(Record, frozen=True):
-    """How the machine was when a launch began."""
+    """How the machine was when a launch began, and what of it could not be seen."""
 
     load: Amount
     memory_available_mib: Count
     governor: Text | None
     affinity: Annotated[list[Count], Meta(min_length=1)]
+    unseen: list[Text] = []  # noqa: RUF012 - msgspec makes a new one
 
 
 class Speed(Record, frozen=True):

@@ -2,7 +2,8 @@
 
 import os
 import re
-from pathlib import Path
+
+from bench.process.system import kernel_file, usable_cores
 
 _CORE = re.compile(r"cpu(\d+) (.*)")
 _FIELD = 7  # user, nice, system, idle, iowait, irq, softirq, steal: see proc(5)
@@ -13,10 +14,10 @@ def taken_seconds() -> float:
 
     It counts in ticks, of 10 ms as a rule. Where the system does not say, it is 0.
     """
-    file = Path("/proc/stat")
-    if not file.exists():
+    told = kernel_file("/proc/stat")
+    if told is None:
         return 0.0
-    cores = os.sched_getaffinity(0)
-    lines = map(_CORE.match, file.read_text(encoding="ascii").splitlines())
+    cores = usable_cores()
+    lines = map(_CORE.match, told.splitlines())
     ticks = sum(int(line[2].split()[_FIELD]) for line in lines if line and int(line[1]) in cores)
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import psutil
+
 PREFIX = "keras-backend-bench-"
 FOLDER = re.compile(re.escape(PREFIX) + r"(\d+)-[a-z0-9_]{8}")
 
@@ -19,5 +21,5 @@ def sweep() -> None:
     """Remove the folders of processes that are gone. Those of other users stay."""
     for path in Path(tempfile.gettempdir()).iterdir():
         match = FOLDER.fullmatch(path.name)
-        if match and not Path("/proc", match[1]).exists():
+        if match and not psutil.pid_exists(int(match[1])):
             shutil.rmtree(path, ignore_errors=True)

@@ -1,11 +1,7 @@
-"""The variables that a worker starts with, and the machine that it runs on."""
+"""The variables that a worker starts with."""
 
-import hashlib
-import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.contract.backends import BACKENDS
 from bench.contract.units import Lane
@@ -44,29 +40,3 @@ def worker_environment(lane: Lane, scratch: Path, environ: Mapping[str, str]) ->
         **{name: value.format(folder=lane.compiled) for name, value in cache.items()},
         **dict(lane.environment),
     }
-
-
-def machine() -> dict[str, Any]:
-    """What machine this is: `id` (a hash, equal on one machine only), CPU, cores, memory, OS."""
-    return {
-        "id": _machine_id(),
-        "cpu_model": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-    }
-
-
-def _machine_id() -> str:
-    file = Path("/etc/machine-id")
-    stored = file.read_text(encoding="ascii").strip() if file.exists() else ""
-    return hashlib.sha256(f"{stored} {platform.node()}".encode()).hexdigest()[:16]
-
-
-def _cpu_model() -> str:
-    file = Path("/proc/cpuinfo")
-    if file.exists():
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -19,6 +19,7 @@ from typing import Any, Self
 from bench.contract.errors import WorkerError
 from bench.contract.units import Lane
 from bench.process import wire
+from bench.process.system import kernel_file
 from bench.process.temp_folders import scratch_folder
 from bench.process.worker_environment import worker_environment
 
@@ -300,10 +301,8 @@ class _LogTail:
 
 def _oom_kills() -> int:
     """How many processes the kernel has killed for want of memory since it started."""
-    file = Path("/proc/vmstat")
-    if file.exists():
-        for line in file.read_text(encoding="ascii").splitlines():
-            name, _, value = line.partition(" ")
-            if name == "oom_kill":
-                return int(value)
+    for line in (kernel_file("/proc/vmstat") or "").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "oom_kill":
+            return int(value)
     return 0

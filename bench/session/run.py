@@ -145,6 +145,9 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+NAMELESS = "; what machine this is cannot be told after a restart: BENCH_MACHINE=NAME says so"
+
+
 def _check_same_place(
     resumed: RunFolder, selection: Selection, infos: Mapping[str, WorkerInfo]
 ) -> None:
@@ -152,14 +155,15 @@ def _check_same_place(
 
     The report would refuse it later, and what was measured meanwhile would be lost.
     """
-    here = this_machine().id
+    here = this_machine()
     for made_at, lane, worker in _made(resumed, selection):
         info = infos.get(lane)
         changed = worker and info and _identity(worker) != _identity(info)
-        if made_at.id != here or changed:
+        if not here.same_as(made_at) or changed:
             raise UsageError(
                 f"--resume: {resumed.run_id} was measured on another machine, or on other cores, "
                 "with other versions or settings; go on as it was begun, or start a new run"
+                f"{NAMELESS if here.identity == 'boot' and here.kind == made_at.kind else ''}"
             )
 
 

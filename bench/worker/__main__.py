@@ -27,6 +27,7 @@ from bench.contract.units import (
 )
 from bench.process import wire
 from bench.process.parent_death import die_with_parent
+from bench.process.system import usable_cores
 from bench.worker import allocator
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def hello(arguments: dict[str, Any], _: Emit) -> dict[str, Any]:
             for name in ("keras", "numpy", backend)
         }
         | {"python": sys.version.split()[0]},
-        "settings": loop.settings()
-        | {"cores": sorted(os.sched_getaffinity(0)), "allocator": allocator_state},
+        "settings": loop.settings() | {"cores": usable_cores(), "allocator": allocator_state},
         "prefix": sys.prefix,
         "floatx": keras.config.floatx(),
         "epsilon": keras.config.epsilon(),

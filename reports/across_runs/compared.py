@@ -6,17 +6,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.across_runs.changes import cost_changes, error_changes, ratio_changes, speed_changes
-from reports.across_runs.two_runs import ComparedRun, changed_models, headings, same_machine
+from reports.across_runs.two_runs import ComparedRun, changed_models, headings, machines_differ
 from reports.judging import sections
 from reports.tables import wording
 from reports.tables.cells import KEYS
 from reports.tables.columns import shown
 from reports.tables.wording import Note
 
-OTHER_MACHINE = (
-    "These speeds are of two machines: they are not compared, only the ratios of backends within "
-    "each run are."
-)
+NOT_COMPARED = "Speeds are not compared, only the ratios of backends within each run are: {}."
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ class Compared:
 
 def compared(old: ComparedRun, new: ComparedRun) -> Compared:
     """All that changed, in the order of the questions of a reader."""
-    same = same_machine(old, new)
+    why = machines_differ(old, new)
+    same = not why and None not in {old.machine, new.machine}
     speeds, ratios = speed_changes(old, new), ratio_changes(old, new)
     speeds = speeds if same else speeds.iloc[:0]
     costs = cost_changes(old, new) if same else cost_changes(old, new).iloc[:0]
@@ -51,7 +49,7 @@ def compared(old: ComparedRun, new: ComparedRun) -> Compared:
         "cost_changes": shown("cost_changes", costs),
         "error_changes": shown("error_changes", errors),
     }
-    other = [] if same or not (old.machines and new.machines) else [Note(OTHER_MACHINE, grave=True)]
+    other = [Note(NOT_COMPARED.format(why), grave=True)] if why else []
     runs = " to ".join("/".join(side.found.plans) for side in (old, new))
     return Compared(
         title=f"From {runs}",

@@ -20,7 +20,7 @@ from reports.across_runs.changes import (
     paired_errors,
     seeds_lacking,
 )
-from reports.across_runs.two_runs import ComparedRun, same_machine
+from reports.across_runs.two_runs import ComparedRun, machines_differ
 from reports.parity.table import SUBJECT
 from reports.statistics import intervals
 from reports.statistics.intervals import CONFIDENCE, LaunchValues
@@ -195,8 +195,8 @@ def _speeds(old: ComparedRun, new: ComparedRun, max_slowdown: float) -> list[_Fi
         what = _named("speed of", model, variant, backend, device)
         if key not in there:
             figures.append(_Figure(what, "not in this run", MISSING))
-        elif not same_machine(old, new):
-            figures.append(_Figure(what, "the baseline was measured on another machine"))
+        elif why := machines_differ(old, new):
+            figures.append(_Figure(what, f"{why}; gate on ratios instead (docs/comparing.md)"))
         elif (before := old.values(key)) is None or (after := new.values(key)) is None:
             told = "too few launches for an interval: measure with -k speed --budget 10m"
             figures.append(_Figure(what, told))

@@ -169,9 +169,10 @@ def _rows(found: shards.Shards, compared: comparison.Comparison) -> Iterator[Row
 
 
 def _machines(found: shards.Shards) -> set[str]:
-    """Ids of the machines of all that has a figure here."""
-    machines = {shard.payload.machine.id for shard in found.speed}
-    return machines | {shard.payload.machine.id for shard in found.accuracy}
+    """The machines of all that has a figure here, each with as much of it as could be used."""
+    machines = [shard.payload.machine for shard in found.speed]
+    machines += [shard.payload.machine for shard in found.accuracy]
+    return {f"{one.id} ({one.kind})" if one.quota_cpus else one.id for one in machines}
 
 
 def _trained(protocol: Protocol) -> str:

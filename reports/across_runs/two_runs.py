@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.contract.rungs import RUNGS
-from bench.contract.schema import Lane, Workload
+from bench.contract.schema import Lane, Machine, Workload
 from reports.judging import comparison
 from reports.judging.comparison import Comparison
 from reports.read.shards import AccuracyShard, Shards
@@ -37,9 +37,9 @@ class ComparedRun:
         return samples.collect(self.found)
 
     @property
-    def machines(self) -> set[str]:
-        """Ids of the machines that its speeds were measured on."""
-        return {shard.payload.machine.id for shard in self.found.speed}
+    def machine(self) -> Machine | None:
+        """What its speeds were measured on: one, or it would not be comparable in itself."""
+        return next((shard.payload.machine for shard in self.found.speed), None)
 
     def values(self, key: Sequence[object]) -> tuple[LaunchValues, LaunchValues] | None:
         """Logs of steps per second by launch, and the same in units of the anchor.
@@ -147,9 +147,19 @@ def changed_models(old: ComparedRun, new: ComparedRun) -> list[str]:
     ]
 
 
-def same_machine(old: ComparedRun, new: ComparedRun) -> bool:
-    """Whether speeds may stand side by side as they are."""
-    return len(old.machines | new.machines) == 1
+def machines_differ(old: ComparedRun, new: ComparedRun) -> str:
+    """Why speeds may not stand side by side as they are, and what would help; empty if they may."""
+    before, after = old.machine, new.machine
+    if before is None or after is None or after.same_as(before):
+        return ""
+    if before.id == after.id:
+        return f"more or less of the machine could be used ({before.kind}; {after.kind})"
+    if "boot" in {before.identity, after.identity} and before.kind == after.kind:
+        return (
+            "whether it is one machine cannot be told (a container, a virtual machine, or an image "
+            "of one): BENCH_MACHINE=NAME, set for both runs, says that it is"
+        )
+    return f"measured on two machines ({before.kind}; {after.kind})"
 
 
 def headings(old: Comparison, new: Comparison) -> list[str]:

@@ -221,6 +221,7 @@ def compare(
         conditions=(
             *_noise(trusts, shards),
             *context.steal_lines(measured.usable),
+            *context.quota_lines(shards),
             *context.machine_states(shards),
             *(f"not alike in all backends: {line}" for line in context.differences(shards)),
         ),

@@ -166,7 +166,27 @@ def machine_states(shards: Shards) -> tuple[str, ...]:
         lines.append(
             f"{name}as launches began: load {min(loads):.1f} to {max(loads):.1f}, "
             f"at least {free:,} MiB free, governor {'/'.join(sorted(governors))}, "
-            f"{len(cores)} cores"
+            f"{len(cores)} {'core' if len(cores) == 1 else 'cores'}"
+        )
+        if unseen := dict.fromkeys(what for state in states for what in state.unseen):
+            lines.append(f"{name}not to be seen here: {wording.listed(list(unseen))}")
+    return tuple(lines)
+
+
+def quota_lines(shards: Shards) -> tuple[str, ...]:
+    """One line per run whose machine was not ours alone by its control group's quota."""
+    lines = []
+    for run in shards.plans:
+        launches = [shard.payload for shard in shards.speed if shard.run_id == run]
+        if not launches or (quota := launches[0].machine.quota_cpus) is None:
+            continue
+        seen = [each.evidence for launch in launches for each in launch.rounds]
+        stopped, periods = sum(e.throttled_periods for e in seen), sum(e.periods for e in seen)
+        cores = launches[0].machine.cores
+        lines.append(
+            f"{f'run {run}: ' if len(shards.plans) > 1 else ''}a quota allows {quota:g} CPUs: "
+            f"frameworks start as many threads as there are cores ({cores}), and all of them were "
+            f"stopped in {stopped:,} of {periods:,} periods"
         )
     return tuple(lines)
 

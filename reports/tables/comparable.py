@@ -167,7 +167,7 @@ def _places(shards: Shards) -> Iterator[Fact]:
     for launch in shards.speed:
         told, part = launch.payload, f"launch {launch.payload.launch}"
         run, machine = f"run {launch.run_id}", told.machine
-        yield run, "machines", part, f"{machine.id} ({machine.cpu_model})"
+        yield run, "machines", part, f"{machine.id} ({machine.kind})"
         for record in told.lanes:
             lane = f"{run}, {record.lane.lane} on {record.lane.device}"
             if record.worker is not None:
@@ -179,7 +179,7 @@ def _places(shards: Shards) -> Iterator[Fact]:
         who = attempt.cell if isinstance(attempt, Accuracy) else attempt.subject
         machine = attempt.machine
         if shard.run_id not in shards.farmed:  # whose errors and answers may be of several
-            yield run, "machines", shard.shard_id, f"{machine.id} ({machine.cpu_model})"
+            yield run, "machines", shard.shard_id, f"{machine.id} ({machine.kind})"
         if attempt.worker is not None:
             versions = json.dumps(attempt.worker.versions, sort_keys=True)
             lane = f"{run}, {who.lane} on {who.device}"

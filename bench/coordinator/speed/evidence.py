@@ -1,21 +1,17 @@
 """What the kernel counted while a round ran: evidence that may void it, whatever its times were."""
 
 import math
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import psutil
 
 from bench.contract.speed_schema import Evidence, MachineState
-from bench.process import steal
-
-# Of control groups of version 2 and of version 1: seconds per unit of their counter.
-_THROTTLED = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
+from bench.process import cgroup, steal
+from bench.process.cgroup import Stopped
+from bench.process.system import kernel_file, usable_cores
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class Counters:
 
     monotonic: float
     suspended: float
-    throttled: float
+    stopped: Stopped
     steal: float
     busy: float
     own: float
@@ -40,7 +36,7 @@ def read(processes: Sequence[int]) -> Counters:
     return Counters(
         monotonic=time.monotonic(),
         suspended=_suspended(),
-        throttled=_throttled(),
+        stopped=cgroup.stopped() or Stopped(),
         steal=steal.taken_seconds(),
         busy=_busy(),
         own=time.process_time(),
@@ -61,12 +57,14 @@ def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> Evid
     idle = [all_of_it - own for all_of_it, own in zip(used, own_cpu, strict=True)]
     ours = after.own - before.own + sum(each for each in used if not math.isnan(each))
     others = after.busy - before.busy - ours
-    cores = len(os.sched_getaffinity(0))
+    cores = len(usable_cores())
     percent = 100 / (seconds * cores)
     return Evidence(
         seconds=seconds,
         steal_percent=percent * max(0.0, after.steal - before.steal),
-        throttled_seconds=max(0.0, after.throttled - before.throttled),
+        throttled_seconds=max(0.0, after.stopped.seconds - before.stopped.seconds),
+        throttled_periods=max(0, after.stopped.periods - before.stopped.periods),
+        periods=max(0, after.stopped.of - before.stopped.of),
         suspended_seconds=max(0.0, after.suspended - before.suspended),
         others_percent=percent * max(0.0, others),
         idle_cpu_percent=100 * max(each for each in [0.0, *idle] if each >= 0) / seconds,
@@ -75,13 +73,24 @@ def between(before: Counters, after: Counters, own_cpu: Sequence[float]) -> Evid
 
 def state(cores: Sequence[int]) -> MachineState:
     """How the machine is at this moment."""
-    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    governor = kernel_file("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return MachineState(
         load=psutil.getloadavg()[0],
         memory_available_mib=psutil.virtual_memory().available >> 20,
-        governor=governor.read_text(encoding="ascii").strip() if governor.exists() else None,
+        governor=governor.strip() if governor else None,
         affinity=sorted(cores),
+        unseen=list(_unseen()),
     )
+
+
+def _unseen() -> Iterator[str]:
+    """What would void a round here if it were seen, and is not."""
+    if kernel_file("/proc/stat") is None:
+        yield "CPU time that a hypervisor takes"
+    if cgroup.stopped() is None:
+        yield "time for which a CPU quota stops us"
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        yield "time for which the machine sleeps"
 
 
 def _suspended() -> float:
@@ -94,33 +103,9 @@ def _suspended() -> float:
 def _busy() -> float:
     """CPU seconds that all processes have used of the cores that we may use, since the start."""
     times = psutil.cpu_times(percpu=True)
-    chosen = [times[core] for core in os.sched_getaffinity(0) if core < len(times)]
+    chosen = [times[core] for core in usable_cores() if core < len(times)]
     kinds = ("user", "nice", "system", "irq", "softirq")  # a guest's time is in user already
     return sum(getattr(core, kind, 0.0) for core in chosen for kind in kinds)
-
-
-def _throttled() -> float:
-    """Seconds for which the quota of our control group has stopped it so far."""
-    for file in _cpu_stat_files():
-        if file.exists():
-            for line in file.read_text(encoding="ascii").splitlines():
-                counter, _, value = line.partition(" ")
-                if counter in _THROTTLED:
-                    return int(value) * _THROTTLED[counter]
-    return 0.0
-
-
-@cache
-def _cpu_stat_files() -> tuple[Path, ...]:
-    """Where it may stand: under our own group as the kernel names it, or at the root."""
-    root, own = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-    groups = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
-    paths = []
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            paths += [root / controllers / path.lstrip("/") / "cpu.stat"]
-    return (*paths, root / "cpu.stat", root / "cpu" / "cpu.stat")
 
 
 def _cpu(process: int) -> float:

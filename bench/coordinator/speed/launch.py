@@ -1,6 +1,5 @@
 """Speed in the coordinator: launches of all lanes, measured in turn; a shard for each launch."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +28,7 @@ from bench.coordinator.speed import evidence, turn_order
 from bench.coordinator.speed.matmul_anchor import Anchor
 from bench.inputs.datasets import Dataset
 from bench.planning.plan import Plan
+from bench.process.system import usable_cores
 
 # A slot should last at least so long beyond one step: long enough that its one host read does not
 # matter, short enough that the machine is the same for all lanes of a round.
@@ -128,7 +128,7 @@ def run_launch(
         The launch's shard.
     """
     begun = time.monotonic()
-    state = evidence.state(sorted(os.sched_getaffinity(0)))
+    state = evidence.state(usable_cores())
     phases: dict[tuple[str, str], list[str]] = {}
     for workload in workloads:
         phases.setdefault((workload.model, workload.variant), []).append(workload.phase)

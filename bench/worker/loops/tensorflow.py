@@ -1,7 +1,6 @@
 """TensorFlow below Keras."""
 
 import inspect
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from bench.process.system import usable_cores
 from bench.worker.loops.adam import KerasAdam
 from bench.worker.loops.epochs import made_ready, results
 from bench.worker.loops.state import loss_scale, place, readable
@@ -24,7 +24,7 @@ def device() -> str:
 
 def settings() -> dict[str, Any]:
     """What changes speed or rounding: devices, TF32, threads."""
-    cores = len(os.sched_getaffinity(0))  # as many as it starts where it says 0, its own choice
+    cores = len(usable_cores())  # as many as it starts where it says 0, its own choice
     return {
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),

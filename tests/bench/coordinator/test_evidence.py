@@ -8,9 +8,16 @@ from msgspec.structs import asdict
 
 from bench.contract.speed_schema import Evidence
 from bench.coordinator.speed import evidence
+from bench.process.cgroup import Stopped
 
 BEFORE = evidence.Counters(
-    monotonic=10.0, suspended=5.0, throttled=1.0, steal=2.0, busy=9.0, own=1.0, cpu=(1.0, 1.0)
+    monotonic=10.0,
+    suspended=5.0,
+    stopped=Stopped(1.0, 2, 10),
+    steal=2.0,
+    busy=9.0,
+    own=1.0,
+    cpu=(1.0, 1.0),
 )
 
 
@@ -24,7 +31,7 @@ def test_what_happened_is_told() -> None:
     after = evidence.Counters(
         monotonic=12.0,
         suspended=5.5,
-        throttled=1.25,
+        stopped=Stopped(1.25, 5, 30),
         steal=2.0 + 0.2 * cores,
         busy=9.0 + 0.25 + 1.5 + 0.1 * cores,
         own=1.25,
@@ -35,6 +42,8 @@ def test_what_happened_is_told() -> None:
         "seconds": 2.0,
         "steal_percent": pytest.approx(10.0),
         "throttled_seconds": 0.25,
+        "throttled_periods": 3,
+        "periods": 20,
         "suspended_seconds": 0.5,
         "others_percent": pytest.approx(5.0),  # not the lanes' 1.5 s, nor the coordinator's 0.25
         "idle_cpu_percent": pytest.approx(20.0),  # 0.4 s of 2 s that were not its own turn

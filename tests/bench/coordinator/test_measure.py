@@ -27,6 +27,7 @@ from bench.planning.options import NOT_GIVEN
 from bench.planning.plan import Plan
 from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
+from bench.process.cgroup import Stopped
 from bench.session.stored_plan import plan_record
 from reports.read import shards
 from reports.statistics import intervals
@@ -55,7 +56,9 @@ def virtual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clocks = SimpleNamespace(monotonic=now, perf_counter=now, sleep=lambda _: None)
     monkeypatch.setattr(measure, "time", clocks)
     monkeypatch.setattr(
-        evidence, "read", lambda them: evidence.Counters(now(), 0, 0, 0, 0, 0, (0.0,) * len(them))
+        evidence,
+        "read",
+        lambda them: evidence.Counters(now(), 0, Stopped(), 0, 0, 0, (0.0,) * len(them)),
     )
     monkeypatch.setattr(VirtualWorker, "sleeper", sleeper.pid, raising=False)
     yield

@@ -47,7 +47,7 @@ def test_a_damaged_shard_is_not_read(run_folder: RunFolder) -> None:
     for suffix in ("json", "npz"):
         path = run_folder.path / "shards" / f"cell.try1.{suffix}"
         whole = path.read_bytes()
-        for length in range(0, len(whole), 7):
+        for length in range(0, len(whole.rstrip()), 7):  # its last newline says nothing
             path.write_bytes(whole[:length])
             assert run_folder.read("cell.try1", Accuracy) is None
         for position in range(0, len(whole), 5):

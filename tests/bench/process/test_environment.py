@@ -4,7 +4,7 @@ import pytest
 
 from bench.contract.backends import BACKENDS
 from bench.contract.units import Lane
-from bench.process.worker_environment import machine, worker_environment
+from bench.process.worker_environment import worker_environment
 
 HOSTILE = {
     "KERAS_MAX_EPOCHS": "1",
@@ -52,11 +52,3 @@ def test_what_a_lane_declares_is_let_in_and_nothing_else() -> None:
     told = worker_environment(lane, Path(), {"XLA_FLAGS": "--inherited", "OMP_NUM_THREADS": "1"})
     assert (told["KERAS_BACKEND"], told["XLA_FLAGS"]) == ("jax", "--mine")
     assert "OMP_NUM_THREADS" not in told
-
-
-def test_the_machine_is_told_without_its_name() -> None:
-    here = machine()
-    assert here == machine()
-    assert len(here["id"]) == 16
-    assert here["cores"] >= 1
-    assert here["memory_mib"] > 100

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from reports.judging import context, speed_lines
+from reports.judging import comparison, context, speed_lines
+from reports.judging.screen import screen
+from tests.support.stored_launches import in_memory, launch_payload
 
 
 def ratios(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
@@ -59,3 +61,31 @@ def test_what_other_processes_used_is_said_and_much_of_it_loudly() -> None:
     assert loud.startswith("BUSY: run a: other processes used 10 % of the CPU on average; ")
     assert plain.startswith("run c: other processes used 3 % of the CPU on average; ")
     assert not context.others_lines(rounds.query("run == 'b'"))
+
+
+def test_a_quota_and_what_cannot_be_seen_are_told() -> None:
+    launches = [launch_payload(number) for number in (1, 2, 3)]
+    assert context.quota_lines(in_memory(launches)[0]) == ()
+    for launch in launches:
+        launch["machine"] = launch["machine"] | {"quota_cpus": 1.5, "cores": 8}
+        launch["state"]["unseen"] = ["time for which the machine sleeps"]
+        for each in launch["rounds"]:
+            each["evidence"] = each["evidence"] | {"throttled_periods": 3, "periods": 20}
+    found, _ = in_memory(launches)
+    assert context.quota_lines(found) == (
+        "a quota allows 1.5 CPUs: frameworks start as many threads as there are cores (8), and all "
+        "of them were stopped in 54 of 360 periods",
+    )
+    unseen = "not to be seen here: time for which the machine sleeps"
+    assert unseen in context.machine_states(found)
+    heading = screen(comparison.compare(found)).heading
+    assert heading.endswith("on CPU | <b>model</b>, 8 cores, a quota of 1.5 CPUs")
+
+
+def test_a_run_that_its_quota_stopped_is_untrusted() -> None:
+    launches = [launch_payload(number) for number in (1, 2, 3)]
+    for launch in launches:
+        for each in launch["rounds"]:
+            each["evidence"] = each["evidence"] | {"throttled_seconds": 0.1}
+    line, *_ = comparison.compare(in_memory(launches)[0]).untrusted
+    assert line == "UNTRUSTED: 18 of 18 rounds void (throttled 18)"
