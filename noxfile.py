@@ -305,8 +305,8 @@ def audit(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["harness"])
 def report(session: nox.Session) -> None:
-    """Merge runs (`-- RUN...`); or `-- compare`, `-- gate`, `-- history`."""
+    """Merge runs (`-- RUN...`); or `-- compare`, `gate`, `baseline`, `history`."""
     # A merged comparison must have every selected backend.
-    merges = session.posargs[:1] not in (["compare"], ["gate"], ["history"])
+    merges = session.posargs[:1] not in (["compare"], ["gate"], ["history"], ["baseline"])
     owed = ["--require", ",".join(SELECTED)] if merges else []
     run_to_the_end(session, interpreter("harness"), "-m", "reports", *located(session), *owed)

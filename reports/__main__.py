@@ -16,9 +16,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.contract.errors import ExitCode
+from bench.contract.errors import BenchError, ExitCode
 from bench.contract.variants import THREE
-from reports.across_runs import gate, history, two_runs
+from reports.across_runs import baseline, baseline_gate, gate, history, two_runs, verdicts
 from reports.across_runs.compared import compared
 from reports.judging.comparison import Comparison, compare
 from reports.judging.screen import so_far
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True)
-    for add in (_add_report, _add_compare, _add_gate, _add_history):
+    for add in (_add_report, _add_compare, _add_gate, _add_baseline, _add_history):
         add(commands)
     if arguments and arguments[0] not in {*commands.choices, "-h", "--help"}:
         arguments = ["report", *arguments]
@@ -48,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     except NotComparableError as error:
         print(plain(f"error: not comparable: {error}"), file=sys.stderr)
         return ExitCode.DATA
+    except BenchError as error:
+        print(plain(f"error: {error}"), file=sys.stderr)
+        return error.exit_code
 
 
 def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -79,7 +82,9 @@ def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "gate", help="whether a run got worse: exit code 0 no, 1 yes, 3 cannot be told"
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("--against", type=Path, metavar="BASELINE", help="folder of another run")
+    parser.add_argument(
+        "--against", type=Path, metavar="BASELINE", help="folder of another run, or a kept baseline"
+    )
     parser.add_argument("--lane", metavar="LANE", help="judge a lane of the run, like jax@0.10.2")
     parser.add_argument("--against-lane", metavar="LANE", help="by another one of it, like jax")
     parser.add_argument(
@@ -89,6 +94,17 @@ def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--max-error-increase", type=_points, metavar="POINTS", help="of the error in percent"
     )
     parser.set_defaults(run=_gate)
+
+
+def _add_baseline(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "baseline", help="keep a run's ratios and errors in a file, for gates on other machines"
+    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="what is there is added to"
+    )
+    parser.set_defaults(run=_baseline)
 
 
 def _add_history(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -159,24 +175,45 @@ def _gate(options: argparse.Namespace) -> int:
     if options.max_slowdown is None and options.max_error_increase is None:
         print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
         return ExitCode.USAGE
-    folders = [options.run_folder, *([options.against] if options.against else [])]
+    is_kept = options.against is not None and options.against.is_file()
+    folders = [options.run_folder, *([options.against] if options.against and not is_kept else [])]
     new, *others = (two_runs.ComparedRun(shards.read([folder])) for folder in folders)
     if problems := [line for one in (*others, new) for line in one.found.problems]:
         return _tell_problems(problems)
+    limits = options.max_slowdown, options.max_error_increase
     if any(lanes):
         checks = gate.check_lanes(new, *lanes, options.max_slowdown)
+    elif is_kept:
+        checks = baseline_gate.check(baseline.read(options.against), new, *limits)
     else:
         (old,) = others
         two_runs.check(old, new)
-        checks = gate.check(old, new, options.max_slowdown, options.max_error_increase)
+        checks = gate.check(old, new, *limits)
     terminal.show_checks(checks, _console())
     codes = {
-        gate.MISSING: ExitCode.ENVIRONMENT,
-        gate.FAIL: ExitCode.FAIL,
-        gate.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+        verdicts.MISSING: ExitCode.ENVIRONMENT,
+        verdicts.FAIL: ExitCode.FAIL,
+        verdicts.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     }
     found = {check.verdict for check in checks}
     return next((code for verdict, code in codes.items() if verdict in found), ExitCode.OK)
+
+
+def _baseline(options: argparse.Namespace) -> int:
+    run = two_runs.ComparedRun(shards.read([options.run_folder]))
+    if run.found.problems:
+        return _tell_problems(run.found.problems)
+    before = baseline.read(options.output) if options.output.exists() else None
+    made = baseline.written(run, before)
+    try:
+        files.put(options.output, made.decode())
+    except OSError as error:
+        return _cannot_write(options.output, error)
+    console = _console()
+    for kind, one in baseline.read(options.output).kinds.items():
+        told = f"{kind}: {len(one.ratios)} ratios, {len(one.trainings)} trainings"
+        terminal.show_lines([told], console)
+    return ExitCode.OK
 
 
 def _history(options: argparse.Namespace) -> int:

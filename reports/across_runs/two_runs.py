@@ -16,6 +16,7 @@ from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
 from reports.tables import pairs, samples, speed
 from reports.tables.cells import KEYS
 from reports.tables.comparable import NotComparableError
+from reports.tables.pairs import Side
 from reports.tables.samples import Samples, only
 from reports.tables.wording import models, named
 
@@ -69,17 +70,18 @@ class ComparedRun:
     def ratio_values(self, key: Sequence[object]) -> LaunchValues | None:
         """Logs of the ratio of two backends by launch; None as for `values`."""
         workload = Workload(*key[:4])  # type: ignore[arg-type]
-        pair = tuple(Lane(name, key[4], twin=False) for name in key[5:7])  # type: ignore[arg-type]
+        one, other = (Lane(name, key[4], twin=False) for name in key[5:7])  # type: ignore[arg-type]
+        return self.pair_values((workload, one), (workload, other))
+
+    def pair_values(self, *sides: Side) -> LaunchValues | None:
+        """The same of any two sides, perhaps two variants of one lane."""
         for run, plan in speed.planned(self.found):
-            if workload not in plan.workloads or not set(pair) <= set(plan.lanes):
+            if any(w not in plan.workloads or lane not in plan.lanes for w, lane in sides):
                 continue
-            ends = (
-                speed.lane_status(self.found, self.samples, run, workload, lane) for lane in pair
-            )
-            if set(ends) != {"ok"}:
+            ends = {speed.lane_status(self.found, self.samples, run, *side) for side in sides}
+            if ends != {"ok"}:
                 return None
-            sides = (workload, pair[0]), (workload, pair[1])
-            values, _ = pairs.values_of(self.samples, run, sides)
+            values, _ = pairs.values_of(self.samples, run, (sides[0], sides[1]))
             return values if len(values) >= MIN_LAUNCHES else None
         return None
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.across_runs.compared import Compared
-from reports.across_runs.gate import FAIL, INCONCLUSIVE, MISSING, PASS, Check
+from reports.across_runs.verdicts import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.judging import sections, sentences
 from reports.judging.comparison import Comparison
 from reports.judging.questions import questions

@@ -5,6 +5,7 @@ has an interval of 0.2 points, so single numbers say nothing; that p is above 0.
 either. Equivalence is proven by two one-sided tests, or it is not proven.
 """
 
+import hashlib
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -229,6 +230,11 @@ def _answers(shard: AccuracyShard) -> NDArray[np.int64]:
 def error_percent(shard: AccuracyShard) -> float:
     """Percent of the test set."""
     return float(100 * (~_right(shard)).mean())
+
+
+def answers_sha256(shard: AccuracyShard) -> str:
+    """Hash of the classes that a training answers with: equal where every answer is the same."""
+    return hashlib.sha256(_answers(shard).astype("<i8").tobytes()).hexdigest()
 
 
 def disagreement_percent(one: AccuracyShard, other: AccuracyShard) -> float:

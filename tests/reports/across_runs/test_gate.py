@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reports import __main__ as command
-from reports.across_runs import gate
+from reports.across_runs import gate, verdicts
 from reports.across_runs.changes import LogChange
 from reports.across_runs.two_runs import ComparedRun
 from tests.support.stored_answers import crash, store_answers
@@ -34,29 +34,29 @@ def verdict_of_torch(old: list[Any], new: list[Any]) -> str:
 
 
 def test_what_is_slower_is_stopped_and_what_is_not_goes_through() -> None:
-    assert verdict_of_torch(launches(), launches(seed=1)) == gate.PASS
-    assert verdict_of_torch(launches(), launches(1.2, seed=1)) == gate.FAIL
-    assert verdict_of_torch(launches(), launches(0.8, seed=1)) == gate.PASS  # faster
+    assert verdict_of_torch(launches(), launches(seed=1)) == verdicts.PASS
+    assert verdict_of_torch(launches(), launches(1.2, seed=1)) == verdicts.FAIL
+    assert verdict_of_torch(launches(), launches(0.8, seed=1)) == verdicts.PASS  # faster
 
 
 def test_what_lies_at_the_limit_or_in_noise_is_neither() -> None:
-    assert verdict_of_torch(launches(), launches(1.053, seed=1)) == gate.INCONCLUSIVE
+    assert verdict_of_torch(launches(), launches(1.053, seed=1)) == verdicts.INCONCLUSIVE
     noisy = [launches(machine=NOISY, seed=seed)[:3] for seed in (0, 1)]
-    assert verdict_of_torch(*noisy) == gate.INCONCLUSIVE
+    assert verdict_of_torch(*noisy) == verdicts.INCONCLUSIVE
 
 
 def test_a_gate_is_rarely_red_without_a_cause_or_green_with_one() -> None:
     """At the limit itself, where luck would decide: 5 % may be green, and less be red."""
     generator = np.random.default_rng(0)
     limit = -np.log1p(-0.05)
-    verdicts: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     for _ in range(800):
         old, new = generator.normal(0, 0.05, (2, 6))
-        interval = gate._slowdown(LogChange(((old, new - limit),)))
-        figure = gate._Figure("speed", "", limit=limit, interval=interval)
-        verdicts[gate._judged(figure, family=6).verdict] += 1
-    assert verdicts[gate.PASS] <= 56
-    assert verdicts[gate.FAIL] <= 14
+        interval = gate.slowdown(LogChange(((old, new - limit),)))
+        figure = verdicts.Figure("speed", "", limit=limit, interval=interval)
+        seen[verdicts._judged(figure, family=6).verdict] += 1
+    assert seen[verdicts.PASS] <= 56
+    assert seen[verdicts.FAIL] <= 14
 
 
 def gated(old: Path, new: Path, *options: str) -> int:
