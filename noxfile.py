@@ -10,7 +10,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.10.14"
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "tests"]
 
@@ -26,6 +26,9 @@ PATHS = (
     *("--junitxml", "--junit-xml", "--benchmark-json"),
 )
 """Options that take one."""
+
+
+STRANGE, HARMLESS = ("PYTEST_", "PYTHON"), ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 
 def selected(variable: str, default: str, choices: tuple[str, ...]) -> list[str]:
@@ -71,7 +74,10 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
         return False
     own = [] if more is None else ["--requirement", str(more)]
     packages = nox.project.dependency_groups(PYPROJECT, group)
-    session.install("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
+    pip = ("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
+    # Of PyTorch's builds uv would else take that for CUDA, which is ten times as large.
+    cpu = {} if group.endswith("-gpu") else {"UV_TORCH_BACKEND": "cpu"}
+    session.install(*pip, env=cpu | dict(os.environ) if session.venv_backend == "uv" else None)
     stamp.write_text(wanted, encoding="ascii")
     return True
 
@@ -123,10 +129,12 @@ def _from(folder: Path, path: str) -> str:
 def run_to_the_end(session: nox.Session, *command: str) -> None:
     """Run a command and leave with its own exit code, which nox would turn into 1.
 
-    On Ctrl-C it gets the signal too and ends in good order; only wait for it.
+    On Ctrl-C it gets the signal too and ends in good order; only wait for it. Options and modules
+    that variables would slip into it stay outside.
     """
     session.log(" ".join(command[1:]))
-    with subprocess.Popen(command, cwd=ROOT) as process:
+    kept = {n: v for n, v in os.environ.items() if n in HARMLESS or not n.startswith(STRANGE)}
+    with subprocess.Popen(command, cwd=ROOT, env=kept) as process:
         while True:
             try:
                 code = process.wait()
@@ -224,8 +232,11 @@ def browser(session: nox.Session) -> None:
 def farm(session: nox.Session) -> None:
     """Put Ray beside the harness, for `bench -- --farm ray`."""
     packages = nox.project.dependency_groups(PYPROJECT, "farm")
-    pip = ("-m", "pip", "install", "--quiet", *packages, "--constraint", CONSTRAINTS)
-    session.run(interpreter("harness"), *pip, external=True)
+    pip = ("pip", "install", "--quiet", *packages, "--constraint", CONSTRAINTS)
+    if Path(interpreter("harness")).with_name("pip").exists():
+        session.run(interpreter("harness"), "-m", *pip, external=True)
+    else:  # uv has made it
+        session.run("uv", *pip, "--python", interpreter("harness"), external=True)
 
 
 @nox.session(venv_backend="none", requires=["farm"])

@@ -7,18 +7,16 @@ it went over all runs of a folder.
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from bench.contract.errors import BenchError, ExitCode
 from bench.contract.variants import THREE
-from reports.across_runs import baseline, baseline_gate, gate, history, two_runs, verdicts
+from reports import gating
+from reports.across_runs import baseline, history, two_runs
 from reports.across_runs.compared import compared
 from reports.judging.comparison import Comparison, compare
 from reports.judging.screen import so_far
@@ -38,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True)
-    for add in (_add_report, _add_compare, _add_gate, _add_baseline, _add_history):
+    for add in (_add_report, _add_compare, gating.add, _add_baseline, _add_history):
         add(commands)
     if arguments and arguments[0] not in {*commands.choices, "-h", "--help"}:
         arguments = ["report", *arguments]
@@ -77,25 +75,6 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=_compare)
 
 
-def _add_gate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "gate", help="whether a run got worse: exit code 0 no, 1 yes, 3 cannot be told"
-    )
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument(
-        "--against", type=Path, metavar="BASELINE", help="folder of another run, or a kept baseline"
-    )
-    parser.add_argument("--lane", metavar="LANE", help="judge a lane of the run, like jax@0.10.2")
-    parser.add_argument("--against-lane", metavar="LANE", help="by another one of it, like jax")
-    parser.add_argument(
-        "--max-slowdown", type=_percent, metavar="P%", help="of the speed of training"
-    )
-    parser.add_argument(
-        "--max-error-increase", type=_points, metavar="POINTS", help="of the error in percent"
-    )
-    parser.set_defaults(run=_gate)
-
-
 def _add_baseline(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "baseline", help="keep a run's ratios and errors in a file, for gates on other machines"
@@ -125,14 +104,14 @@ def _report(options: argparse.Namespace) -> int:
     except OSError as error:
         return _cannot_write(output, error)
     if not found.plans:
-        return _tell_problems(found.problems)
+        return terminal.tell_problems(found.problems)
     pending = [name for name in options.pending.split(",") if name]
     comparison = compare(found, required, pending)
     try:
         files.write(comparison, output)
     except OSError as error:
         return _cannot_write(output, error)
-    console = _console()
+    console = terminal.console()
     if pending:
         terminal.show_lines(list(so_far(comparison)), console)
         return ExitCode.OK
@@ -148,10 +127,10 @@ def _compare(options: argparse.Namespace) -> int:
         two_runs.ComparedRun(shards.read([folder])) for folder in (options.old, options.new)
     )
     if problems := [*old.found.problems, *new.found.problems]:
-        return _tell_problems(problems)
+        return terminal.tell_problems(problems)
     two_runs.check(old, new)
     found = compared(old, new)
-    console = _console(width=110)
+    console = terminal.console(width=110)
     terminal.show_changes(found, console)
     try:
         page = files.write_compared(found, options.output or options.new)
@@ -161,55 +140,17 @@ def _compare(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _gate(options: argparse.Namespace) -> int:
-    lanes = options.lane, options.against_lane
-    if (options.against is None) == (None in lanes) or (None in lanes and any(lanes)):
-        print("error: gate: give --against, or --lane and --against-lane", file=sys.stderr)
-        return ExitCode.USAGE
-    if options.lane and options.lane == options.against_lane:
-        print(f"error: gate: --lane and --against-lane are both {options.lane}", file=sys.stderr)
-        return ExitCode.USAGE
-    if any(lanes) and (options.max_slowdown is None or options.max_error_increase is not None):
-        print("error: gate: for lanes give --max-slowdown; parity is judged too", file=sys.stderr)
-        return ExitCode.USAGE
-    if options.max_slowdown is None and options.max_error_increase is None:
-        print("error: gate: give --max-slowdown, --max-error-increase or both", file=sys.stderr)
-        return ExitCode.USAGE
-    is_kept = options.against is not None and options.against.is_file()
-    folders = [options.run_folder, *([options.against] if options.against and not is_kept else [])]
-    new, *others = (two_runs.ComparedRun(shards.read([folder])) for folder in folders)
-    if problems := [line for one in (*others, new) for line in one.found.problems]:
-        return _tell_problems(problems)
-    limits = options.max_slowdown, options.max_error_increase
-    if any(lanes):
-        checks = gate.check_lanes(new, *lanes, options.max_slowdown)
-    elif is_kept:
-        checks = baseline_gate.check(baseline.read(options.against), new, *limits)
-    else:
-        (old,) = others
-        two_runs.check(old, new)
-        checks = gate.check(old, new, *limits)
-    terminal.show_checks(checks, _console())
-    codes = {
-        verdicts.MISSING: ExitCode.ENVIRONMENT,
-        verdicts.FAIL: ExitCode.FAIL,
-        verdicts.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    }
-    found = {check.verdict for check in checks}
-    return next((code for verdict, code in codes.items() if verdict in found), ExitCode.OK)
-
-
 def _baseline(options: argparse.Namespace) -> int:
     run = two_runs.ComparedRun(shards.read([options.run_folder]))
     if run.found.problems:
-        return _tell_problems(run.found.problems)
+        return terminal.tell_problems(run.found.problems)
     before = baseline.read(options.output) if options.output.exists() else None
     made = baseline.written(run, before)
     try:
         files.put(options.output, made.decode())
     except OSError as error:
         return _cannot_write(options.output, error)
-    console = _console()
+    console = terminal.console()
     for kind, one in baseline.read(options.output).kinds.items():
         told = f"{kind}: {len(one.ratios)} ratios, {len(one.trainings)} trainings"
         terminal.show_lines([told], console)
@@ -219,43 +160,17 @@ def _baseline(options: argparse.Namespace) -> int:
 def _history(options: argparse.Namespace) -> int:
     found = history.read(options.results)
     if found.table.empty:
-        return _tell_problems(found.problems or [f"{options.results}: no runs in it"])
+        return terminal.tell_problems(found.problems or [f"{options.results}: no runs in it"])
     page, table = (options.results / f"history.{form}" for form in ("html", "csv"))
     try:
         files.put(table, spreadsheets.harmless(found.table).to_csv(index=False))
         files.put(page, html.history(found))
     except OSError as error:
         return _cannot_write(options.results, error)
-    console = _console()
+    console = terminal.console()
     terminal.show_lines((*found.problems, *history.step_lines(found.table)), console)
     console.print(f"\nhistory: {_shown(page)}", soft_wrap=True)
     return ExitCode.OK
-
-
-def _percent(text: str) -> float:
-    """A share, from a percentage."""
-    number = _number(text.removesuffix("%"))
-    if not text.endswith("%") or not 0 <= number < 100:
-        raise argparse.ArgumentTypeError(f"{text!r}: not a percentage such as 5%")
-    return number / 100
-
-
-def _points(text: str) -> float:
-    number = _number(text)
-    if not 0 <= number <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r}: not a number of points from 0 to 100")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _console(width: int = 80) -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else width)
 
 
 def _shown(path: Path) -> Path:
@@ -263,11 +178,6 @@ def _shown(path: Path) -> Path:
     with contextlib.suppress(ValueError):
         return path.resolve().relative_to(os.environ.get("PWD") or Path.cwd())
     return path
-
-
-def _tell_problems(problems: Sequence[str]) -> int:
-    print("\n".join(plain(f"error: {problem}") for problem in problems), file=sys.stderr)
-    return ExitCode.DATA
 
 
 def _cannot_write(output: Path, error: OSError) -> int:

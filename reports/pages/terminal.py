@@ -1,5 +1,6 @@
 """The comparison on a terminal, readable without colour and in 80 columns."""
 
+import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.contract.errors import ExitCode
 from reports.across_runs.compared import Compared
 from reports.across_runs.verdicts import FAIL, INCONCLUSIVE, MISSING, PASS, Check
 from reports.judging import sections, sentences
@@ -132,3 +134,14 @@ def _is_bad(row: Mapping[Hashable, str]) -> bool:
 def _plain(text: str) -> Text:
     """Text without markup or escape sequences: shards may come from anywhere."""
     return Text(plain(text))
+
+
+def console(width: int = 80) -> Console:
+    """Of this process: as wide as its terminal, or so many columns where it has none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else width)
+
+
+def tell_problems(problems: Sequence[str]) -> int:
+    """Print what is wrong with data, and return the exit code of that."""
+    print("\n".join(plain(f"error: {problem}") for problem in problems), file=sys.stderr)
+    return ExitCode.DATA

@@ -82,3 +82,20 @@ def test_a_lane_that_the_run_does_not_have_is_told_with_those_that_it_has(
     same = ("gate", run, "--lane", "jax", "--against-lane", "jax", *slow)
     assert reports.__main__.main(same) == 2
     assert "--lane and --against-lane are both jax" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.0107, 1), (0.0100, 0)])
+def test_all_lanes_are_judged_by_their_backends(
+    seconds: float, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(measured(tmp_path, seconds))
+    assert reports.__main__.main(["gate", run, "--lanes", "--max-slowdown", "3%"]) == code
+    assert f"speed of {NEW} over jax" in capsys.readouterr().out
+
+
+def test_without_lanes_there_is_nothing_to_judge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(store_launches(tmp_path, [launch_payload(1)]).path)
+    assert reports.__main__.main(["gate", run, "--lanes", "--max-slowdown", "3%"]) == 2
+    assert "the run has backends as pinned alone" in capsys.readouterr().err
