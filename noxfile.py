@@ -1,7 +1,9 @@
 """Sessions of Keras Backend Bench: `nox -l` lists them, `nox -s bench` is the main job."""
 
 import hashlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,8 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.10.14"
-nox.options.default_venv_backend = "uv|virtualenv"
+HAS_UV = bool(shutil.which("uv") or importlib.util.find_spec("uv"))
+nox.options.default_venv_backend = "uv" if HAS_UV else "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "tests"]
 
@@ -205,6 +208,7 @@ def tests(session: nox.Session) -> None:
         "--ignore=tests/browser",
         "--ignore=tests/endurance",
         "--ignore=tests/farm",
+        "--ignore=tests/action",
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
         *worker_options(),
@@ -245,6 +249,13 @@ def farm_tests(session: nox.Session) -> None:
     pytest = ("-m", "pytest", "-p", "no:benchmark", "tests/farm", *session.posargs)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 64}
     session.run(interpreter("harness"), *pytest, external=True, env=token)
+
+
+@nox.session
+def action_tests(session: nox.Session) -> None:
+    """Run the action on repositories of users; its environments are built as on a new machine."""
+    install(session, "action")
+    session.run("python", "-m", "pytest", "-p", "no:benchmark", "tests/action", *session.posargs)
 
 
 @nox.session(requires=WORKERS)
@@ -300,10 +311,12 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
-    workflows = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
-    workflows.append("docs/own-model-gate.yml")  # for users to copy
-    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
-    session.run("zizmor", "--offline", "--quiet", *workflows)
+    copied = map(str, Path("docs").glob("*.yml"))  # by users
+    workflows = [*map(str, Path(".github/workflows").glob("*.yml")), *copied]
+    actions = ["action.yml", *map(str, Path(".github/actions").glob("*/action.yml"))]
+    for kind, files in (("workflows", workflows), ("actions", actions)):
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", *files)
+    session.run("zizmor", "--offline", "--quiet", *workflows, *actions)
 
 
 @nox.session
