@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
 from rich.console import Console
@@ -25,6 +26,7 @@ from bench.planning.options import NOT_GIVEN, OPTIONS, REPEATED, command
 from bench.planning.plan import Plan
 from bench.planning.resolving import resolve
 from bench.planning.selection import Selection
+from bench.process.output import Unbroken
 from bench.session import report
 from bench.session.run import Run, prepare
 from bench.session.stored_plan import again, begun, check_farm
@@ -65,10 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     environ, files = dict(os.environ), config.getoption("model")
     against, others = config.getoption("against"), None
     with _exit_on_error(config):
-        if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
-            raise UsageError(
-                "-n, --dist: trainings and launches are timed, one at a time; leave them out"
-            )
+        _check_pytest(config)
         if options["resume"]:
             folder = RunFolder.resume(Path(options["results"] or "results"), options["resume"])
             stored = folder.plan()
@@ -96,6 +95,32 @@ def pytest_configure(config: pytest.Config) -> None:
         name = f"bench-junit-{secrets.token_hex(8)}.xml"
         config.stash[JUNIT] = Path(tempfile.gettempdir()) / name
         config.option.xmlpath = str(config.stash[JUNIT])
+
+
+def _check_pytest(config: pytest.Config) -> None:
+    """Refuse what would have pytest measure otherwise, or not at all, wherever it comes from.
+
+    Raises:
+        UsageError: There is such an option or variable.
+    """
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        if os.environ.get(name):
+            raise UsageError(f"{name} is set: it would change what is measured; unset it")
+    if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
+        raise UsageError(
+            "-n, --dist: trainings and launches are timed, one at a time; leave them out"
+        )
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise UsageError("-p no:benchmark: pytest-benchmark is wanted; leave it out")
+    for what in ("disable", "skip", "only"):
+        if config.getoption(f"benchmark_{what}"):
+            raise UsageError(f"--benchmark-{what}: choose by -k what is measured; leave it out")
+
+
+def _end_unread() -> None:
+    """End as Ctrl-C does: whoever cuts the output off (`| head`) has seen enough."""
+    print("error: nobody reads the output any more; ending as by Ctrl-C", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -140,7 +165,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if (by := config.stash[PLAN].farm) not in {"", "plan"}:
             engine(by)  # it is there, or that is told before anything else
         # A copy of stdout as it is now, before pytest captures what the tests print.
-        console = Console(file=os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8"))
+        stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+        console = Console(file=cast("TextIO", Unbroken(stdout, _end_unread)))
         resumed = config.stash.get(RESUMED, None)
         config.stash[RUN] = prepare(config.stash[PLAN], selection, resumed, console)
         report.begin(config.stash[RUN])

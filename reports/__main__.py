@@ -207,7 +207,12 @@ def exit_code(comparison: Comparison, found: shards.Shards) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`; the files have been written by then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.INTERRUPTED
     except Exception:  # noqa: BLE001 - Python's own exit code, 1, would mean "diverged"
         traceback.print_exc()
-        sys.exit(ExitCode.INTERNAL)
+        code = ExitCode.INTERNAL
+    sys.exit(code)
