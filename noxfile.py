@@ -11,6 +11,10 @@ from pathlib import Path
 
 import nox
 
+if sys.platform == "win32":
+    print("error: Linux or macOS is wanted (on Windows: WSL)", file=sys.stderr)
+    sys.exit(2)
+
 nox.needs_version = ">=2025.10.14"
 HAS_UV = bool(shutil.which("uv") or importlib.util.find_spec("uv"))
 nox.options.default_venv_backend = "uv" if HAS_UV else "virtualenv"
@@ -199,24 +203,30 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["harness", *WORKERS])
 def tests(session: nox.Session) -> None:
     """Run the tests: those without Keras, then those of each backend in its environment."""
+    in_harness(session, *worker_options(), *session.posargs)
+    in_each_worker(session, "tests/backend")
+
+
+@nox.session(venv_backend="none", requires=["harness"])
+def harness_tests(session: nox.Session) -> None:
+    """Run the tests that need no framework, as on systems on which nobody has tried one."""
+    in_harness(session, "--without-frameworks", *session.posargs)
+
+
+def in_harness(session: nox.Session, *options: str) -> None:
+    """Run all tests that need no environment of their own."""
     processes = str(3 * (os.cpu_count() or 1) // 2 + 1)  # many of them wait
+    others = ("backend", "mutants", "browser", "endurance", "farm", "action")
     session.run(
         interpreter("harness"),
         *("-m", "pytest", "-W", "error", "tests"),
-        "--ignore=tests/backend",
-        "--ignore=tests/mutants",
-        "--ignore=tests/browser",
-        "--ignore=tests/endurance",
-        "--ignore=tests/farm",
-        "--ignore=tests/action",
+        *(f"--ignore=tests/{folder}" for folder in others),
         "--hypothesis-profile=ci",  # the same examples every time, and no deadline by the clock
         *("-n", processes, "--dist", "worksteal", "-p", "no:benchmark"),
-        *worker_options(),
-        *session.posargs,
+        *options,
         env={"OPENBLAS_NUM_THREADS": "1"},  # the processes share the cores already
         external=True,
     )
-    in_each_worker(session, "tests/backend")
 
 
 @nox.session(venv_backend="none", requires=WORKERS)

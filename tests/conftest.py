@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Real workers are found as `pytest bench` finds them."""
     flag, metavar, text = WORKER_OPTION
     parser.addoption(flag, metavar=metavar, help=text, action="append", default=[])
+    parser.addoption("--without-frameworks", action="store_true", help="no real workers")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,8 +40,11 @@ def real_workers(request: pytest.FixtureRequest) -> dict[str, str]:
     return _interpreters(request.config)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whole runs first in the share of each process: one that begins last is waited for alone."""
+    if config.getoption("without_frameworks"):
+        real = {"real_lane", "real_workers"}
+        items[:] = [item for item in items if not real & {*getattr(item, "fixturenames", ())}]
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     whole = [item for item in items if item.path.parent.name == "session"]
     whole.sort(key=lambda item: item.path.name != "test_real_workers.py")

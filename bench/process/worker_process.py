@@ -255,7 +255,7 @@ class Worker:
             return self._fault("protocol_error", "closed its pipe before answering")
         self._log.join()
         if code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
-            largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+            largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10  # Linux alone
             return self._fault(
                 "out_of_memory",
                 f"killed by the system: out of memory (the largest worker so far had {largest:,} "

@@ -1,6 +1,7 @@
 """A run before its first training: dataset, backends and folder, found and checked in turn."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -89,6 +90,8 @@ def prepare(plan: Plan, selection: Selection, resumed: RunFolder | None, console
             f"{len(selection.subjects)} subjects of the parity ladder and {launches} launches are "
             "done.",
         )
+    if sys.platform != "linux":
+        say(console, f"On {sys.platform} a worker that hangs outlives a run that is killed.")
     given = _dataset(plan, resumed)
     if given and given.note:
         say(console, _banner(given))
