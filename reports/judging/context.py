@@ -183,10 +183,11 @@ def quota_lines(shards: Shards) -> tuple[str, ...]:
         seen = [each.evidence for launch in launches for each in launch.rounds]
         stopped, periods = sum(e.throttled_periods for e in seen), sum(e.periods for e in seen)
         cores = launches[0].machine.cores
+        remedy = ". With no more cores than the quota has (taskset -c 0 for one) they are not"
         lines.append(
             f"{f'run {run}: ' if len(shards.plans) > 1 else ''}a quota allows {quota:g} CPUs: "
             f"frameworks start as many threads as there are cores ({cores}), and all of them were "
-            f"stopped in {stopped:,} of {periods:,} periods"
+            f"stopped in {stopped:,} of {periods:,} periods{remedy if stopped else ''}"
         )
     return tuple(lines)
 

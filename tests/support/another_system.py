@@ -15,7 +15,7 @@ from bench.process import system
 LINUX_ALONE = ((os, "sched_getaffinity"), (os, "sched_setaffinity"), (time, "CLOCK_BOOTTIME"))
 
 
-def _nothing(path: str | Path) -> str | None:  # noqa: ARG001 - as the real one takes it
+def _nothing(path: str | Path) -> str | None:
     return None
 
 

@@ -74,7 +74,8 @@ def test_a_quota_and_what_cannot_be_seen_are_told() -> None:
     found, _ = in_memory(launches)
     assert context.quota_lines(found) == (
         "a quota allows 1.5 CPUs: frameworks start as many threads as there are cores (8), and all "
-        "of them were stopped in 54 of 360 periods",
+        "of them were stopped in 54 of 360 periods. With no more cores than the quota has "
+        "(taskset -c 0 for one) they are not",
     )
     unseen = "not to be seen here: time for which the machine sleeps"
     assert unseen in context.machine_states(found)
