@@ -29,7 +29,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--against", type=Path, metavar="BASELINE", help="folder of another run, or a kept baseline"
     )
-    parser.add_argument("--lanes", action="store_true", help="judge each lane by its backend")
+    parser.add_argument("--each-lane", action="store_true", help="judge each lane by its backend")
     parser.add_argument("--lane", metavar="LANE", help="judge a lane of the run, like jax@0.10.2")
     parser.add_argument("--against-lane", metavar="LANE", help="by another one of it, like jax")
     parser.add_argument(
@@ -58,7 +58,7 @@ def _gate(options: argparse.Namespace) -> int:
         two_runs.check(sides[0], new)
         checks = gate.check(sides[0], new, *limits)
     else:
-        pairs = _lanes(new) if options.lanes else [(options.lane, options.against_lane)]
+        pairs = _lanes(new) if options.each_lane else [(options.lane, options.against_lane)]
         checks = [
             check
             for lane, base in pairs
@@ -80,9 +80,9 @@ def _check(options: argparse.Namespace) -> None:
         UsageError: They do not.
     """
     pair = options.lane, options.against_lane
-    ways = [options.against is not None, options.lanes, None not in pair]
+    ways = [options.against is not None, options.each_lane, None not in pair]
     if sum(ways) != 1 or (None in pair and any(pair)):
-        raise UsageError("gate: give --against, --lanes, or --lane and --against-lane")
+        raise UsageError("gate: give --against, --each-lane, or --lane and --against-lane")
     if options.lane and options.lane == options.against_lane:
         raise UsageError(f"gate: --lane and --against-lane are both {options.lane}")
     by_lanes = options.against is None
@@ -100,7 +100,7 @@ def _lanes(run: two_runs.ComparedRun) -> list[tuple[str, str]]:
     """
     known = dict.fromkeys(one.name for plan in run.found.plans.values() for one in plan.lanes)
     if not (found := [(name, backend_of(name)) for name in known if name not in BACKENDS]):
-        raise UsageError("gate --lanes: the run has backends as pinned alone (docs/lanes.md)")
+        raise UsageError("gate --each-lane: the run has backends as pinned alone (docs/lanes.md)")
     return found
 
 

@@ -89,7 +89,7 @@ def test_all_lanes_are_judged_by_their_backends(
     seconds: float, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = str(measured(tmp_path, seconds))
-    assert reports.__main__.main(["gate", run, "--lanes", "--max-slowdown", "3%"]) == code
+    assert reports.__main__.main(["gate", run, "--each-lane", "--max-slowdown", "3%"]) == code
     assert f"speed of {NEW} over jax" in capsys.readouterr().out
 
 
@@ -97,5 +97,5 @@ def test_without_lanes_there_is_nothing_to_judge(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = str(store_launches(tmp_path, [launch_payload(1)]).path)
-    assert reports.__main__.main(["gate", run, "--lanes", "--max-slowdown", "3%"]) == 2
+    assert reports.__main__.main(["gate", run, "--each-lane", "--max-slowdown", "3%"]) == 2
     assert "the run has backends as pinned alone" in capsys.readouterr().err
