@@ -8,8 +8,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import nox
+import nox.command
 
 if sys.platform == "win32":
     print("error: Linux or macOS is wanted (on Windows: WSL)", file=sys.stderr)
@@ -38,16 +40,18 @@ PATHS = (
 STRANGE, HARMLESS = ("PYTEST_", "PYTHON"), ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 
+def leave(why: str, code: int = 2) -> NoReturn:
+    """End with a line and the exit code that README has for it; nox's own would be 1."""
+    print(f"error: {why}", file=sys.stderr)
+    sys.exit(code)
+
+
 def selected(variable: str, default: str, choices: tuple[str, ...]) -> list[str]:
     """Names in a variable, or leave: a typo must not become a missing backend."""
     names = [name.strip() for name in (os.environ.get(variable) or default).split(",")]
     for name in names:
         if name not in choices:
-            print(
-                f"error: {variable}: unknown {name!r}; choose from {', '.join(choices)}",
-                file=sys.stderr,
-            )
-            sys.exit(2)
+            leave(f"{variable}: unknown {name!r}; choose from {', '.join(choices)}")
     return names
 
 
@@ -84,7 +88,10 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
     pip = ("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
     # Of PyTorch's builds uv would else take that for CUDA, which is ten times as large.
     cpu = {} if group.endswith("-gpu") else {"UV_TORCH_BACKEND": "cpu"}
-    session.install(*pip, env=cpu | dict(os.environ) if session.venv_backend == "uv" else None)
+    try:
+        session.install(*pip, env=cpu | dict(os.environ) if session.venv_backend == "uv" else None)
+    except nox.command.CommandFailed:
+        leave(f"the environment {stamp.parent.name} cannot be built (above is why)", 4)
     stamp.write_text(wanted, encoding="ascii")
     return True
 
@@ -182,7 +189,7 @@ def worker(session: nox.Session, lane: str) -> None:
     given = os.environ.get("BENCH_REQUIREMENTS")
     more = Path(session.invoked_from, given) if given else None
     if more and not more.is_file():
-        session.error(f"BENCH_REQUIREMENTS: {more}: no such file")
+        leave(f"BENCH_REQUIREMENTS: {more}: no such file")
     install(session, lane, more)
 
 

@@ -107,16 +107,63 @@ def test_a_model_that_cannot_be_built_somewhere_is_missing_there(measure: Measur
     assert "only under the others" in job.summary
 
 
-def test_a_mistake_in_the_workflow_is_a_line(measure: Measure) -> None:
-    job = measure(RIGHT, model="absent.py")
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"model": "absent.py"}, "absent.py"),
+        ({"requirements": "absent.txt"}, "absent.txt: no such file"),
+        ({"backends": "jaxx"}, "unknown 'jaxx'"),
+        ({"max_slowdown": "10%"}, "a limit wants 'baseline' or 'against'"),
+        ({"baseline": "model.py"}, "'baseline' wants 'max-slowdown'"),
+        ({"baseline": "absent.json", "max_slowdown": "10%"}, "absent.json: no such file"),
+        ({"options": "--unknown"}, "--unknown"),
+    ],
+)
+def test_a_mistake_in_the_workflow_is_a_line(
+    measure: Measure, inputs: dict[str, str], words: str
+) -> None:
+    job = measure(RIGHT, **inputs)
     assert (job.code, job.outputs["verdict"], job.outputs["report"]) == (2, "usage", ""), job.log
-    assert "absent.py" in job.log
+    assert words in job.log
 
 
-def test_a_baseline_of_the_repository_is_the_measure(measure: Measure, tmp_path: Path) -> None:
-    job = measure(RIGHT, baseline="absent.json", max_slowdown="10%")
+def test_a_baseline_of_the_repository_is_the_measure(measure: Measure) -> None:
+    job = measure(RIGHT, baseline="model.py", max_slowdown="10%")
     assert (job.code, job.outputs["verdict"]) == (5, "data"), job.log
-    assert "absent.json" in job.log
+    assert "no baseline" in job.log
+
+
+@pytest.mark.parametrize(
+    ("codes", "verdict"),
+    [
+        ("0", "pass"),
+        ("1", "fail"),
+        ("3", "inconclusive"),
+        ("0 1 3", "fail"),
+        ("4 1", "missing"),
+        ("137", "fault"),  # for want of memory
+        ("0 143", "fault"),
+        ("", "fault"),
+    ],
+)
+def test_the_gravest_code_is_the_verdict(tmp_path: Path, codes: str, verdict: str) -> None:
+    told = yaml.safe_load((ROOT / "action.yml").read_text())
+    (step,) = (one for one in told["runs"]["steps"] if one.get("id") == "verdict")
+    *before, last = codes.split() or [""]
+    (tmp_path / "codes").write_text("".join(f"{one}\n" for one in before))
+    output = tmp_path / "output"
+    subprocess.run(
+        ["/bin/bash", "-eo", "pipefail", "-c", step["run"]],
+        env={
+            "PATH": os.environ["PATH"],
+            "FOLDER": str(tmp_path),
+            "CODE": last,
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        },
+        check=True,
+    )
+    assert f"verdict={verdict}" in output.read_text().splitlines()
 
 
 def comment(action: Path, folder: Path, artifact: Path, *known: str) -> tuple[Job, list[str]]:
