@@ -108,25 +108,31 @@ def worker_options() -> list[str]:
     ]
 
 
-def located(session: nox.Session) -> list[str]:
+def located(session: nox.Session, commands: tuple[str, ...] = ()) -> list[str]:
     """The arguments of a session with their paths as those of the folder they were given in.
 
     nox has left it. A path behind an option is glued to it, for pytest takes one that stands alone
-    for tests.
+    for tests. With `commands`, of which one may come first, what is no option's value is a path.
     """
     begun = Path(session.invoked_from)
     words: list[str] = []
-    for argument in session.posargs:
+    for number, argument in enumerate(session.posargs):
         option, glue, value = argument.partition("=")
         if words and words[-1] in PATHS:
             words[-1] += f"={_given(words[-1], begun, argument)}"
         elif option in PATHS and glue:
             words.append(f"{option}={_given(option, begun, value)}")
-        elif not argument.startswith("-") and (begun / argument).exists():
+        elif _is_path(argument, words[-1:], commands if number == 0 else ()) and commands:
             words.append(_from(begun, argument))
         else:
             words.append(argument)
     return words
+
+
+def _is_path(argument: str, before: list[str], commands: tuple[str, ...]) -> bool:
+    after_option = before and before[0].startswith("--") and "=" not in before[0]
+    is_value = after_option and before[0] not in {"--verbose", "--each-lane", "--foreign"}
+    return not argument.startswith("-") and argument not in commands and not is_value
 
 
 def _given(option: str, folder: Path, value: str) -> str:
@@ -347,7 +353,8 @@ def audit(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["harness"])
 def report(session: nox.Session) -> None:
     """Merge runs (`-- RUN...`); or `-- compare`, `gate`, `baseline`, `history`."""
+    commands = ("report", "compare", "gate", "baseline", "history")
+    words = located(session, commands)
     # A merged comparison must have every selected backend.
-    merges = session.posargs[:1] not in (["compare"], ["gate"], ["history"], ["baseline"])
-    owed = ["--require", ",".join(SELECTED)] if merges else []
-    run_to_the_end(session, interpreter("harness"), "-m", "reports", *located(session), *owed)
+    owed = ["--require", ",".join(SELECTED)] if words[:1] == [] or words[0] not in commands else []
+    run_to_the_end(session, interpreter("harness"), "-m", "reports", *words, *owed)

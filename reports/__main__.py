@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.contract.errors import BenchError, ExitCode
@@ -64,6 +65,9 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument(
         "--pending", default="", metavar="PARTS", help="of a run that goes on: what is to come"
     )
+    parser.add_argument(
+        "--foreign", action="store_true", help="a stranger's run: its command is not repeated"
+    )
     parser.set_defaults(run=_report)
 
 
@@ -107,6 +111,8 @@ def _report(options: argparse.Namespace) -> int:
         return terminal.tell_problems(found.problems)
     pending = [name for name in options.pending.split(",") if name]
     comparison = compare(found, required, pending)
+    if options.foreign:  # whoever reads that would run it
+        comparison = replace(comparison, commands=())
     try:
         files.write(comparison, output)
     except OSError as error:

@@ -17,20 +17,32 @@ from bench.planning.plan import ROOT
 @pytest.fixture
 def located(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """`noxfile.located`; nox itself is not in the environment of the harness."""
-    monkeypatch.setitem(sys.modules, "nox", MagicMock())
+    for name in ("nox", "nox.command"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
     found: Any = runpy.run_path(str(ROOT / "noxfile.py"))["located"]
-    return lambda folder, *words: found(SimpleNamespace(invoked_from=str(folder), posargs=words))
+    return lambda folder, *words, **more: found(
+        SimpleNamespace(invoked_from=str(folder), posargs=words), **more
+    )
 
 
 def test_elsewhere_they_are_those_of_that_folder(
     located: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    (tmp_path / "run").mkdir()
-    given = ("--model", "mine.py:wide", "--data=d.npz", "-k", "speed", "run", "--suite", "smoke")
+    for name in ("speed", "smoke", "stock", "gate", "jax"):
+        (tmp_path / name).mkdir()  # words of ours are no paths, whatever there is
+    given = ("--model", "mine.py:wide", "--data=d.npz", "-k", "speed", "--suite", "smoke")
     assert located(tmp_path, *given) == [
         f"--model={tmp_path}/mine.py:wide",
         f"--data={tmp_path}/d.npz",
-        *("-k", "speed", f"{tmp_path}/run", "--suite", "smoke"),
+        *("-k", "speed", "--suite", "smoke"),
+    ]
+    limits = ("--max-slowdown", "5%", "--lane", "jax@2", "--against-lane", "jax")
+    assert located(tmp_path, "gate", "run", *limits, commands=("gate",)) == [
+        *("gate", f"{tmp_path}/run"),
+        *limits,
+    ]
+    assert located(tmp_path, "--verbose", "a", "b", "--output", "c", commands=("gate",)) == [
+        *("--verbose", f"{tmp_path}/a", f"{tmp_path}/b", f"--output={tmp_path}/c"),
     ]
 
 
@@ -44,7 +56,8 @@ def test_absolute_ones_and_those_of_a_home_stay(
 def test_what_variables_would_slip_into_a_command_stays_outside(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "nox", MagicMock())
+    for name in ("nox", "nox.command"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
     run: Any = runpy.run_path(str(ROOT / "noxfile.py"))["run_to_the_end"]
     (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('of strangers')\n")
     strange = {"PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": "-n 2", "PYTHONSAFEPATH": "1"}
@@ -75,7 +88,8 @@ def test_uv_takes_pytorch_without_cuda_unless_it_is_told(
     given: str | None,
     wanted: str | None,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "nox", MagicMock())
+    for name in ("nox", "nox.command"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
     monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
     if given:
         monkeypatch.setenv("UV_TORCH_BACKEND", given)

@@ -37,7 +37,6 @@ class Campaign:
         record = (run.folder.path / "shards" / inputs.PLAN).read_bytes()
         self._plan = archives.sha256(record)
         self.environments = {n: greeting.environment(info) for n, info in run.infos.items()}
-        self._launches: dict[str, int] = {}
 
     def unit(self, kind: str, part: str, *more: str, elsewhere: str = "") -> Unit:
         """A piece of this run."""
@@ -68,13 +67,10 @@ class Campaign:
                 yield self.unit("accuracy", cell.id)
 
     def timing(self, place: str) -> Unit | None:
-        """The next piece of launches of a place; None where the last has found enough."""
+        """The next piece of launches of a place; None where nothing is timed."""
         if not self.run.selection.series:
             return None
         count = len(launched(self.run.folder, place))
-        if count == self._launches.get(place):
-            return None
-        self._launches[place] = count
         more = [self._kept(inputs.launches(self.run.folder, place))] if count else []
         return self.unit("speed", str(count), *more, elsewhere=place)
 
@@ -94,8 +90,9 @@ class Campaign:
         """Take in an archive that lies there; what is none of a piece's is set aside and named."""
         path = self.folder / "units" / f"{archive.name.partition('.')[0]}.json"
         try:
-            self.take(Unit.read(path.read_bytes()), archive.read_bytes())
-            archive.unlink()
+            unit = Unit.read(path.read_bytes())
+            self.take(unit, archive.read_bytes())
+            archive.rename(archive.with_suffix(".done")) if unit.is_timing else archive.unlink()
         except (DataError, OSError) as error:
             why = error if isinstance(error, DataError) else "of no piece of this run"
             archive.rename(self.folder / "duplicates" / archive.name)
@@ -144,7 +141,9 @@ def write_commands(run: Run) -> list[str]:
     campaign = Campaign(run)
     taken = sum(map(campaign.fetch, sorted((campaign.folder / "archives").glob("*.tar"))))
     timing = campaign.timing(HOME)
-    units = [*campaign.pieces(), *([timing] if timing else [])]
+    # A piece of launches that brought none has found that there are enough.
+    is_left = timing and not (campaign.folder / "archives" / f"{timing.name}.done").exists()
+    units = [*campaign.pieces(), *([timing] if timing and is_left else [])]
     commands = []
     for unit in units:
         path = campaign.folder / "units" / f"{unit.name}.json"

@@ -54,7 +54,7 @@ class Shard:
 
 
 def take(unit: Unit, archive: bytes, folder: RunFolder) -> Taken:
-    """Move what came of a piece into its run, unless it is there.
+    """Move what came of a piece into its run, unless it is there; `other` if some of it differs.
 
     Raises:
         DataError: It is cut short, of another piece, made with other packages, or no shards.
@@ -63,7 +63,7 @@ def take(unit: Unit, archive: bytes, folder: RunFolder) -> Taken:
     shards = list(_opened(unit, archives.unpacked(archive), _machine(unit, folder)))
     if not shards and unit.kind != "speed":
         raise DataError("an archive without a result")
-    new = []
+    new, other = [], False
     for shard in shards:
         match = ATTEMPT.fullmatch(shard.id)
         known = folder.attempts(match[1]) if match else [shard.id] * folder.has(shard.id)
@@ -71,11 +71,14 @@ def take(unit: Unit, archive: bytes, folder: RunFolder) -> Taken:
         if any(msgspec.to_builtins(each) == shard.content for each in there):
             continue
         if any(getattr(each, "status", "ok") == "ok" for each in there):
-            return "other"
-        new.append((shard, match))
+            other = True
+        else:
+            new.append((shard, match))
     for shard, match in new:
         name = folder.next_attempt(match[1]) if match else shard.id
         folder.store(shard.kind, name, shard.content, shard.arrays)
+    if other:
+        return "other"
     return "stored" if new or not shards else "equal"
 
 

@@ -19,8 +19,7 @@ class Places:
 
         Args:
             made: Who has made some, by its place.
-            following: The next piece of a place; None where the last has found that there are
-                enough.
+            following: The next piece of a place, by the launches that it has.
             timed: Whether the run times anything.
         """
         self._following, self._timed = following, timed
@@ -66,9 +65,11 @@ class Places:
             self._next[unit.elsewhere] = unit
 
     def done(self, unit: Unit) -> None:
-        """What a piece brought is in the run's folder."""
+        """What a piece brought is in the run's folder; one that brought nothing found enough."""
         self._begun.add(unit.elsewhere)
-        self._ask(unit.elsewhere)
+        following = self._following(unit.elsewhere)
+        if following is not None and following.part != unit.part:
+            self._next[unit.elsewhere] = following
 
     def orphans(self, machines: Collection[Machine]) -> list[Unit]:
         """Take away the pieces whose machines are not there."""

@@ -28,6 +28,9 @@ PERMANENT = "0"
 NOT_A_MAKERS = 3 << 40
 """Bits of an address that was made up: by whoever runs virtual machines, or by Python."""
 
+VIRTUAL = ("qemu", "kvm", "vmware", "virtualbox", "innotek", "xen", "bochs", "virtual machine")
+"""Of what a virtual machine says of its board; its addresses may be those of any other."""
+
 NAMED, HARDWARE, BOOT = "named", "hardware", "boot"
 
 
@@ -65,13 +68,27 @@ def _addresses() -> Iterator[str]:
         if not (address := uuid.getnode()) & NOT_A_MAKERS:
             yield f"{address:012x}"
         return
-    for device in NETWORK.iterdir() if NETWORK.is_dir() else ():
+    for device in NETWORK.iterdir() if NETWORK.is_dir() and not _is_virtual() else ():
         assigned = kernel_file(device / "addr_assign_type")
-        if not (device / "device").exists() or (assigned or "").strip() != PERMANENT:
-            continue
+        link = device / "device"  # what is plugged in comes and goes
+        on_board = link.exists() and (link / "subsystem").resolve().name != "usb"
         told = (kernel_file(device / "address") or "").strip().replace(":", "")
-        if re.fullmatch("[0-9a-f]{12}", told) and not int(told, 16) & NOT_A_MAKERS:
+        if on_board and (assigned or "").strip() == PERMANENT and _is_a_makers(told):
             yield told
+
+
+def _is_a_makers(address: str) -> bool:
+    number = int(address, 16) if re.fullmatch("[0-9a-f]{12}", address) else 0
+    return bool(number) and not number & NOT_A_MAKERS
+
+
+def _is_virtual() -> bool:
+    """Whether a hypervisor says so, by a flag of the CPU or the name of the board."""
+    names = ("sys_vendor", "product_name")
+    board = " ".join(kernel_file(f"/sys/class/dmi/id/{name}") or "" for name in names).lower()
+    processors = kernel_file("/proc/cpuinfo") or ""
+    flagged = re.search(r"^flags\s*:.*\bhypervisor\b", processors, re.MULTILINE)
+    return flagged is not None or any(name in board for name in VIRTUAL)
 
 
 def _cpu_model() -> str:

@@ -6,16 +6,16 @@ are, on machines of one kind: so these are kept, launch by launch, of as many ki
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-import numpy as np
+from msgspec import Meta, structs
 
 from bench.contract.errors import DataError
 from bench.contract.limits import MAX_JSON_BYTES
 from bench.contract.schema import Id, Lane, Protocol, Record, Sha256, Text, Version, Workload
 from reports.across_runs.two_runs import ComparedRun
-from reports.statistics.intervals import LaunchValues
+from reports.statistics.intervals import MIN_LAUNCHES, LaunchValues
 from reports.tables import seeds
 
 SCHEMA: Literal[1] = 1
@@ -36,7 +36,7 @@ class Ratio(Record, frozen=True):
     variant: Id
     over_lane: Id
     over_variant: Id
-    logs: list[float]
+    logs: Annotated[list[Annotated[float, Meta(ge=-20, le=20)]], Meta(min_length=MIN_LAUNCHES)]
 
     @property
     def key(self) -> Key:
@@ -53,7 +53,7 @@ class Training(Record, frozen=True):
     lane: Id
     device: Id
     seed: int
-    error_percent: float
+    error_percent: Annotated[float, Meta(ge=0, le=100)]
     answers_sha256: Sha256
 
 
@@ -81,8 +81,8 @@ def kept(run: ComparedRun) -> dict[str, Kept]:
         DataError: There is nothing to keep, or it is not to be trusted.
     """
     plan = next(iter(run.found.plans.values()), None)
-    machine = run.machine or next((s.payload.machine for s in run.found.accuracy), None)
-    if plan is None or machine is None or len(run.found.plans) > 1:
+    kind = kind_of(run)
+    if plan is None or not kind or len(run.found.plans) > 1:
         raise DataError("a baseline is made of one run that timed or trained something")
     if doubts := (*run.comparison.untrusted, *run.comparison.incomplete):
         raise DataError(f"a baseline of a run that is itself in doubt: {doubts[0]}")
@@ -104,7 +104,13 @@ def kept(run: ComparedRun) -> dict[str, Kept]:
             "nothing in this run has an interval: speeds want three launches of two backends "
             "(-k speed --budget 10m), errors want trainings on --data"
         )
-    return {machine.kind: told}
+    return {kind: told}
+
+
+def kind_of(run: ComparedRun) -> str:
+    """The kind of machine that a run was made on; empty if it did nothing there."""
+    made = run.machine or next((shard.payload.machine for shard in run.found.accuracy), None)
+    return made.kind if made else ""
 
 
 def ratios(run: ComparedRun) -> Iterator[tuple[Key, LaunchValues]]:
@@ -152,14 +158,27 @@ def read(path: Path) -> Baseline:
         raise DataError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: no baseline: {error}") from error
-    for one in found.kinds.values():
-        if not all(np.isfinite(ratio.logs).all() for ratio in one.ratios):
-            raise DataError(f"{path}: a ratio that is no number")
     return found
 
 
 def written(run: ComparedRun, before: Baseline | None) -> bytes:
-    """The file with this run in it, in the place of an earlier one of its kind of machine."""
-    kinds = {**(before.kinds if before else {}), **kept(run)}
+    """The file with this run in it, in the place of an earlier one of its kind of machine.
+
+    What this run has none of, ratios or trainings, stays as it was.
+
+    Raises:
+        DataError: There is nothing to keep, or what stays was made by another protocol.
+    """
+    kinds = dict(before.kinds) if before else {}
+    for kind, new in kept(run).items():
+        old = kinds.get(kind, new)
+        if new.protocol != old.protocol and not (new.ratios and new.trainings):
+            raise DataError(
+                f"the baseline of {kind} is of another protocol, or of other data; keep this run "
+                "in another file"
+            )
+        kinds[kind] = structs.replace(
+            new, ratios=new.ratios or old.ratios, trainings=new.trainings or old.trainings
+        )
     text = msgspec.json.encode(Baseline(SCHEMA, dict(sorted(kinds.items()))))
     return msgspec.json.format(text, indent=1) + b"\n"

@@ -6,7 +6,15 @@ from functools import partial
 import numpy as np
 
 from reports.across_runs import gate
-from reports.across_runs.baseline import Baseline, Kept, Side, Training, ratios, trainings
+from reports.across_runs.baseline import (
+    Baseline,
+    Kept,
+    Side,
+    Training,
+    kind_of,
+    ratios,
+    trainings,
+)
 from reports.across_runs.changes import LogChange
 from reports.across_runs.two_runs import ComparedRun
 from reports.across_runs.verdicts import (
@@ -22,12 +30,12 @@ from reports.across_runs.verdicts import (
     slowdown_limit,
     times_as_fast,
 )
-from reports.statistics.intervals import LaunchValues
+from reports.statistics.intervals import CONFIDENCE, LaunchValues
 from reports.statistics.paired import Paired
 from reports.tables.comparable import NotComparableError
 from reports.tables.seeds import MIN_SEEDS
 
-AGAIN = "nox -s report -- baseline RUN --output FILE adds it"
+AGAIN = "nox -s report -- baseline RUN --output FILE keeps it"
 
 
 def check(
@@ -48,20 +56,21 @@ def check(
     Raises:
         NotComparableError: It was trained by another protocol, or on other data.
     """
-    kind = run.machine.kind if run.machine else ""
+    kind = kind_of(run)
     here = baseline.kinds.get(kind)
     figures: list[Figure] = []
     if max_slowdown is not None:
         figures += _speeds(here, run, slowdown_limit(max_slowdown)) or [_none(baseline, kind)]
     if max_error_increase is not None:
-        known = here or next(iter(baseline.kinds.values()), None)
+        sources = [*([here] if here else []), *baseline.kinds.values()]
+        known = next((one for one in sources if one.trainings), None)
         errors = list(_errors(known, run, max_error_increase)) if known else []
         figures += errors or [Figure("errors", "the baseline has none")]
     return [*judged(figures), *gate.faults(run)]
 
 
 def _none(baseline: Baseline, kind: str) -> Figure:
-    known = "; ".join(baseline.kinds) or "none"
+    known = "; ".join(name for name, one in baseline.kinds.items() if one.ratios) or "none"
     told = f"the baseline has no ratios of {kind or 'a run that timed nothing'}, only of: {known}"
     return Figure("ratios of speeds", f"{told}; {AGAIN}")
 
@@ -99,6 +108,11 @@ def _figure(
     known = [interval for interval in among.values() if interval is not None]
     if len(known) < len(among):
         return Figure(what, "no such ratio with an interval in this run", MISSING)
+    ends = [interval(CONFIDENCE) for interval in known]
+    if len(known) > 1 and all(high < -limit for _, high in ends):
+        # Of two, who lost is named; of more, all others may have lost together.
+        told = times_as_fast(min(low for low, _ in ends), max(high for _, high in ends))
+        return Figure(what, f"{told}: it gained, or all others lost; if it gained, {AGAIN}")
     return Figure(what, "", limit=limit, interval=least(known), show=times_as_fast)
 
 

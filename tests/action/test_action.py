@@ -166,7 +166,9 @@ def test_the_gravest_code_is_the_verdict(tmp_path: Path, codes: str, verdict: st
     assert f"verdict={verdict}" in output.read_text().splitlines()
 
 
-def comment(action: Path, folder: Path, artifact: Path, *known: str) -> tuple[Job, list[str]]:
+def comment(
+    action: Path, folder: Path, artifact: Path | None, *known: str
+) -> tuple[Job, list[str]]:
     """What the second workflow says of an artifact, and asks GitHub for."""
     temp, gh = folder / "temp", folder / "bin" / "gh"
     temp.mkdir(parents=True)
@@ -174,7 +176,8 @@ def comment(action: Path, folder: Path, artifact: Path, *known: str) -> tuple[Jo
     gh.symlink_to(Path(__file__).with_name("fake_gh.sh"))
     (folder / "known").write_text("".join(f"{one}\n" for one in known))
     ours = {"PATH": f"{gh.parent}:{os.environ['PATH']}", "FAKE_GH": str(folder)}
-    runner = Runner(folder, temp, settings() | ours, {"keras-backend-bench": artifact})
+    kept = {"keras-backend-bench": artifact} if artifact else {}
+    runner = Runner(folder, temp, settings() | ours, kept)
     job = runner.run(
         action / ".github" / "actions" / "comment",
         run_id="1",
@@ -198,7 +201,9 @@ def test_one_comment_is_made_and_then_changed(
     body = (tmp_path / "first" / "body").read_text()
     assert "PyTorch" in body
     assert "coins" not in body
-    assert len(body.splitlines()) <= 16  # with a mark that nobody sees
+    assert "Repeat with" not in body  # a stranger's command
+    assert f"Commit {SHA[:12]}." in body
+    assert len(body.splitlines()) <= 15
     job, calls = comment(action, tmp_path / "second", made, "41", "42")
     assert "PATCH" in calls[-1]
     assert "issues/comments/41" in calls[-1]
@@ -209,12 +214,25 @@ def test_what_is_no_run_is_told_in_a_line(action: Path, tmp_path: Path) -> None:
     (hostile / "shards").mkdir(parents=True)
     (hostile / "shards" / "plan.json").symlink_to("/etc/passwd")
     (hostile / "comment.md").write_text("Buy my coins\n")
-    job, calls = comment(action, tmp_path / "told", hostile)
+    for name, artifact in (("told", hostile), ("absent", None)):
+        job, calls = comment(action, tmp_path / name, artifact)
+        assert job.code == 0, job.log
+        assert "POST" in calls[-1]
+        body = (tmp_path / name / "body").read_text()
+        assert "no results that can be read" in body
+        assert "root" not in body
+
+
+def test_runs_of_a_job_for_each_backend_are_one_comment(
+    measure: Measure, action: Path, tmp_path: Path
+) -> None:
+    made = measure(WRONG).artifacts["keras-backend-bench"]
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(made, tmp_path / "runs" / "run-all")
+    (tmp_path / "runs" / "merged").mkdir()
+    job, _ = comment(action, tmp_path / "told", tmp_path / "runs")
     assert job.code == 0, job.log
-    assert "POST" in calls[-1]
-    body = (tmp_path / "told" / "body").read_text()
-    assert "could not be read" in body
-    assert "root" not in body
+    assert "NO: PyTorch" in (tmp_path / "told" / "body").read_text()
 
 
 def test_what_users_copy_gives_the_action_what_it_takes() -> None:

@@ -343,6 +343,36 @@ def test_a_home_that_goes_before_its_first_launch_is_followed_by_another(tmp_pat
     assert [n for n, title in engine.begun if title == "launches after 1"] == ["two"]
 
 
+def test_a_home_that_goes_while_it_does_something_else_is_followed_by_another(
+    tmp_path: Path,
+) -> None:
+    machines = {name: told.machine for name, told in TWO.items()}
+    asked: list[str] = []
+
+    def following(place: str) -> Unit:
+        asked.append(place)
+        return replace(unit("speed", "0"), elsewhere=place)
+
+    places = Places({}, following, timed=True)
+    places.choose(machines.values())
+    assert places.wanted("m1")
+    places.choose([machines["two"]])  # before its first launch was begun
+    assert places.wanted("m2") == unit("speed", "0")
+    assert asked == [HOME, HOME]
+
+
+def test_a_piece_of_launches_that_brought_none_is_the_last(tmp_path: Path) -> None:
+    parts = iter(["0", "3", "3"])
+    places = Places({}, lambda _: unit("speed", next(parts)), timed=True)
+    places.choose([greeting("m1").machine])
+    for _ in range(2):
+        piece = places.wanted("m1")
+        assert piece
+        places.begin(piece)
+        places.done(piece)
+    assert not places
+
+
 def test_ctrl_c_ends_what_runs(tmp_path: Path) -> None:
     def do(_: str, one: Unit) -> int:
         if one.part == "cell0":

@@ -16,7 +16,9 @@ from bench.process import machine as told
 FILES = {
     "/etc/machine-id": "a" * 32 + "\n",
     "/proc/sys/kernel/random/boot_id": "boot-one\n",
-    "/proc/cpuinfo": "processor : 0\nmodel name\t: Some CPU\n",
+    "/proc/cpuinfo": "processor : 0\nmodel name\t: Some CPU\nflags\t\t: fpu sse\n",
+    "/sys/class/dmi/id/sys_vendor": "Some maker\n",
+    "/sys/class/dmi/id/product_name": "Some board\n",
 }
 MAKERS, MADE_UP = "00:0d:3a:12:34:56", "02:fc:00:00:00:01"
 
@@ -86,6 +88,7 @@ def test_a_clone_of_an_image_is_another_machine(fake: Fake) -> None:
         {"address": MAKERS, "hardware": False},  # a container's
         {"address": MAKERS, "assigned": "1"},  # drawn
         {"address": "00:00:00:00:00"},
+        {"address": "00:00:00:00:00:00"},
     ],
 )
 def test_what_is_not_hardware_is_known_until_the_next_start(
@@ -97,6 +100,23 @@ def test_what_is_not_hardware_is_known_until_the_next_start(
     assert before == fake.told()
     fake.files["/proc/sys/kernel/random/boot_id"] = "boot-two\n"
     assert before != fake.told()
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/proc/cpuinfo", "model name : Some CPU\nflags : fpu hypervisor sse\n"),
+        ("/sys/class/dmi/id/sys_vendor", "innotek GmbH\n"),
+        ("/sys/class/dmi/id/product_name", "Virtual Machine\n"),
+    ],
+)
+def test_a_virtual_machine_may_have_the_address_of_another(
+    fake: Fake, path: str, text: str
+) -> None:
+    fake.device("08:00:27:12:34:56")
+    assert fake.told()[0] == told.HARDWARE
+    fake.files[path] = text
+    assert fake.told()[0] == told.BOOT
 
 
 def test_a_name_that_a_person_gave_stays(fake: Fake) -> None:

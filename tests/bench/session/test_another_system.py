@@ -35,7 +35,9 @@ def test_a_run_without_what_is_linux_alone_says_what_it_could_not_see(
 
 @pytest.mark.parametrize("program", ["import bench", "import runpy; runpy.run_path('noxfile.py')"])
 def test_where_there_is_no_such_system_it_is_a_line(program: str) -> None:
-    nox = "import types; sys.modules['nox'] = types.ModuleType('nox')"
+    nox = (
+        "from unittest.mock import MagicMock as M; sys.modules |= {'nox': M(), 'nox.command': M()}"
+    )
     told = subprocess.run(
         [sys.executable, "-c", f"import sys; {nox}; sys.platform = 'win32'; {program}"],
         cwd=ROOT,

@@ -1,5 +1,6 @@
 """Ratios that a repository keeps, and later runs on other machines that are judged by them."""
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ Told = pytest.CaptureFixture[str]
     [
         ({}, 0),
         ({"torch": 1.2}, 1),
-        ({"torch": 0.8}, 0),  # who became faster has lost nothing, nor have those beside it
+        ({"torch": 0.8}, 3),  # or did both others lose?
         ({"tensorflow": 1.2}, 1),
         ({"torch": 1.2, "jax": 1.2, "tensorflow": 1.2}, 0),  # a slower machine, or model
         ({"torch": 1.055}, 3),
@@ -81,9 +82,19 @@ def test_who_lost_relative_to_all_others_is_stopped_on_any_machine(
     if code:
         (name,) = slower
         word = {1: "FAIL", 3: "INCONCLUSIVE"}[code]
+        assert ("it gained, or all others lost" in told) == (slower == {"torch": 0.8})
         lines = [line for line in told.splitlines() if line.startswith(word)]
         assert {f" {name} relative to " in line for line in lines} == {True}
         assert len(lines) == 2  # as shipped, and tuned
+
+
+def test_two_that_lost_together_are_not_let_through(
+    tmp_path: Path, file: Path, capsys: Told
+) -> None:
+    assert gated(run(tmp_path, 1, torch=1.3, jax=1.3), file, "--max-slowdown", "5%") == 3
+    told = capsys.readouterr().out
+    assert "speed of single_layer tensorflow relative to jax and torch" in told
+    assert "it gained, or all others lost" in told
 
 
 def test_of_two_either_may_be_the_one_and_both_are_told(tmp_path: Path, capsys: Told) -> None:
@@ -124,7 +135,7 @@ def test_another_kind_of_machine_cannot_be_told_until_it_is_added(
     assert gated(there, file, "--max-slowdown", "5%") == 3
     told = capsys.readouterr().out
     assert "has no ratios of CPU | <b>model</b>, 8 cores, only of: CPU | <b>model</b>, 2" in told
-    assert "nox -s report -- baseline RUN --output FILE adds it" in told
+    assert "nox -s report -- baseline RUN --output FILE keeps it" in told
     assert keep(there, file) == 0
     assert set(baseline.read(file).kinds) == {
         "CPU | <b>model</b>, 2 cores",
@@ -168,6 +179,28 @@ def test_errors_are_judged_on_any_machine(tmp_path: Path, capsys: Told) -> None:
     assert gated(trained(2), kept, "--max-slowdown", "5%") == 3
 
 
+def test_what_a_run_has_none_of_stays(tmp_path: Path, file: Path) -> None:
+    (before,) = baseline.read(file).kinds.values()
+    cells = [accuracy_payload("jax", seed=seed) for seed in range(3)]
+    assert keep(store_run(tmp_path, cells).path, file) == 0
+    (after,) = baseline.read(file).kinds.values()
+    assert (after.ratios, len(after.trainings)) == (before.ratios, 3)
+    other = copy.deepcopy(cells)
+    for cell in other:
+        cell["protocol"] = cell["protocol"] | {"batch_size": 32}
+    assert keep(store_run(tmp_path, other).path, file) == 5
+    assert baseline.read(file).kinds.popitem()[1] == after
+
+
+def test_errors_of_another_kind_of_machine_will_do(tmp_path: Path, file: Path) -> None:
+    cells = [accuracy_payload("jax", seed=seed) for seed in range(3)]
+    for cell in cells:
+        cell["machine"] = cell["machine"] | {"cores": 8}
+    made = store_run(tmp_path, cells).path
+    assert keep(made, file) == 0
+    assert gated(made, file, "--max-error-increase", "0.3") == 0
+
+
 def test_a_run_in_doubt_is_no_baseline(tmp_path: Path, capsys: Told) -> None:
     made = [launch_payload(number) for number in (1, 2, 3)]
     for each in made:
@@ -181,12 +214,21 @@ def test_a_run_in_doubt_is_no_baseline(tmp_path: Path, capsys: Told) -> None:
     assert not (tmp_path / "b.json").exists()
 
 
+def _with_logs(told: Any, logs: list[float]) -> Any:
+    for kind in told["kinds"].values():
+        kind["ratios"][0]["logs"] = logs
+    return told
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda _: "nonsense",
         lambda told: told | {"schema": 2},
         lambda told: told | {"more": 1},
+        lambda told: _with_logs(told, []),
+        lambda told: _with_logs(told, [0.1]),
+        lambda told: _with_logs(told, [0.1, 0.1, 1000.0]),
         lambda _: {"schema": 1, "kinds": {"CPU": {}}},
         lambda _: [[[]]],
     ],
