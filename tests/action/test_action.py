@@ -116,7 +116,6 @@ def test_a_model_that_cannot_be_built_somewhere_is_missing_there(measure: Measur
         ({"max_slowdown": "10%"}, "a limit wants 'baseline' or 'against'"),
         ({"baseline": "model.py"}, "'baseline' wants 'max-slowdown'"),
         ({"baseline": "absent.json", "max_slowdown": "10%"}, "absent.json: no such file"),
-        ({"options": "--unknown"}, "--unknown"),
     ],
 )
 def test_a_mistake_in_the_workflow_is_a_line(
