@@ -8,7 +8,7 @@ import msgspec
 from bench.contract.errors import WorkerError
 from bench.contract.schema import Machine, WorkerInfo, missing_versions
 from bench.contract.units import Lane
-from bench.process.machine import machine
+from bench.coordinator.machine import machine
 from bench.process.worker_process import Worker
 
 KEPT_CHARACTERS = 4000

@@ -46,7 +46,7 @@ class Local:
             if self._closed:
                 raise LostError(f"{node.name}: the farm is closed")
             process = subprocess.Popen(
-                [*command, "--archive", str(order.archive.resolve())],
+                [*command, "--archive", str(order.archive.resolve()), "--parent", str(os.getpid())],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -97,7 +97,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.farm.piece", description=__doc__)
     parser.add_argument("unit", type=Path)
     parser.add_argument("--archive", type=Path)
+    parser.add_argument("--parent", type=int, help="process id of whoever started it, and ends it")
     told = parser.parse_args(arguments)
+    die_with_parent(told.parent)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
     try:
         unit = Unit.read(told.unit.read_bytes())
@@ -124,5 +126,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    die_with_parent()
     sys.exit(main(sys.argv[1:]))

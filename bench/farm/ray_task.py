@@ -58,6 +58,7 @@ def perform(
         file.write_bytes(unit)
         python = home / ".nox" / "harness" / "bin" / "python"
         command = [str(python), "-m", "bench.farm.piece", str(file), "--archive", str(archive)]
+        command += ["--parent", str(os.getpid())]
         try:
             with log.open("wb") as words:
                 code = subprocess.run(

@@ -6,8 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import psutil
-
 PREFIX = "keras-backend-bench-"
 FOLDER = re.compile(re.escape(PREFIX) + r"(\d+)-[a-z0-9_]{8}")
 
@@ -21,5 +19,15 @@ def sweep() -> None:
     """Remove the folders of processes that are gone. Those of other users stay."""
     for path in Path(tempfile.gettempdir()).iterdir():
         match = FOLDER.fullmatch(path.name)
-        if match and not psutil.pid_exists(int(match[1])):
+        if match and not _lives(int(match[1])):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks, and does no more
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True

@@ -203,3 +203,15 @@ def test_a_unit_that_was_changed_is_refused_by_the_piece(
     command = [sys.executable, "-m", "bench.farm.piece", str(path)]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (told.returncode, "not what it is named by" in told.stderr) == (ExitCode.DATA, True)
+
+
+def test_a_piece_whose_farm_went_before_it_began_does_nothing(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    run_bench(tmp_path, workers, *work("accuracy"), "--farm", "plan")
+    path = next(tmp_path.glob("2*/farm/units/*.json"))
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    command = [sys.executable, "-m", "bench.farm.piece", str(path), "--parent", str(gone.pid)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 1
+    assert list(path.parents[1].glob("archives/*")) == []

@@ -67,7 +67,7 @@ def test_a_comment_of_many_lanes_is_cut(tmp_path: Path) -> None:
     lanes: dict[str, Any] = {"jax": OLD} | {f"jax@{n}": scaled(1.01) for n in range(2, 10)}
     found = shards.read([store_answers(tmp_path, tuple(lanes), **lanes).path])
     lines = markdown.comment(comparison.compare(found)).replace("\\", "").splitlines()
-    assert len(lines) == 15
+    assert len(lines) == markdown.COMMENT_LINES == 14
     assert lines[-1] == "- More stands in the report."
     assert any(line.startswith("- JAX@2 beside JAX: single_layer answers") for line in lines)
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from bench.contract.schema import Machine
+from bench.coordinator import machine as told
 from bench.process import cgroup, system
-from bench.process import machine as told
 
 FILES = {
     "/etc/machine-id": "a" * 32 + "\n",
