@@ -41,12 +41,13 @@ class Local:
 
     def run(self, node: Node, order: Order) -> int:
         """A process in a session of its own, which dies with this one."""
-        command = [sys.executable, "-m", "bench.farm.piece", str(order.unit.resolve())]
+        tied = ("-m", "bench.process.parent_death", str(os.getpid()))
+        command = [sys.executable, *tied, "bench.farm.piece", str(order.unit.resolve())]
         with order.log.open("wb") as log, self._guard:
             if self._closed:
                 raise LostError(f"{node.name}: the farm is closed")
             process = subprocess.Popen(
-                [*command, "--archive", str(order.archive.resolve()), "--parent", str(os.getpid())],
+                [*command, "--archive", str(order.archive.resolve())],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

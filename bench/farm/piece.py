@@ -23,7 +23,6 @@ from bench.farm.inputs import Inputs
 from bench.farm.units import Kind, Unit
 from bench.process.atomic_files import write_atomically
 from bench.process.machine_lock import acquire_machine_lock
-from bench.process.parent_death import die_with_parent
 from bench.process.temp_folders import scratch_folder
 
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -97,9 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.farm.piece", description=__doc__)
     parser.add_argument("unit", type=Path)
     parser.add_argument("--archive", type=Path)
-    parser.add_argument("--parent", type=int, help="process id of whoever started it, and ends it")
     told = parser.parse_args(arguments)
-    die_with_parent(told.parent)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
     try:
         unit = Unit.read(told.unit.read_bytes())

@@ -57,8 +57,8 @@ def perform(
         (Path(scratch) / "inputs").symlink_to(kept / "inputs")
         file.write_bytes(unit)
         python = home / ".nox" / "harness" / "bin" / "python"
-        command = [str(python), "-m", "bench.farm.piece", str(file), "--archive", str(archive)]
-        command += ["--parent", str(os.getpid())]
+        command = [str(python), "-m", "bench.process.parent_death", str(os.getpid())]
+        command += ["bench.farm.piece", str(file), "--archive", str(archive)]
         try:
             with log.open("wb") as words:
                 code = subprocess.run(

@@ -29,7 +29,7 @@ def greeting(unit: dict[str, object]) -> dict[str, object]:
 
 
 def main() -> None:
-    unit = json.loads(Path(sys.argv[3]).read_bytes())
+    unit = json.loads(Path(sys.argv[-3]).read_bytes())
     files = {"result": b"done"}
     if unit["kind"] == "greeting":
         files = {"greeting.json": json.dumps(greeting(unit)).encode()}
@@ -46,7 +46,7 @@ def main() -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    Path(sys.argv[5]).write_bytes(buffer.getvalue())
+    Path(sys.argv[-1]).write_bytes(buffer.getvalue())
 
 
 if __name__ == "__main__":

@@ -212,6 +212,7 @@ def test_a_piece_whose_farm_went_before_it_began_does_nothing(
     path = next(tmp_path.glob("2*/farm/units/*.json"))
     gone = subprocess.Popen(["/bin/true"])
     gone.wait()
-    command = [sys.executable, "-m", "bench.farm.piece", str(path), "--parent", str(gone.pid)]
+    tied = ("-m", "bench.process.parent_death", str(gone.pid))
+    command = [sys.executable, *tied, "bench.farm.piece", str(path)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 1
     assert list(path.parents[1].glob("archives/*")) == []
