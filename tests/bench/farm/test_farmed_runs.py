@@ -156,6 +156,26 @@ def test_commands_do_the_same(workers: dict[str, str], tmp_path: Path) -> None:
     assert set(errors(tmp_path)["status"]) == {"ok"}
 
 
+def test_commands_for_launches_come_to_an_end(workers: dict[str, str], tmp_path: Path) -> None:
+    given, made = work("speed and train-batch200"), 0
+    while True:
+        told = run_bench(tmp_path, workers, *given, "--farm", "plan")
+        assert told.returncode == 0, told.stdout + told.stderr
+        commands = [line for line in told.stdout.splitlines() if "bench.farm.piece" in line]
+        if not commands:
+            break
+        (command,), made = commands, made + 1
+        assert made <= 3, "the same launches are asked for again and again"
+        subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True)
+        given = ("--resume", "latest")
+    (run,) = (path for path in tmp_path.glob("2*") if path.is_dir())
+    found = shards.read([run])
+    (plan,) = found.plans.values()
+    assert plan.speed
+    assert len(found.speed) == plan.speed.launches
+    assert made == 2  # one of launches, and one that finds that they are enough
+
+
 @pytest.mark.parametrize("text", ["local", "local:0", "local:100", "slurm"])
 def test_an_engine_that_there_is_not(workers: dict[str, str], tmp_path: Path, text: str) -> None:
     told = run_bench(tmp_path, workers, f"--farm={text}")
