@@ -26,6 +26,7 @@ class Places:
         self._machines = dict(made)
         self._begun = set(made)
         self._next: dict[str, Unit] = {}
+        self._away: set[str] = set()
         for place in made:
             self._ask(place)
 
@@ -41,7 +42,8 @@ class Places:
         """
         there = {machine.id for machine in machines}
         for place, machine in list(self._machines.items()):
-            if place not in self._begun and machine.id not in there:
+            # What is on its way may still come back, and would be of that machine.
+            if place not in self._begun | self._away and machine.id not in there:
                 del self._machines[place]
                 self._next.pop(place, None)
         for machine in sorted(machines, key=lambda each: (-each.cores, each.id)):
@@ -58,14 +60,16 @@ class Places:
     def begin(self, unit: Unit) -> None:
         """A piece is on its way."""
         del self._next[unit.elsewhere]
+        self._away.add(unit.elsewhere)
 
     def again(self, unit: Unit) -> None:
-        """A piece is to be tried once more, unless its machine has been given up."""
-        if unit.elsewhere in self._machines:
-            self._next[unit.elsewhere] = unit
+        """A piece is to be tried once more."""
+        self._away.discard(unit.elsewhere)
+        self._next[unit.elsewhere] = unit
 
     def done(self, unit: Unit) -> None:
         """What a piece brought is in the run's folder; one that brought nothing found enough."""
+        self._away.discard(unit.elsewhere)
         self._begun.add(unit.elsewhere)
         following = self._following(unit.elsewhere)
         if following is not None and following.part != unit.part:

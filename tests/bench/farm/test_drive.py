@@ -361,6 +361,20 @@ def test_a_home_that_goes_while_it_does_something_else_is_followed_by_another(
     assert asked == [HOME, HOME]
 
 
+def test_a_home_whose_launches_are_on_their_way_is_waited_for(tmp_path: Path) -> None:
+    machines = [greeting("m1", 4).machine, greeting("m2").machine]
+    places = Places({}, lambda place: replace(unit("speed", "0"), elsewhere=place), timed=True)
+    places.choose(machines)
+    piece = places.wanted("m1")
+    assert piece
+    places.begin(piece)
+    places.choose(machines[1:])  # what it made would be of another machine than the next's
+    assert places.wanted("m2") is None
+    places.again(piece)
+    places.choose(machines[1:])
+    assert places.wanted("m2") == piece
+
+
 def test_a_piece_of_launches_that_brought_none_is_the_last(tmp_path: Path) -> None:
     parts = iter(["0", "3", "3"])
     places = Places({}, lambda _: unit("speed", next(parts)), timed=True)
