@@ -1,6 +1,5 @@
 """Sessions of Keras Backend Bench: `nox -l` lists them, `nox -s bench` is the main job."""
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -13,10 +12,6 @@ from typing import NoReturn
 import nox
 import nox.command
 
-if sys.platform == "win32":
-    print("error: Linux or macOS is wanted (on Windows: WSL)", file=sys.stderr)
-    sys.exit(2)
-
 nox.needs_version = ">=2025.10.14"
 HAS_UV = bool(shutil.which("uv") or importlib.util.find_spec("uv"))
 nox.options.default_venv_backend = "uv" if HAS_UV else "virtualenv"
@@ -24,6 +19,9 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+from bench.planning import pins  # noqa: E402  nox does not look here itself
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 CONSTRAINTS = "constraints.txt"
 
@@ -60,11 +58,6 @@ SELECTED = selected("BENCH_BACKENDS", ",".join(BACKENDS), BACKENDS)
 WORKERS = [f"worker({backend}-{DEVICE})" for backend in SELECTED]
 
 
-def constraints() -> str:
-    """All pins."""
-    return (ROOT / CONSTRAINTS).read_text(encoding="utf-8")
-
-
 def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
     """Install a dependency group, unless this environment has just that already.
 
@@ -76,15 +69,13 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
     Returns:
         Whether anything was installed.
     """
-    requirements = nox.project.dependency_groups(PYPROJECT, group)
-    if more is not None:
-        requirements = (*requirements, *more.read_text(encoding="utf-8").splitlines())
-    wanted = hashlib.sha256(f"{requirements}{constraints()}".encode()).hexdigest()
+    packages = nox.project.dependency_groups(PYPROJECT, group)
+    theirs = "" if more is None else pins.requirements(more)
+    digest = pins.wanted(packages, theirs, (ROOT / CONSTRAINTS).read_text(encoding="utf-8"))
     stamp = Path(session.virtualenv.location) / "installed.sha256"
-    if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
+    if stamp.exists() and stamp.read_text(encoding="ascii") == digest:
         return False
     own = [] if more is None else ["--requirement", str(more)]
-    packages = nox.project.dependency_groups(PYPROJECT, group)
     pip = ("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
     # Of PyTorch's builds uv would else take that for CUDA, which is ten times as large.
     cpu = {} if group.endswith("-gpu") else {"UV_TORCH_BACKEND": "cpu"}
@@ -92,7 +83,7 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
         session.install(*pip, env=cpu | dict(os.environ) if session.venv_backend == "uv" else None)
     except nox.command.CommandFailed:
         leave(f"the environment {stamp.parent.name} cannot be built (above is why)", 4)
-    stamp.write_text(wanted, encoding="ascii")
+    stamp.write_text(digest, encoding="ascii")
     return True
 
 
@@ -339,6 +330,7 @@ def lint(session: nox.Session) -> None:
     actions = ["action.yml", *map(str, Path(".github/actions").glob("*/action.yml"))]
     for kind, files in (("workflows", workflows), ("actions", actions)):
         session.run("check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", *files)
+    session.run("actionlint", *workflows)
     session.run("zizmor", "--offline", "--quiet", *workflows, *actions)
 
 
