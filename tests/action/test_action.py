@@ -1,17 +1,16 @@
 """A user's repository with one step in its workflow: what a pull request is told."""
 
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.action.runner import Job, Runner
-
-ROOT = Path(__file__).parents[2]
+from tests.action.runner import ROOT, RUN, GitHub, Outcome
 
 RIGHT = """
 import keras
@@ -40,71 +39,112 @@ def build():
 """
 QUICK = "-k\nparity\n--batch-size\n8\n"
 
-OWNER, BRANCH, SHA = "stranger", "patch; rm -rf /", "a" * 40
+BRANCH, SHA = "patch; rm -rf /", "a" * 40
+MEASURED = {
+    "action": "completed",
+    "workflow_run": {
+        "id": int(RUN),
+        "event": "pull_request",
+        "head_branch": BRANCH,
+        "head_sha": SHA,
+        "head_repository": {"owner": {"login": "stranger"}},
+    },
+}
+"""What GitHub says when a pull request of a fork has been measured."""
 
 
 @pytest.fixture(scope="session")
-def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The action as GitHub downloads it: what is committed here, without environments."""
-    folder = tmp_path_factory.mktemp("actions") / "keras-backend-bench"
-    subprocess.run(["/usr/bin/git", "clone", "--quiet", ROOT, folder], check=True)
+def github(tmp_path_factory: pytest.TempPathFactory) -> GitHub:
+    """With the project as it is committed here, and without environments."""
+    folder = tmp_path_factory.mktemp("github")
+    tool = folder / "tool"
+    subprocess.run(["/usr/bin/git", "clone", "--quiet", ROOT, tool], check=True)
     listed = ("/usr/bin/git", "ls-files", "--modified", "--others", "--exclude-standard")
     changed = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in changed.stdout.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+        (tool / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tool / name)
+    # Where this machine takes packages from; that of uv's PyTorch lies beyond its reach.
+    told = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    return GitHub(folder, told | {"NOX_DEFAULT_VENV_BACKEND": "virtualenv"})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(github: GitHub) -> Iterator[None]:
+    """A run of a workflow begins without artifacts."""
+    yield
+    shutil.rmtree(github.folder / "artifacts", ignore_errors=True)
+
+
+def repository(folder: Path, source: str) -> Path:
+    folder.mkdir()
+    (folder / "model.py").write_text(source)
     return folder
 
 
-Measure = Callable[..., Job]
+def workflow(**inputs: str) -> str:
+    """What users copy, with inputs of their own; `_` in a name stands for `-`."""
+    text = (ROOT / "docs" / "own-model-gate.yml").read_text(encoding="utf-8")
+    head, found, _ = text.partition("        with:\n          model:")
+    assert found
+    told = {"model": "model.py", "options": QUICK} | inputs
+    given = {name.replace("_", "-"): value for name, value in told.items()}
+    return f"{head}        with: {json.dumps(given)}\n"
+
+
+def measure(github: GitHub, place: Path, source: str, **inputs: str) -> Outcome:
+    """Open a pull request."""
+    return github.run(repository(place, source), workflow(**inputs), "pull_request", {})
+
+
+@pytest.fixture(scope="session")
+def right(github: GitHub, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    """The first run there, which builds the environments, and what it kept."""
+    folder = tmp_path_factory.mktemp("right")
+    outcome = measure(github, folder / "mine", RIGHT)
+    kept = shutil.copytree(github.artifacts / "keras-backend-bench", folder / "kept")
+    shutil.rmtree(github.folder / "artifacts")
+    return outcome, kept
 
 
 @pytest.fixture
-def measure(action: Path, tmp_path: Path) -> Measure:
-    """Run it on a repository with a model in it."""
-
-    def measured(source: str, **inputs: str) -> Job:
-        workspace, temp = tmp_path / "mine", tmp_path / "temp"
-        workspace.mkdir()
-        temp.mkdir()
-        (workspace / "model.py").write_text(source)
-        runner = Runner(workspace, temp, settings())
-        told = {"model": "model.py", "options": QUICK} | inputs
-        return runner.run(action, **told)
-
-    return measured
+def wrong(github: GitHub, right: object, tmp_path: Path) -> tuple[Outcome, Path]:
+    outcome = measure(github, tmp_path / "mine", WRONG)
+    return outcome, github.artifacts / "keras-backend-bench"
 
 
-def settings() -> dict[str, str]:
-    """Where this machine takes packages from; that of uv's PyTorch lies beyond its reach."""
-    told = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    return told | {"NOX_DEFAULT_VENV_BACKEND": "virtualenv"}
-
-
-def test_a_model_that_all_compute_alike_is_green(measure: Measure) -> None:
-    job = measure(RIGHT)
-    assert (job.code, job.outputs["verdict"]) == (0, "pass"), job.log
-    assert job.outputs["exit-code"] == "0"
-    assert "# Keras Backend Bench" in job.summary
-    report = job.artifacts["keras-backend-bench"]
+def test_a_model_that_all_compute_alike_is_green(right: tuple[Outcome, Path]) -> None:
+    outcome, report = right
+    assert outcome.jobs == {"same-answers": "success"}, outcome.log
+    assert (outcome.outputs["verdict"], outcome.outputs["exit-code"]) == ("pass", "0")
+    assert outcome.summary.startswith("# Keras Backend Bench")
     assert (report / "report.html").exists()
-    assert Path(job.outputs["report"], "shards", "plan.json").exists()
+    assert (report / "shards" / "plan.json").exists()
+    assert report.name != outcome.outputs["report"]
     assert "yes" in (report / "comment.md").read_text()
 
 
-def test_a_model_that_a_backend_gets_wrong_is_red_and_says_which(measure: Measure) -> None:
-    job = measure(WRONG)
-    assert (job.code, job.outputs["verdict"]) == (1, "fail"), job.log
-    assert "NO: PyTorch" in job.summary
-    told = (job.artifacts["keras-backend-bench"] / "comment.md").read_text()
+def test_a_model_that_a_backend_gets_wrong_is_red_and_says_which(
+    wrong: tuple[Outcome, Path],
+) -> None:
+    outcome, report = wrong
+    assert outcome.jobs == {"same-answers": "failure"}, outcome.log
+    assert (outcome.outputs["verdict"], outcome.outputs["exit-code"]) == ("fail", "1")
+    assert "NO: PyTorch" in outcome.summary
+    told = (report / "comment.md").read_text()
     assert "PyTorch" in told
     assert len(told.splitlines()) <= 15
+    # The environments are those that another run has left.
+    assert "Creating virtual environment" not in outcome.log
 
 
-def test_a_model_that_cannot_be_built_somewhere_is_missing_there(measure: Measure) -> None:
-    job = measure(BROKEN)
-    assert (job.code, job.outputs["verdict"]) == (4, "missing"), job.log
-    assert "only under the others" in job.summary
+def test_a_model_that_cannot_be_built_somewhere_is_missing_there(
+    github: GitHub, right: object, tmp_path: Path
+) -> None:
+    outcome = measure(github, tmp_path / "mine", BROKEN)
+    assert outcome.jobs == {"same-answers": "failure"}, outcome.log
+    assert (outcome.outputs["verdict"], outcome.outputs["exit-code"]) == ("missing", "4")
+    assert "only under the others" in outcome.summary
 
 
 @pytest.mark.parametrize(
@@ -119,17 +159,35 @@ def test_a_model_that_cannot_be_built_somewhere_is_missing_there(measure: Measur
     ],
 )
 def test_a_mistake_in_the_workflow_is_a_line(
-    measure: Measure, inputs: dict[str, str], words: str
+    github: GitHub, right: object, tmp_path: Path, inputs: dict[str, str], words: str
 ) -> None:
-    job = measure(RIGHT, **inputs)
-    assert (job.code, job.outputs["verdict"], job.outputs["report"]) == (2, "usage", ""), job.log
-    assert words in job.log
+    outcome = measure(github, tmp_path / "mine", RIGHT, **inputs)
+    assert outcome.jobs == {"same-answers": "failure"}, outcome.log
+    assert (outcome.outputs["verdict"], outcome.outputs["exit-code"]) == ("usage", "2")
+    assert outcome.outputs["report"] == ""
+    assert words in outcome.log
 
 
-def test_a_baseline_of_the_repository_is_the_measure(measure: Measure) -> None:
-    job = measure(RIGHT, baseline="model.py", max_slowdown="10%")
-    assert (job.code, job.outputs["verdict"]) == (5, "data"), job.log
-    assert "no baseline" in job.log
+def test_a_baseline_of_the_repository_is_the_measure(
+    github: GitHub, right: object, tmp_path: Path
+) -> None:
+    limits = {"baseline": "model.py", "max_slowdown": "10%"}
+    outcome = measure(github, tmp_path / "mine", RIGHT, **limits)
+    assert (outcome.outputs["verdict"], outcome.outputs["exit-code"]) == ("data", "5"), outcome.log
+    assert "no baseline" in outcome.log
+
+
+def test_environments_that_cannot_be_built_are_not_kept_for_others(
+    github: GitHub, tmp_path: Path
+) -> None:
+    mine = repository(tmp_path / "mine", RIGHT)
+    (mine / "base.txt").write_text("no-such-package-of-ours==1\n")
+    (mine / "requirements.txt").write_text("-r base.txt\n")
+    before = set((github.folder / "caches").glob("*"))
+    inputs = {"requirements": "requirements.txt", "backends": "jax"}
+    outcome = github.run(mine, workflow(**inputs), "pull_request", {})
+    assert outcome.outputs["verdict"] == "missing", outcome.log
+    assert set((github.folder / "caches").glob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -165,86 +223,89 @@ def test_the_gravest_code_is_the_verdict(tmp_path: Path, codes: str, verdict: st
     assert f"verdict={verdict}" in output.read_text().splitlines()
 
 
-def comment(
-    action: Path, folder: Path, artifact: Path | None, *known: str
-) -> tuple[Job, list[str]]:
-    """What the second workflow says of an artifact, and asks GitHub for."""
-    temp, gh = folder / "temp", folder / "bin" / "gh"
-    temp.mkdir(parents=True)
+Comment = Callable[..., list[str]]
+
+
+@pytest.fixture
+def comment(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comment:
+    """Let the second workflow look at what the first has kept; gives what GitHub was asked for."""
+    gh = tmp_path / "bin" / "gh"
     gh.parent.mkdir()
     gh.symlink_to(Path(__file__).with_name("fake_gh.sh"))
-    (folder / "known").write_text("".join(f"{one}\n" for one in known))
-    ours = {"PATH": f"{gh.parent}:{os.environ['PATH']}", "FAKE_GH": str(folder)}
-    kept = {"keras-backend-bench": artifact} if artifact else {}
-    runner = Runner(folder, temp, settings() | ours, kept)
-    job = runner.run(
-        action / ".github" / "actions" / "comment",
-        run_id="1",
-        head_owner=OWNER,
-        head_branch=BRANCH,
-        head_sha=SHA,
-    )
-    return job, (folder / "calls").read_text().splitlines()
+    monkeypatch.setenv("PATH", f"{gh.parent}:{os.environ['PATH']}")
+    mine = repository(tmp_path / "default branch", RIGHT)
+    text = (ROOT / "docs" / "own-model-comment.yml").read_text(encoding="utf-8")
+
+    def commented(*known: str) -> list[str]:
+        (tmp_path / "known").write_text("".join(f"{one}\n" for one in known))
+        there = GitHub(github.folder, {**github.environ, "FAKE_GH": str(tmp_path)})
+        outcome = there.run(mine, text, "workflow_run", MEASURED)
+        assert outcome.jobs == {"comment": "success"}, outcome.log
+        return (tmp_path / "calls").read_text().splitlines()
+
+    return commented
 
 
 def test_one_comment_is_made_and_then_changed(
-    measure: Measure, action: Path, tmp_path: Path
+    wrong: tuple[Outcome, Path], comment: Comment, tmp_path: Path
 ) -> None:
-    made = measure(WRONG).artifacts["keras-backend-bench"]
     # Whatever the measuring job wrote itself is not what is told.
-    (made / "comment.md").write_text("Buy my coins at @everyone\n")
-    job, calls = comment(action, tmp_path / "first", made)
-    assert job.code == 0, job.log
+    (wrong[1] / "comment.md").write_text("Buy my coins at @everyone\n")
+    calls = comment()
     assert "POST" in calls[-1]
     assert "repos/someone/something/issues/7/comments" in calls[-1]
-    body = (tmp_path / "first" / "body").read_text()
+    body = (tmp_path / "body").read_text()
     assert "PyTorch" in body
     assert "coins" not in body
     assert "Repeat with" not in body  # a stranger's command
     assert f"Commit {SHA[:12]}." in body
     assert len(body.splitlines()) <= 15
-    job, calls = comment(action, tmp_path / "second", made, "41", "42")
+    calls = comment("41", "42")
     assert "PATCH" in calls[-1]
     assert "issues/comments/41" in calls[-1]
 
 
-def test_what_is_no_run_is_told_in_a_line(action: Path, tmp_path: Path) -> None:
-    hostile = tmp_path / "hostile"
-    (hostile / "shards").mkdir(parents=True)
-    (hostile / "shards" / "plan.json").symlink_to("/etc/passwd")
-    (hostile / "comment.md").write_text("Buy my coins\n")
-    for name, artifact in (("told", hostile), ("absent", None)):
-        job, calls = comment(action, tmp_path / name, artifact)
-        assert job.code == 0, job.log
-        assert "POST" in calls[-1]
-        body = (tmp_path / name / "body").read_text()
-        assert "no results that can be read" in body
-        assert "root" not in body
-
-
-def test_runs_of_a_job_for_each_backend_are_one_comment(
-    measure: Measure, action: Path, tmp_path: Path
+@pytest.mark.parametrize("artifact", ["hostile", "absent"])
+def test_what_is_no_run_is_told_in_a_line(
+    github: GitHub, comment: Comment, tmp_path: Path, artifact: str
 ) -> None:
-    made = measure(WRONG).artifacts["keras-backend-bench"]
-    (tmp_path / "runs").mkdir()
-    shutil.copytree(made, tmp_path / "runs" / "run-all")
-    (tmp_path / "runs" / "merged").mkdir()
-    job, _ = comment(action, tmp_path / "told", tmp_path / "runs")
-    assert job.code == 0, job.log
-    assert "NO: PyTorch" in (tmp_path / "told" / "body").read_text()
+    if artifact == "hostile":
+        shards = github.artifacts / "keras-backend-bench" / "shards"
+        shards.mkdir(parents=True)
+        (shards / "plan.json").symlink_to("/etc/passwd")
+        (shards.parent / "comment.md").write_text("Buy my coins\n")
+    assert "POST" in comment()[-1]
+    body = (tmp_path / "body").read_text()
+    assert "no results that can be read" in body
+    assert "root" not in body
 
 
-def test_what_users_copy_gives_the_action_what_it_takes() -> None:
-    for name, file in (
-        ("own-model-gate", ROOT / "action.yml"),
-        ("own-model-comment", ROOT / ".github" / "actions" / "comment" / "action.yml"),
-    ):
-        workflow = yaml.safe_load((ROOT / "docs" / f"{name}.yml").read_text())
-        (job,) = workflow["jobs"].values()
-        (step,) = (one for one in job["steps"] if one["uses"].startswith("OWNER/"))
-        known = yaml.safe_load(file.read_text())["inputs"]
-        assert step["with"].keys() <= known.keys()
-        assert {n for n, one in known.items() if one.get("required")} <= step["with"].keys()
+def test_a_job_for_each_backend_and_one_report_and_one_comment(
+    github: GitHub, comment: Comment, tmp_path: Path
+) -> None:
+    caller = """
+on: pull_request
+jobs:
+  all:
+    uses: OWNER/keras-backend-bench/.github/workflows/matrix.yml@v1
+    with:
+      model: model.py
+      backends: '["jax", "torch"]'
+      options: |
+        -k
+        parity
+        --batch-size
+        8
+"""
+    outcome = github.run(repository(tmp_path / "mine", WRONG), caller, "pull_request", {})
+    # Each is alone and has nobody to differ from; together they do.
+    assert sorted(outcome.jobs.values()) == ["failure", "success", "success"], outcome.log
+    assert "with two there is no majority" in outcome.summary
+    assert {path.name for path in github.artifacts.iterdir()} == {
+        *("run-jax", "run-torch", "keras-backend-bench")
+    }
+    comment()
+    assert "differ: JAX, PyTorch" in (tmp_path / "body").read_text()
 
 
 def test_the_matrix_has_all_backends() -> None:
