@@ -15,7 +15,7 @@ import pytest
 import reports.__main__
 from bench.planning.plan import ROOT
 from reports.pages import html
-from tests.support.unreported import MARK
+from tests.support.plugins.unreported import MARK
 
 PYTEST = [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider"]
 PYTEST += ["-p", "no:hypothesispytest"]  # it takes half of a run's CPU time, to be imported
@@ -46,7 +46,7 @@ def run_bench(
     results: Path, workers: dict[str, str], *options: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end; its tables are made in this process, and no figures."""
-    plugin = ("-p", "tests.support.unreported")
+    plugin = ("-p", "tests.support.plugins.unreported")
     told = run_bench_as_users_do(results, workers, *plugin, *options, **variables)
     before, mark, after = told.stdout.partition(MARK)
     if not mark:

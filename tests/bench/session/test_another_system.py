@@ -18,7 +18,7 @@ def test_a_run_without_what_is_linux_alone_says_what_it_could_not_see(
     fake_python: Callable[[str], str], tmp_path: Path
 ) -> None:
     workers = dict.fromkeys(("tensorflow", "jax"), fake_python("good"))
-    plugin = ("-p", "tests.support.another_system")
+    plugin = ("-p", "tests.support.plugins.another_system")
     chosen = ("--suite", "smoke", "--models", "two_layer", "-k", "not parity")
     told = run_bench(tmp_path, workers, *plugin, *chosen)
     assert told.returncode == 0, told.stdout + told.stderr

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,3 +138,43 @@ def test_a_report_that_is_cut_off_is_written_all_the_same(
     )
     assert "Traceback" not in told.stderr
     assert (run / "report.html").exists()
+
+
+def test_a_disk_that_fills_up_ends_a_run_that_keeps_what_it_has(
+    workers: dict[str, str], tmp_path: Path
+) -> None:
+    plugin = ("-p", "tests.support.plugins.full_disk")
+    told = run_bench_as_users_do(tmp_path, workers, *plugin, *work(), "--seeds", "3")
+    assert told.returncode == ExitCode.ENVIRONMENT, told.stdout + told.stderr
+    assert "seed1.try1.npz: cannot be written (No space left on device)" in told.stdout
+    assert "MISSING two_layer jax, seed 1; two_layer jax, seed 2" in told.stdout
+    assert "To go on with it: nox -s bench -- " in told.stdout
+    (run,) = (path for path in tmp_path.glob("2*") if path.is_dir())
+    assert [path.name for path in run.glob("shards/two_layer*.json")] == [
+        "two_layer-stock-jax-cpu-seed0.try1.json"
+    ]
+    assert not list(run.glob("shards/.*"))
+
+
+def test_a_checkout_stays_as_it_is(workers: dict[str, str], tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    folders = ("bench", "models", "reports", "tests/support", "tests/__init__.py")
+    listed = ("/usr/bin/git", "ls-files", *folders, "*.toml", "*.txt")
+    for name in subprocess.check_output(listed, cwd=ROOT, text=True).splitlines():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    there = {path: path.stat().st_mtime_ns for path in checkout.rglob("*") if path.is_file()}
+    for path in sorted(checkout.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)  # who is root, may write all the same
+    told = subprocess.run(
+        command(tmp_path / "results", workers, *work()),
+        cwd=checkout,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    after = {path: path.stat().st_mtime_ns for path in checkout.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in after if path.parent.name != "__pycache__"} == there
+    assert (tmp_path / "results" / "latest" / "report.html").exists()
