@@ -197,6 +197,35 @@ def test_half_precision_is_judged_by_what_a_rounding_of_it_does() -> None:
     assert status(0.07, "bfloat16", half) == "fail"
 
 
+def test_in_half_precision_a_gradient_in_parts_may_be_off_as_any_gradient_may() -> None:
+    """Its sums have other lengths; what a rounding does to the ReLUs before it is told by P3."""
+    given = answers()
+    true = Answers({**given.facts, "consistency": {}}, given.arrays)
+    gradient = true.arrays["gradients.gradient0"]
+    forward = {name: a for name, a in true.arrays.items() if name.startswith("forward.")}
+    near = {
+        "gradients.near0_float16.gradient0": gradient * 1.01,
+        **{name.replace(".", ".near0_float16.", 1): array for name, array in forward.items()},
+    }
+    measured = Answers(true.facts, {**true.arrays, **near})
+
+    def status(share: float, precision: str) -> str:
+        identity = {**true.facts["identity"], "precision": precision}
+        facts = {**true.facts, "identity": identity, "consistency": {"large": 8}}
+        own = {
+            **{f"consistency.{name}.output0": np.ones(8) for name in ("parts", "whole")},
+            "consistency.parts.gradient0": gradient,
+            "consistency.whole.gradient0": gradient * (1 + share),
+        }
+        chosen = references.choose([shard("jax", true), shard("torch", measured)])
+        found = references.judge(Answers(facts, {**true.arrays, **own}), "jax", chosen)
+        kind = "8 examples at once and in parts: gradient"
+        return next(each.status for each in found if each.quantity == kind)
+
+    assert [status(s, "float16") for s in (0.019, 0.039, 0.041)] == ["pass", "warn", "fail"]
+    assert [status(s, "float32") for s in (0.0009, 0.009, 0.019)] == ["pass", "warn", "fail"]
+
+
 def test_a_step_is_rounded_as_weights_are_held() -> None:
     """Of weights of about 1 that move by 0.1, a rounding of float16 is half a percent."""
     true = answers()
