@@ -1,5 +1,6 @@
 """Sessions of Keras Backend Bench: `nox -l` lists them, `nox -s bench` is the main job."""
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -12,6 +13,10 @@ from typing import NoReturn
 import nox
 import nox.command
 
+if sys.platform == "win32":
+    print("error: Linux or macOS is wanted (on Windows: WSL)", file=sys.stderr)
+    sys.exit(2)
+
 nox.needs_version = ">=2025.10.14"
 HAS_UV = bool(shutil.which("uv") or importlib.util.find_spec("uv"))
 nox.options.default_venv_backend = "uv" if HAS_UV else "virtualenv"
@@ -19,11 +24,8 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT))
-from bench.planning import pins  # noqa: E402  nox does not look here itself
-
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-CONSTRAINTS = "constraints.txt"
+CONSTRAINTS = ROOT / "constraints.txt"
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("cpu", "gpu")
@@ -64,26 +66,31 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
     Args:
         session: Whose environment.
         group: Of `pyproject.toml`.
-        more: A requirements file of the user's.
+        more: A requirements file of the user's. What it includes or names by a path may have
+            changed, so that pip always looks at it; its paths are those of the user's folder.
 
     Returns:
         Whether anything was installed.
     """
     packages = nox.project.dependency_groups(PYPROJECT, group)
-    theirs = "" if more is None else pins.requirements(more)
-    digest = pins.wanted(packages, theirs, (ROOT / CONSTRAINTS).read_text(encoding="utf-8"))
+    theirs = b"" if more is None else more.read_bytes()
+    wanted = hashlib.sha256(f"{packages}".encode() + CONSTRAINTS.read_bytes() + theirs).hexdigest()
     stamp = Path(session.virtualenv.location) / "installed.sha256"
-    if stamp.exists() and stamp.read_text(encoding="ascii") == digest:
+    if more is None and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return False
+    stamp.unlink(missing_ok=True)  # what ends amid this has built none
     own = [] if more is None else ["--requirement", str(more)]
-    pip = ("--quiet", "--no-compile", *packages, *own, "--constraint", CONSTRAINTS)
-    # Of PyTorch's builds uv would else take that for CUDA, which is ten times as large.
-    cpu = {} if group.endswith("-gpu") else {"UV_TORCH_BACKEND": "cpu"}
+    pip = ("--quiet", "--no-compile", *packages, *own, "--constraint", str(CONSTRAINTS))
+    # Files of the user's are no modules of pip's.
+    env = {"PYTHONSAFEPATH": "1", "UV_TORCH_BACKEND": os.environ.get("UV_TORCH_BACKEND", "cpu")}
+    if group.endswith("-gpu"):  # else uv takes that build of PyTorch's, which is ten times as large
+        del env["UV_TORCH_BACKEND"]
     try:
-        session.install(*pip, env=cpu | dict(os.environ) if session.venv_backend == "uv" else None)
+        with session.chdir(ROOT if more is None else session.invoked_from):
+            session.install(*pip, env=env)
     except nox.command.CommandFailed:
         leave(f"the environment {stamp.parent.name} cannot be built (above is why)", 4)
-    stamp.write_text(digest, encoding="ascii")
+    stamp.write_text(wanted, encoding="ascii")
     return True
 
 
@@ -250,7 +257,7 @@ def browser(session: nox.Session) -> None:
 def farm(session: nox.Session) -> None:
     """Put Ray beside the harness, for `bench -- --farm ray`."""
     packages = nox.project.dependency_groups(PYPROJECT, "farm")
-    pip = ("pip", "install", "--quiet", *packages, "--constraint", CONSTRAINTS)
+    pip = ("pip", "install", "--quiet", *packages, "--constraint", str(CONSTRAINTS))
     if Path(interpreter("harness")).with_name("pip").exists():
         session.run(interpreter("harness"), "-m", *pip, external=True)
     else:  # uv has made it
@@ -328,7 +335,8 @@ def lint(session: nox.Session) -> None:
     copied = map(str, Path("docs").glob("*.yml"))  # by users
     workflows = [*map(str, Path(".github/workflows").glob("*.yml")), *copied]
     actions = ["action.yml", *map(str, Path(".github/actions").glob("*/action.yml"))]
-    for kind, files in (("workflows", workflows), ("actions", actions)):
+    stand_ins = map(str, Path("tests/action/actions").glob("**/action.yml"))
+    for kind, files in (("workflows", workflows), ("actions", [*actions, *stand_ins])):
         session.run("check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", *files)
     session.run("actionlint", *workflows)
     session.run("zizmor", "--offline", "--quiet", *workflows, *actions)
@@ -338,7 +346,7 @@ def lint(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Ask for known vulnerabilities of all pinned packages; one that cannot be asked for fails."""
     install(session, "audit")
-    pins = ("--requirement", CONSTRAINTS, "--no-deps", "--disable-pip")
+    pins = ("--requirement", str(CONSTRAINTS), "--no-deps", "--disable-pip")
     session.run("pip-audit", "--strict", "--progress-spinner", "off", *pins)
 
 

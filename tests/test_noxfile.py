@@ -71,35 +71,72 @@ def test_what_variables_would_slip_into_a_command_stays_outside(
     assert (known["BENCH_MNIST"], known["PYTHONUNBUFFERED"]) == ("kept", "1")
 
 
+def session_in(folder: Path) -> MagicMock:
+    session = MagicMock(invoked_from=str(folder))
+    session.virtualenv.location = str(folder)
+    session.chdir.return_value.__exit__.return_value = False
+    return session
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    nox = MagicMock()
+    nox.command.CommandFailed = RuntimeError
+    for name, module in (("nox", nox), ("nox.command", nox.command)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.chdir(ROOT)
+    found: Callable[..., bool] = runpy.run_path(str(ROOT / "noxfile.py"))["install"]
+    return found
+
+
 @pytest.mark.parametrize(
-    ("group", "backend", "given", "wanted"),
+    ("group", "given", "wanted"),
     [
-        ("torch-cpu", "uv", None, "cpu"),
-        ("torch-cpu", "uv", "cu128", "cu128"),
-        ("torch-gpu", "uv", None, None),
-        ("torch-cpu", "virtualenv", None, "not asked"),
+        ("torch-cpu", None, "cpu"),
+        ("torch-cpu", "cu128", "cu128"),
+        ("torch-gpu", None, None),
     ],
 )
 def test_uv_takes_pytorch_without_cuda_unless_it_is_told(
     monkeypatch: pytest.MonkeyPatch,
+    install: Callable[..., bool],
     tmp_path: Path,
     group: str,
-    backend: str,
     given: str | None,
     wanted: str | None,
 ) -> None:
-    for name in ("nox", "nox.command"):
-        monkeypatch.setitem(sys.modules, name, MagicMock())
     monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
     if given:
         monkeypatch.setenv("UV_TORCH_BACKEND", given)
-    install: Any = runpy.run_path(str(ROOT / "noxfile.py"))["install"]
-    session = MagicMock(venv_backend=backend)
-    session.virtualenv.location = str(tmp_path)
-    monkeypatch.chdir(ROOT)
+    session = session_in(tmp_path)
     assert install(session, group)
-    env = session.install.call_args.kwargs["env"]
-    assert ("not asked" if env is None else env.get("UV_TORCH_BACKEND")) == wanted
+    assert session.install.call_args.kwargs["env"].get("UV_TORCH_BACKEND") == wanted
+
+
+def test_an_environment_is_built_once_and_one_with_packages_of_the_users_is_looked_at_every_time(
+    install: Callable[..., bool], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_bytes("# f\xfcr uns\n-r base.txt\n".encode("latin-1"))
+    session = session_in(tmp_path)
+    assert [install(session, "jax-cpu") for _ in range(2)] == [True, False]
+    assert [install(session, "jax-cpu", mine) for _ in range(2)] == [True, True]
+    session.chdir.assert_called_with(str(tmp_path))  # which paths in it are of
+    assert install(session, "jax-cpu")  # as it was before
+
+
+def test_an_environment_that_was_not_built_to_the_end_is_none(
+    install: Callable[..., bool], tmp_path: Path
+) -> None:
+    session = session_in(tmp_path)
+    assert install(session, "jax-cpu")
+    session.install.side_effect = KeyboardInterrupt
+    mine = tmp_path / "mine.txt"
+    mine.touch()
+    with pytest.raises(KeyboardInterrupt):
+        install(session, "jax-cpu", mine)
+    session.install.side_effect = None
+    assert install(session, "jax-cpu")
 
 
 def test_here_they_stay_as_they_are_and_are_no_tests_of_pytests(

@@ -4,6 +4,8 @@
 own Python, which has virtualenv and no more of what this project needs.
 """
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +15,6 @@ from pathlib import Path
 from bench.contract.backends import backend_of
 from bench.contract.errors import BenchError, ExitCode
 from bench.planning.lanes import Setup, asked
-from bench.planning.pins import wanted
 from bench.planning.plan import ROOT
 
 
@@ -37,17 +38,16 @@ def build(setup: Setup, folder: Path, pins: Sequence[str], constraints: Path) ->
     Raises:
         BuildError: With pip's own reason.
     """
-    stamp, pinned = folder / "installed.sha256", constraints.read_text(encoding="utf-8")
-    digest = wanted(setup.requirements, setup.python, pins, pinned)
+    stamp, wanted = folder / "installed.sha256", _wanted(setup, pins, constraints)
     local = any(Path(each).exists() or "file:" in each for each in setup.requirements)
-    if stamp.exists() and stamp.read_text(encoding="ascii") == digest and not local:
+    if stamp.exists() and stamp.read_text(encoding="ascii") == wanted and not local:
         return
     for step in _steps(setup, folder, pins, constraints):
         done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr + done.stdout).splitlines()
             raise BuildError(f"{setup.name} cannot be built: {_why(said, setup.python)}")
-    stamp.write_text(digest, encoding="ascii")
+    stamp.write_text(wanted, encoding="ascii")
 
 
 def _why(said: Sequence[str], python: str) -> str:
@@ -61,6 +61,11 @@ def _why(said: Sequence[str], python: str) -> str:
     errors = [line.removeprefix("ERROR: ") for line in told if line.startswith("ERROR")]
     raised = [line for line in told if re.match(r"[A-Za-z.]+(Error|Exception): ", line)]
     return "; ".join([*(errors or told)[-1:], *raised[-1:]]) or "it failed without a word"
+
+
+def _wanted(setup: Setup, pins: Sequence[str], constraints: Path) -> str:
+    told = [setup.requirements, setup.python, list(pins), constraints.read_text(encoding="utf-8")]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _steps(
