@@ -6,13 +6,13 @@ from reports.tables import wording
 
 
 def alerts(comparison: Comparison) -> list[str]:
-    """What is UNTRUSTED, failed, missing or computed otherwise, in whatever variant.
+    """What is computed otherwise, UNTRUSTED, failed or missing, in whatever variant.
 
-    To be read before everything else.
+    To be read before everything else, and wrong answers before speeds that are none.
     """
-    ladder = wording.in_order(comparison.ladder)
-    notes = [*comparison.notes, *parity_lines.verdicts(ladder, comparison.parity)]
-    return [*comparison.untrusted, *(note.text for note in notes if note.grave)]
+    wrong = parity_lines.verdicts(wording.in_order(comparison.ladder), comparison.parity)
+    told, others = ([one.text for one in lines if one.grave] for lines in (wrong, comparison.notes))
+    return [*told, *comparison.untrusted, *others]
 
 
 def remarks(comparison: Comparison) -> list[str]:
