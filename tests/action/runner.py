@@ -76,6 +76,7 @@ class GitHub:
             [
                 str(Path(sys.executable).with_name("act")),
                 *(event, "--eventpath", str(told), "--platform", "ubuntu-latest=-self-hosted"),
+                *("--secret", "GITHUB_TOKEN=of-the-job"),
                 *("--json", "--no-cache-server", "--action-cache-path", str(self.folder / "act")),
                 *(f"--local-repository={name}={path}" for name, path in self._known()),
                 *(f"--env={name}={value}" for name, value in (own | dict(self.environ)).items()),

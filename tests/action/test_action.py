@@ -4,8 +4,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +17,7 @@ from tests.action.runner import ROOT, RUN, GitHub, Outcome
 
 RIGHT = """
 import keras
+import ours
 
 def build():
     return keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(1)])
@@ -37,8 +41,6 @@ def build():
         raise RuntimeError("only under the others")
     return keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
 """
-QUICK = "-k\nparity\n--batch-size\n8\n"
-
 BRANCH, SHA = "patch; rm -rf /", "a" * 40
 MEASURED = {
     "action": "completed",
@@ -62,6 +64,9 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> GitHub:
     listed = ("/usr/bin/git", "ls-files", "--modified", "--others", "--exclude-standard")
     changed = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in changed.stdout.splitlines():
+        if not (ROOT / name).exists():
+            (tool / name).unlink()
+            continue
         (tool / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tool / name)
     # Where this machine takes packages from; that of uv's PyTorch lies beyond its reach.
@@ -77,19 +82,29 @@ def _nothing_kept(github: GitHub) -> Iterator[None]:
 
 
 def repository(folder: Path, source: str) -> Path:
+    """One with a model, and requirements that lie in it."""
     folder.mkdir()
     (folder / "model.py").write_text(source)
+    (folder / "requirements.txt").write_text("-r base.txt\n")
+    (folder / "base.txt").write_text("./ours-1.0-py3-none-any.whl\n")
+    with zipfile.ZipFile(folder / "ours-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("ours.py", "")
+        told = "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        wheel.writestr("ours-1.0.dist-info/WHEEL", told)
+        wheel.writestr(
+            "ours-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: ours\nVersion: 1.0\n"
+        )
+        wheel.writestr("ours-1.0.dist-info/RECORD", "")
     return folder
 
 
 def workflow(**inputs: str) -> str:
-    """What users copy, with inputs of their own; `_` in a name stands for `-`."""
+    """What users copy; with more or other inputs, where there are any (`_` stands for `-`)."""
     text = (ROOT / "docs" / "own-model-gate.yml").read_text(encoding="utf-8")
-    head, found, _ = text.partition("        with:\n          model:")
-    assert found
-    told = {"model": "model.py", "options": QUICK} | inputs
-    given = {name.replace("_", "-"): value for name, value in told.items()}
-    return f"{head}        with: {json.dumps(given)}\n"
+    head, middle, given = text.partition("        with:\n          model:")
+    told = yaml.safe_load(middle + given)["with"]
+    told |= {name.replace("_", "-"): value for name, value in inputs.items()}
+    return f"{head}        with: {json.dumps(told)}\n" if inputs else text
 
 
 def measure(github: GitHub, place: Path, source: str, **inputs: str) -> Outcome:
@@ -153,7 +168,11 @@ def test_a_model_that_cannot_be_built_somewhere_is_missing_there(
         ({"model": "absent.py"}, "absent.py"),
         ({"requirements": "absent.txt"}, "absent.txt: no such file"),
         ({"backends": "jaxx"}, "unknown 'jaxx'"),
-        ({"max_slowdown": "10%"}, "a limit wants 'baseline' or 'against'"),
+        ({"max_slowdown": "10%"}, "'max-slowdown' wants 'baseline' or 'against'"),
+        (
+            {"against": "jax==0.10.2", "max_error_increase": "0.1"},
+            "'max-error-increase' wants 'baseline'",
+        ),
         ({"baseline": "model.py"}, "'baseline' wants 'max-slowdown'"),
         ({"baseline": "absent.json", "max_slowdown": "10%"}, "absent.json: no such file"),
     ],
@@ -165,7 +184,7 @@ def test_a_mistake_in_the_workflow_is_a_line(
     assert outcome.jobs == {"same-answers": "failure"}, outcome.log
     assert (outcome.outputs["verdict"], outcome.outputs["exit-code"]) == ("usage", "2")
     assert outcome.outputs["report"] == ""
-    assert words in outcome.log
+    assert words in outcome.summary
 
 
 def test_a_baseline_of_the_repository_is_the_measure(
@@ -181,35 +200,50 @@ def test_environments_that_cannot_be_built_are_not_kept_for_others(
     github: GitHub, tmp_path: Path
 ) -> None:
     mine = repository(tmp_path / "mine", RIGHT)
-    (mine / "base.txt").write_text("no-such-package-of-ours==1\n")
-    (mine / "requirements.txt").write_text("-r base.txt\n")
+    (mine / "base.txt").write_text("./absent-1.0-py3-none-any.whl\n")
     before = set((github.folder / "caches").glob("*"))
-    inputs = {"requirements": "requirements.txt", "backends": "jax"}
-    outcome = github.run(mine, workflow(**inputs), "pull_request", {})
+    outcome = github.run(mine, workflow(backends="jax"), "pull_request", {})
     assert outcome.outputs["verdict"] == "missing", outcome.log
+    assert "worker-jax-cpu cannot be built" in outcome.summary
     assert set((github.folder / "caches").glob("*")) == before
 
 
+def test_uv_builds_them_where_nobody_chooses_otherwise(github: GitHub, tmp_path: Path) -> None:
+    """As on GitHub; without PyTorch, whose index lies beyond the reach of this machine."""
+    chosen = {n: v for n, v in github.environ.items() if not n.startswith("NOX_")}
+    there = GitHub(github.folder, chosen)
+    outcome = measure(there, tmp_path / "mine", RIGHT, backends="jax")
+    assert outcome.outputs["verdict"] == "pass", outcome.log
+    assert "(uv)" in outcome.log
+
+
 @pytest.mark.parametrize(
-    ("codes", "verdict"),
+    ("codes", "report", "verdict", "words"),
     [
-        ("0", "pass"),
-        ("1", "fail"),
-        ("3", "inconclusive"),
-        ("0 1 3", "fail"),
-        ("4 1", "missing"),
-        ("137", "fault"),  # for want of memory
-        ("0 143", "fault"),
-        ("", "fault"),
+        ("0", "- all fine", "pass", ""),
+        ("0", None, "usage", "there is no report"),
+        ("1", r"- **model: NOT \(at\_all\)**", "fail", "model: NOT (at_all)"),
+        ("3", "- **UNTRUSTED**", "inconclusive", "UNTRUSTED"),
+        ("0 1 3", "- all fine", "fail", "see the summary"),
+        ("4 1", None, "missing", "error: as it was said"),
+        ("137", None, "fault", ""),  # for want of memory
+        ("0 143", "- all fine", "fault", ""),
+        ("", None, "fault", ""),
     ],
 )
-def test_the_gravest_code_is_the_verdict(tmp_path: Path, codes: str, verdict: str) -> None:
+def test_the_gravest_code_is_the_verdict_and_the_log_says_why(
+    tmp_path: Path, codes: str, report: str | None, verdict: str, words: str
+) -> None:
     told = yaml.safe_load((ROOT / "action.yml").read_text())
     (step,) = (one for one in told["runs"]["steps"] if one.get("id") == "verdict")
     *before, last = codes.split() or [""]
     (tmp_path / "codes").write_text("".join(f"{one}\n" for one in before))
+    (tmp_path / "said").write_text("error: pip's\n! Exit: error: as it was said\nmore\n")
+    if report:
+        (tmp_path / "results" / "latest").mkdir(parents=True)
+        (tmp_path / "results" / "latest" / "report.md").write_text(f"# Report\n\n{report}\n")
     output = tmp_path / "output"
-    subprocess.run(
+    done = subprocess.run(
         ["/bin/bash", "-eo", "pipefail", "-c", step["run"]],
         env={
             "PATH": os.environ["PATH"],
@@ -218,12 +252,18 @@ def test_the_gravest_code_is_the_verdict(tmp_path: Path, codes: str, verdict: st
             "GITHUB_OUTPUT": str(output),
             "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
         },
+        stdout=subprocess.PIPE,
+        text=True,
         check=True,
     )
     assert f"verdict={verdict}" in output.read_text().splitlines()
+    said = f"::error title=Keras Backend Bench, {verdict}::"
+    assert done.stdout.startswith(said) == (verdict != "pass"), done.stdout
+    assert words in done.stdout
+    assert (report or verdict) in (tmp_path / "summary").read_text()
 
 
-Comment = Callable[..., list[str]]
+Comment = Callable[..., list[list[str]]]
 
 
 @pytest.fixture
@@ -231,19 +271,45 @@ def comment(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Let the second workflow look at what the first has kept; gives what GitHub was asked for."""
     gh = tmp_path / "bin" / "gh"
     gh.parent.mkdir()
-    gh.symlink_to(Path(__file__).with_name("fake_gh.sh"))
+    gh.write_text(
+        f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_gh.py")} "$@"\n'
+    )
+    gh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{gh.parent}:{os.environ['PATH']}")
     mine = repository(tmp_path / "default branch", RIGHT)
     text = (ROOT / "docs" / "own-model-comment.yml").read_text(encoding="utf-8")
 
-    def commented(*known: str) -> list[str]:
-        (tmp_path / "known").write_text("".join(f"{one}\n" for one in known))
+    def commented(*known: int, newest: str = SHA) -> list[list[str]]:
+        marked = "of ours <!-- keras-backend-bench -->"
+        told = {
+            "repos/someone/something/pulls": [
+                _pull(5, BRANCH, SHA, "closed"),
+                _pull(6, "other", SHA, "open"),
+                _pull(7, BRANCH, newest, "open"),
+            ],
+            "repos/someone/something/issues/7/comments": [
+                _comment(31, "mallory", marked),
+                _comment(32, "github-actions[bot]", "of another workflow"),
+                *(_comment(one, "github-actions[bot]", marked) for one in known),
+            ],
+        }
+        (tmp_path / "answers.json").write_text(json.dumps(told))
         there = GitHub(github.folder, {**github.environ, "FAKE_GH": str(tmp_path)})
         outcome = there.run(mine, text, "workflow_run", MEASURED)
         assert outcome.jobs == {"comment": "success"}, outcome.log
-        return (tmp_path / "calls").read_text().splitlines()
+        calls = (tmp_path / "calls").read_text().splitlines()
+        return [json.loads(line) for line in calls]
 
     return commented
+
+
+def _pull(number: int, branch: str, sha: str, state: str) -> dict[str, Any]:
+    head = {"sha": sha}
+    return {"number": number, "owner": "stranger", "branch": branch, "state": state, "head": head}
+
+
+def _comment(number: int, author: str, body: str) -> dict[str, Any]:
+    return {"id": number, "user": {"login": author}, "body": body}
 
 
 def test_one_comment_is_made_and_then_changed(
@@ -260,9 +326,14 @@ def test_one_comment_is_made_and_then_changed(
     assert "Repeat with" not in body  # a stranger's command
     assert f"Commit {SHA[:12]}." in body
     assert len(body.splitlines()) <= 15
-    calls = comment("41", "42")
+    calls = comment(41, 42)
     assert "PATCH" in calls[-1]
-    assert "issues/comments/41" in calls[-1]
+    assert "repos/someone/something/issues/comments/41" in calls[-1]
+
+
+def test_a_commit_that_others_have_followed_is_not_told(comment: Comment, tmp_path: Path) -> None:
+    assert len(comment(newest="b" * 40)) == 1
+    assert not (tmp_path / "body").exists()
 
 
 @pytest.mark.parametrize("artifact", ["hostile", "absent"])
@@ -291,6 +362,7 @@ jobs:
     with:
       model: model.py
       backends: '["jax", "torch"]'
+      requirements: requirements.txt
       options: |
         -k
         parity
