@@ -115,6 +115,9 @@ def test_other_answers_are_named_and_red() -> None:
     ladder.loc[wrong & (ladder["variant"] == "stock"), "P4"] = "fail"
     one, other = answers(replace(told, ladder=ladder))
     assert (one.same, other.same) == ("yes", "NO: JAX")
+    # They are what a run is red for, and are told before speeds that are none.
+    doubted = replace(told, ladder=ladder, untrusted=("UNTRUSTED: a busy machine",) * 3)
+    assert screen(doubted).notes[0].text == "two_layer: NOT the same answers under JAX."
 
 
 @pytest.mark.parametrize(("rung", "words"), [("P4", "NOT the same answers"), ("P8", "NOT read")])
