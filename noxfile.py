@@ -81,8 +81,9 @@ def install(session: nox.Session, group: str, more: Path | None = None) -> bool:
     stamp.unlink(missing_ok=True)  # what ends amid this has built none
     own = [] if more is None else ["--requirement", str(more)]
     pip = ("--quiet", "--no-compile", *packages, *own, "--constraint", str(CONSTRAINTS))
-    # Files of the user's are no modules of pip's.
-    env = {"PYTHONSAFEPATH": "1", "UV_TORCH_BACKEND": os.environ.get("UV_TORCH_BACKEND", "cpu")}
+    # Files of the user's are no modules of pip's, and their settings for uv none of ours.
+    env = {"UV_TORCH_BACKEND": os.environ.get("UV_TORCH_BACKEND", "cpu")}
+    env |= {} if more is None else {"PYTHONSAFEPATH": "1", "UV_NO_CONFIG": "1"}
     if group.endswith("-gpu"):  # else uv takes that build of PyTorch's, which is ten times as large
         del env["UV_TORCH_BACKEND"]
     try:
@@ -195,6 +196,11 @@ def worker(session: nox.Session, lane: str) -> None:
     if more and not more.is_file():
         leave(f"BENCH_REQUIREMENTS: {more}: no such file")
     install(session, lane, more)
+
+
+@nox.session(venv_backend="none", requires=["harness", *WORKERS])
+def environments(session: nox.Session) -> None:
+    """Build what `bench` runs in, and no more: for caches and containers."""
 
 
 @nox.session(venv_backend="none", requires=["plan", "harness", *WORKERS])

@@ -153,6 +153,16 @@ def test_a_model_that_a_backend_gets_wrong_is_red_and_says_which(
     assert "Creating virtual environment" not in outcome.log
 
 
+def test_packages_that_are_no_longer_asked_for_are_not_there(
+    github: GitHub, right: object, tmp_path: Path
+) -> None:
+    mine = repository(tmp_path / "mine", RIGHT)
+    (mine / "base.txt").write_text("# none\n")
+    outcome = github.run(mine, workflow(), "pull_request", {})
+    assert outcome.outputs["verdict"] == "usage", outcome.log
+    assert "No module named 'ours'" in outcome.summary
+
+
 def test_a_model_that_cannot_be_built_somewhere_is_missing_there(
     github: GitHub, right: object, tmp_path: Path
 ) -> None:
@@ -196,71 +206,112 @@ def test_a_baseline_of_the_repository_is_the_measure(
     assert "no baseline" in outcome.log
 
 
-def test_environments_that_cannot_be_built_are_not_kept_for_others(
-    github: GitHub, tmp_path: Path
+def test_packages_that_cannot_be_had_are_a_line(
+    github: GitHub, right: object, tmp_path: Path
 ) -> None:
     mine = repository(tmp_path / "mine", RIGHT)
     (mine / "base.txt").write_text("./absent-1.0-py3-none-any.whl\n")
-    before = set((github.folder / "caches").glob("*"))
-    outcome = github.run(mine, workflow(backends="jax"), "pull_request", {})
+    outcome = github.run(mine, workflow(), "pull_request", {})
+    assert outcome.outputs["verdict"] == "missing", outcome.log
+    assert "worker-tensorflow-cpu cannot be built" in outcome.summary
+
+
+def elsewhere(github: GitHub, folder: Path, **environ: str) -> GitHub:
+    """One that has kept nothing yet."""
+    shutil.copytree(github.folder / "tool", folder / "tool")
+    return GitHub(folder, {**github.environ, **environ})
+
+
+def test_environments_that_cannot_be_built_are_not_kept_for_others(
+    github: GitHub, tmp_path: Path
+) -> None:
+    there = elsewhere(github, tmp_path / "github")
+    constraints = there.folder / "tool" / "constraints.txt"
+    pins = constraints.read_text()
+    constraints.write_text(pins.replace("\njax==", "\njax==999."))
+    outcome = measure(there, tmp_path / "mine", RIGHT, backends="jax")
     assert outcome.outputs["verdict"] == "missing", outcome.log
     assert "worker-jax-cpu cannot be built" in outcome.summary
-    assert set((github.folder / "caches").glob("*")) == before
+    assert not (there.folder / "caches").exists()
 
 
 def test_uv_builds_them_where_nobody_chooses_otherwise(github: GitHub, tmp_path: Path) -> None:
     """As on GitHub; without PyTorch, whose index lies beyond the reach of this machine."""
-    chosen = {n: v for n, v in github.environ.items() if not n.startswith("NOX_")}
-    there = GitHub(github.folder, chosen)
+    there = elsewhere(github, tmp_path / "github", NOX_DEFAULT_VENV_BACKEND="")
     outcome = measure(there, tmp_path / "mine", RIGHT, backends="jax")
     assert outcome.outputs["verdict"] == "pass", outcome.log
     assert "(uv)" in outcome.log
+    assert list((there.folder / "caches").iterdir())
 
 
 @pytest.mark.parametrize(
-    ("codes", "report", "verdict", "words"),
+    ("codes", "report", "word", "words"),
     [
         ("0", "- all fine", "pass", ""),
-        ("0", None, "usage", "there is no report"),
-        ("1", r"- **model: NOT \(at\_all\)**", "fail", "model: NOT (at_all)"),
-        ("3", "- **UNTRUSTED**", "inconclusive", "UNTRUSTED"),
-        ("0 1 3", "- all fine", "fail", "see the summary"),
+        ("0", None, "usage", "error: there is no report"),
+        ("1", r"- **model: NOT 7% \(&lt;at\_all&gt;\)**", "fail", "model: NOT 7% (<at_all>)"),
+        ("3", "- **UNTRUSTED**\n- **More**", "inconclusive", "UNTRUSTED"),
+        ("0 1 3", "- all fine", "fail", "see the summary of this job"),
         ("4 1", None, "missing", "error: as it was said"),
-        ("137", None, "fault", ""),  # for want of memory
-        ("0 143", "- all fine", "fault", ""),
-        ("", None, "fault", ""),
+        ("137", None, "fault", "error: as it was said"),  # for want of memory
+        ("0 143", "- all fine", "fault", "see the summary of this job"),
+        ("", None, "fault", "error: as it was said"),
     ],
 )
 def test_the_gravest_code_is_the_verdict_and_the_log_says_why(
-    tmp_path: Path, codes: str, report: str | None, verdict: str, words: str
+    tmp_path: Path, codes: str, report: str | None, word: str, words: str
 ) -> None:
+    *before, last = codes.split() or [""]
+    done = verdict(tmp_path, "\n".join(before), last, report)
+    assert f"verdict={word}" in (tmp_path / "output").read_text().splitlines()
+    assert annotation(done.stdout).startswith(f"{word}: {words}" if words else "")
+    assert bool(done.stdout) == bool(words)
+    assert (report or word) in (tmp_path / "summary").read_text()
+
+
+def verdict(
+    folder: Path, gates: str, code: str, report: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run this step alone: on codes of gates and of the run, and on what has been said."""
     told = yaml.safe_load((ROOT / "action.yml").read_text())
     (step,) = (one for one in told["runs"]["steps"] if one.get("id") == "verdict")
-    *before, last = codes.split() or [""]
-    (tmp_path / "codes").write_text("".join(f"{one}\n" for one in before))
-    (tmp_path / "said").write_text("error: pip's\n! Exit: error: as it was said\nmore\n")
+    (folder / "codes").write_text(f"{gates}\n" if gates else "")
+    (folder / "said").write_text("\0 error: pip's\n! Exit: error: as it was said\nmore\n")
     if report:
-        (tmp_path / "results" / "latest").mkdir(parents=True)
-        (tmp_path / "results" / "latest" / "report.md").write_text(f"# Report\n\n{report}\n")
-    output = tmp_path / "output"
-    done = subprocess.run(
+        (folder / "results" / "latest").mkdir(parents=True)
+        (folder / "results" / "latest" / "report.md").write_text(f"# Report\n\n{report}\n")
+    return subprocess.run(
         ["/bin/bash", "-eo", "pipefail", "-c", step["run"]],
         env={
             "PATH": os.environ["PATH"],
-            "FOLDER": str(tmp_path),
-            "CODE": last,
-            "GITHUB_OUTPUT": str(output),
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+            "FOLDER": str(folder),
+            "CODE": code,
+            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
         },
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    assert f"verdict={verdict}" in output.read_text().splitlines()
-    said = f"::error title=Keras Backend Bench, {verdict}::"
-    assert done.stdout.startswith(said) == (verdict != "pass"), done.stdout
-    assert words in done.stdout
-    assert (report or verdict) in (tmp_path / "summary").read_text()
+
+
+def annotation(log: str) -> str:
+    """What a runner shows of an error, which it takes apart at colons, commas and percents."""
+    if not log:
+        return ""
+    command, _, message = log.removeprefix("::error ").rstrip("\n").partition("::")
+    assert command.split(",") == ["title=Keras Backend Bench"]
+    return message.replace("%0A", "\n").replace("%25", "%")
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [("jax  speed   FAIL  -12%", "fail: jax speed FAIL -12%"), ("Traceback", "fail: see the")],
+)
+def test_a_gate_says_why(tmp_path: Path, gate: str, words: str) -> None:
+    (tmp_path / "gate").write_text(f"heading\n{gate}\n")
+    assert annotation(verdict(tmp_path, "1", "0", "- all fine").stdout).startswith(words)
+    assert gate in (tmp_path / "summary").read_text()
 
 
 Comment = Callable[..., list[list[str]]]
@@ -378,6 +429,14 @@ jobs:
     }
     comment()
     assert "differ: JAX, PyTorch" in (tmp_path / "body").read_text()
+
+
+def test_what_users_copy_checks_their_repository_out() -> None:
+    """Which act does in any case."""
+    told = yaml.safe_load((ROOT / "docs" / "own-model-gate.yml").read_text())
+    (job,) = told["jobs"].values()
+    assert job["steps"][0]["uses"].startswith("actions/checkout@")
+    assert "repository" not in job["steps"][0]["with"]
 
 
 def test_the_matrix_has_all_backends() -> None:
