@@ -122,6 +122,10 @@ def test_an_environment_is_built_once_and_one_with_packages_of_the_users_is_look
     assert [install(session, "jax-cpu") for _ in range(2)] == [True, False]
     assert [install(session, "jax-cpu", mine) for _ in range(2)] == [True, True]
     session.chdir.assert_called_with(str(tmp_path))  # which paths in it are of
+    # What else lies there says nothing of how.
+    assert session.install.call_args.kwargs["env"].items() >= {
+        *(("PYTHONSAFEPATH", "1"), ("UV_NO_CONFIG", "1"))
+    }
     assert install(session, "jax-cpu")  # as it was before
 
 

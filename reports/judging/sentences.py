@@ -11,8 +11,11 @@ def alerts(comparison: Comparison) -> list[str]:
     To be read before everything else, and wrong answers before speeds that are none.
     """
     wrong = parity_lines.verdicts(wording.in_order(comparison.ladder), comparison.parity)
-    told, others = ([one.text for one in lines if one.grave] for lines in (wrong, comparison.notes))
-    return [*told, *comparison.untrusted, *others]
+    return [
+        *(note.text for note in wrong if note.grave),
+        *comparison.untrusted,
+        *(note.text for note in comparison.notes if note.grave),
+    ]
 
 
 def remarks(comparison: Comparison) -> list[str]:
